@@ -1,0 +1,144 @@
+// The contract between all layers: what a client asks (GenerationRequest), what travels right (Prepared) and what comes back (GenerationEvent).
+// Plain JSON only, so that it crosses threads and Redis unchanged.
+import type { Parameters } from "./parameters.js";
+
+/** What a client asks: one text. An array of inputs is several requests. */
+export interface GenerationRequest {
+  /** Folder name of a loaded model; the default model when absent. */
+  readonly model?: string;
+  readonly inputs: string;
+  readonly parameters: Parameters;
+}
+
+/** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */
+export interface Prepared {
+  /** Generation id, 128 random bits. */
+  readonly id: string;
+  readonly model: string;
+  readonly sourceIds: readonly number[];
+  readonly decoding: Decoding;
+  /** Text is cut before the first of these strings. */
+  readonly stop: readonly string[];
+  readonly wantLogprobs: boolean;
+  /** Alternatives reported per token, 0 for none. */
+  readonly topN: number;
+  readonly wantAttention: boolean;
+  /** Milliseconds since the epoch after which decoding stops, or null. */
+  readonly deadlineAt: number | null;
+}
+
+/** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */
+export interface Decoding {
+  /** Decoder ids fed before the first choice: the start token, then any forced prefix. At least one. */
+  readonly prefix: readonly number[];
+  /** Decoder ids in all, prefix included. */
+  readonly maxLength: number;
+  /** EOS is refused while there are fewer decoder ids than this, prefix included. */
+  readonly minLength: number;
+  /** EOS is refused for so many ids after the prefix. */
+  readonly minNewTokens: number;
+  readonly eosTokenIds: readonly number[];
+  readonly padTokenId: number;
+  readonly numReturnSequences: number;
+  readonly numBeams: number;
+  readonly lengthPenalty: number;
+  readonly earlyStopping: boolean | "never";
+  readonly doSample: boolean;
+  /** 0 ≤ seed < 2^53. With the output's index and the position it decides every draw. */
+  readonly seed: number;
+  readonly temperature: number;
+  /** 0 = off. */
+  readonly topK: number;
+  /** 1 = off. */
+  readonly topP: number;
+  readonly minP: number | null;
+  readonly typicalP: number;
+  readonly epsilonCutoff: number;
+  readonly etaCutoff: number;
+  readonly repetitionPenalty: number;
+  readonly encoderRepetitionPenalty: number;
+  readonly noRepeatNgramSize: number;
+  readonly encoderNoRepeatNgramSize: number;
+  readonly badWordsIds: readonly (readonly number[])[];
+  readonly suppressTokens: readonly number[];
+  readonly beginSuppressTokens: readonly number[];
+  readonly forcedBosTokenId: number | null;
+  readonly forcedEosTokenIds: readonly number[];
+  /** [start, factor] as in transformers' ExponentialDecayLengthPenalty; start counts from the end of the prefix. */
+  readonly exponentialDecayLengthPenalty: readonly [number, number] | null;
+  readonly sequenceBias: readonly { readonly ids: readonly number[]; readonly bias: number }[];
+}
+
+export type FinishReason = "eos_token" | "length" | "stop_sequence" | "deadline" | "cancelled";
+
+export interface TopToken {
+  readonly id: number;
+  readonly text: string;
+  /** Natural logarithm, under the model's own distribution. */
+  readonly logprob: number;
+}
+
+export interface TokenEvent {
+  readonly type: "token";
+  /** From 1 in each generation, no gaps: the SSE id. */
+  readonly seq: number;
+  /** Which output (num_return_sequences > 1). */
+  readonly index: number;
+  readonly id: number;
+  /** What this token adds to the text; "" while a character is incomplete. */
+  readonly text: string;
+  readonly logprob?: number;
+  readonly special: boolean;
+  readonly top?: readonly TopToken[];
+  /** Weights over the source tokens, summing to 1. */
+  readonly attention?: readonly number[];
+}
+
+export interface OutputToken {
+  readonly id: number;
+  readonly text: string;
+  readonly logprob?: number;
+  readonly special: boolean;
+  readonly top?: readonly TopToken[];
+  readonly attention?: readonly number[];
+}
+
+export interface Output {
+  readonly text: string;
+  /** All ids after the start token: a forced prefix and EOS included, padding not. */
+  readonly ids: readonly number[];
+  /** transformers' sequences_scores for beams, mean log-probability otherwise; null when it was not asked for. */
+  readonly score: number | null;
+  readonly finishReason: FinishReason;
+  /** The generated tokens (a forced prefix is not among them). */
+  readonly tokens: readonly OutputToken[];
+}
+
+export interface Usage {
+  readonly sourceTokens: number;
+  readonly generatedTokens: number;
+}
+
+/** Milliseconds on the engine's monotonic clock. */
+export interface Timings {
+  readonly queueMs: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+  readonly totalMs: number;
+}
+
+export interface EndEvent {
+  readonly type: "end";
+  /** Best first, one per returned sequence. */
+  readonly outputs: readonly Output[];
+  readonly usage: Usage;
+  readonly timings: Timings;
+}
+
+export type GenerationEvent = TokenEvent | EndEvent;
+
+/**
+ * The one function type of every layer. Yields token events, then exactly one end event, or throws an AppError.
+ * Aborting the signal frees the rows within one step and ends the iterator by throwing the signal's reason.
+ */
+export type Generate = (prepared: Prepared, signal: AbortSignal) => AsyncIterable<GenerationEvent>;

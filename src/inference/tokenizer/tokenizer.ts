@@ -1,0 +1,32 @@
+// Text to ids and back, for one side of a model. One interface; tokenizer.json, sentencepiece, Marian, bytes and vocabulary lists implement it.
+
+export interface SourceToken {
+  readonly id: number;
+  /** The piece as the vocabulary writes it. */
+  readonly text: string;
+  /** UTF-16 offsets into the input; start = stop for tokens that stand for no text. */
+  readonly start: number;
+  readonly stop: number;
+  readonly special: boolean;
+}
+
+export interface EncodeOptions {
+  /** Language codes as the model writes them. */
+  readonly srcLang?: string;
+  readonly tgtLang?: string;
+}
+
+export interface Tokenizer {
+  /** Ids exactly as the model's own tokenizer gives them, specials included. Throws AppError "validation" for a symbol that the model refuses. */
+  encode(text: string, options?: EncodeOptions): Promise<SourceToken[]>;
+  /** Whole text of these ids; clean-up as the tokenizer's files say. */
+  decode(ids: readonly number[], skipSpecialTokens: boolean): string;
+  /** The piece as the vocabulary writes it, or null for an id outside it. */
+  piece(id: number): string | null;
+  isSpecial(id: number): boolean;
+  /** The id of a piece, or null. */
+  idOf(piece: string): number | null;
+  readonly vocabSize: number;
+  /** Language codes that the tokenizer knows, in its own spelling; empty for most. */
+  readonly languages: readonly string[];
+}
