@@ -71,6 +71,11 @@ export interface Decoding {
 
 export type FinishReason = "eos_token" | "length" | "stop_sequence" | "deadline" | "cancelled";
 
+/** Always the first event a queue yields: admission is over, so a stream may open before the first token is there. */
+export interface AcceptedEvent {
+  readonly type: "accepted";
+}
+
 export interface TopToken {
   readonly id: number;
   readonly text: string;
@@ -135,10 +140,11 @@ export interface EndEvent {
   readonly timings: Timings;
 }
 
-export type GenerationEvent = TokenEvent | EndEvent;
+export type GenerationEvent = AcceptedEvent | TokenEvent | EndEvent;
 
 /**
- * The one function type of every layer. Yields token events, then exactly one end event, or throws an AppError.
+ * The one function type of every layer. Yields token events, then exactly one end event, or throws an AppError. Queues yield an
+ * accepted event before all others; their first `next()` throws "overloaded" or "unavailable" instead when there is no room.
  * Aborting the signal frees the rows within one step and ends the iterator by throwing the signal's reason.
  */
 export type Generate = (prepared: Prepared, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
