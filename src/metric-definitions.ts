@@ -1,0 +1,115 @@
+// Every metric's name, labels, meaning and buckets. With metrics.ts the only home of prom-client.
+// Few labels of few values each: never a request id, key, path or text of a user.
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+// A step of a small seq2seq model takes 1 to 20 ms on CPU: the usual floors of 10 ms would put all of it into one bucket.
+const stepSeconds = [
+  0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5,
+];
+// OpenTelemetry's buckets for whole requests, finer below and with a longer tail.
+const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5, 10, 20, 40, 80];
+const tokenCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const rowCounts = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256];
+
+/** All metrics, created in `registry`. */
+export function defineMetrics(registry: Registry) {
+  return {
+    ...http(registry),
+    ...generations(registry),
+    ...batching(registry),
+    ...waiting(registry),
+    ...about(registry),
+  };
+}
+
+export type Definitions = ReturnType<typeof defineMetrics>;
+
+function makers(registry: Registry) {
+  const registers = [registry];
+  return {
+    counter: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+      new Counter<L>({ name: `seqserve_${name}`, help, labelNames: [...labelNames], registers }),
+    gauge: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+      new Gauge<L>({ name: `seqserve_${name}`, help, labelNames: [...labelNames], registers }),
+    histogram: <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
+      new Histogram<L>({ name: `seqserve_${name}`, help, buckets, labelNames: [...labelNames], registers }),
+  };
+}
+
+function http(registry: Registry) {
+  const { counter, gauge, histogram } = makers(registry);
+  return {
+    httpDuration: histogram("http_request_duration_seconds", "Request line to last byte.", requestSeconds, [
+      "route",
+      "method",
+      "status_class",
+    ]),
+    streamsOpen: gauge("http_streams_open", "Event streams open now."),
+    clientDisconnects: counter("client_disconnects_total", "Clients that left before their answer was complete."),
+  };
+}
+
+function generations(registry: Registry) {
+  const { counter, gauge, histogram } = makers(registry);
+  const model = ["model"] as const;
+  return {
+    requests: counter("requests_total", "Generations ended, by outcome.", ["model", "outcome"]),
+    finishReasons: counter("finish_reasons_total", "Why the first output of a generation ended.", ["model", "reason"]),
+    running: gauge("requests_running", "Generations between start and end.", model),
+    queueTime: histogram("queue_time_seconds", "Admission to the first step.", requestSeconds, model),
+    firstToken: histogram("time_to_first_token_seconds", "Arrival to the first token.", requestSeconds, model),
+    interToken: histogram("inter_token_latency_seconds", "Between two tokens of one generation.", stepSeconds, model),
+    perToken: histogram(
+      "time_per_output_token_seconds",
+      "(duration - first token) / (tokens - 1).",
+      stepSeconds,
+      model,
+    ),
+    duration: histogram("request_duration_seconds", "Arrival to the end of a generation.", requestSeconds, model),
+    sourceLength: histogram("request_source_tokens", "Source tokens per generation.", tokenCounts, model),
+    generatedLength: histogram("request_generated_tokens", "Generated tokens per generation.", tokenCounts, model),
+    generatedTokens: counter("generated_tokens_total", "Tokens of ended generations.", model),
+  };
+}
+
+function batching(registry: Registry) {
+  const { counter, gauge, histogram } = makers(registry);
+  const model = ["model"] as const;
+  return {
+    steps: counter("steps_total", "Engine steps.", model),
+    stepDuration: histogram("step_duration_seconds", "Parts of an engine step: encode, decode, host.", stepSeconds, [
+      "model",
+      "phase",
+    ]),
+    batchRows: histogram("batch_rows", "Rows decoded together in a step.", rowCounts, model),
+    rowsUsed: gauge("batch_rows_used", "Rows of the last step.", model),
+    rowsTotal: gauge("batch_rows_capacity", "Rows that a step may have.", model),
+    engineTokens: counter("engine_tokens_total", "Tokens that became final in engine steps.", model),
+    encodedSources: counter("encoded_sources_total", "Inputs encoded.", model),
+    sourceTokens: counter("source_tokens_total", "Source tokens encoded, padding not counted.", model),
+    paddingTokens: counter("source_padding_tokens_total", "Padding encoded along with source tokens.", model),
+    engineWaiting: gauge("engine_waiting", "Sequences in the engine that wait for rows.", model),
+  };
+}
+
+function waiting(registry: Registry) {
+  const { counter, gauge } = makers(registry);
+  return {
+    queuedRequests: gauge("queued_requests", "Generations that wait for their first token."),
+    queuedTokens: gauge("queued_tokens", "Source tokens of generations that wait."),
+    rejected: counter("rejected_total", "Generations refused with 429, by the bound they hit.", ["reason"]),
+  };
+}
+
+function about(registry: Registry) {
+  const { gauge } = makers(registry);
+  return {
+    buildInfo: gauge("build_info", "Always 1.", ["version", "node"]),
+    modelInfo: gauge("model_info", "1 when loaded.", ["model", "layout", "device", "dtype", "version"]),
+    modelLoad: gauge("model_load_seconds", "Time the model took to load.", ["model"]),
+    loopUtilization: gauge("event_loop_utilization", "Share of time the main thread was busy since the last scrape."),
+    loopDelay: gauge("event_loop_delay_seconds", "Delay of the main thread's event loop since the last scrape.", [
+      "quantile",
+    ]),
+  };
+}

@@ -1,0 +1,199 @@
+// What the server measures, as plain typed calls: no other layer knows of Prometheus. metric-definitions.ts names and explains each metric.
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import type { FinishReason } from "./generation.js";
+import type { StepReport } from "./inference/engine-protocol.js";
+import { defineMetrics, type Definitions } from "./metric-definitions.js";
+
+export type { StepReport } from "./inference/engine-protocol.js";
+
+export type Outcome = "ok" | "error" | "cancelled" | "timeout" | "rejected";
+
+/** How a generation went. Seconds, on a monotonic clock. */
+export interface GenerationReport {
+  readonly outcome: Outcome;
+  /** Of the first output; null when there is none. */
+  readonly finishReason: FinishReason | null;
+  readonly queueSeconds: number;
+  /** From arrival, or null when no token came. With it the time per output token can be told. */
+  readonly firstTokenSeconds?: number | null;
+  readonly totalSeconds: number;
+  readonly sourceTokens: number;
+  /** Over all outputs. */
+  readonly generatedTokens: number;
+}
+
+export interface ModelLabels {
+  readonly layout: string;
+  readonly device: string;
+  readonly dtype: string;
+  readonly version: string | null;
+}
+
+export interface HttpReport {
+  /** The route's pattern, never the path a client sent. */
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+export interface QueueLevel {
+  readonly queuedRequests: number;
+  readonly queuedTokens: number;
+}
+
+/** Cheap to call. Numbers must be finite. */
+export interface Metrics {
+  /** One engine step. */
+  step(model: string, report: StepReport): void;
+  /** A generation was prepared and goes to the queue. Each is followed by exactly one generationEnded. */
+  generationStarted(model: string): void;
+  firstToken(model: string, seconds: number): void;
+  /** Gaps between tokens, in batches. */
+  interToken(model: string, seconds: readonly number[]): void;
+  generationEnded(model: string, report: GenerationReport): void;
+  /** Admission refused a generation. */
+  rejected(reason: "requests" | "tokens"): void;
+  modelLoaded(model: string, labels: ModelLabels, seconds: number): void;
+  /** `read` is called at each scrape. */
+  watchQueue(read: () => Promise<QueueLevel>): void;
+  clientDisconnected(): void;
+  streamOpened(): void;
+  streamClosed(): void;
+  httpAnswered(report: HttpReport): void;
+  /** The exposition for a scrape, in `contentType`. */
+  text(): Promise<string>;
+  readonly contentType: string;
+  /** Stops the event loop's timer. */
+  close(): void;
+}
+
+/** Metrics of one process. `runtime: false` leaves Node's own out (tests that make many of these). */
+export function createMetrics(version: string, options: { readonly runtime: boolean } = { runtime: true }): Metrics {
+  const registry = new Registry();
+  if (options.runtime) collectDefaultMetrics({ register: registry });
+  return new PrometheusMetrics(registry, version);
+}
+
+class PrometheusMetrics implements Metrics {
+  readonly #registry: Registry;
+  readonly #metrics: Definitions;
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  #utilization = performance.eventLoopUtilization();
+  #readQueue: () => Promise<QueueLevel> = () => Promise.resolve({ queuedRequests: 0, queuedTokens: 0 });
+
+  constructor(registry: Registry, version: string) {
+    this.#registry = registry;
+    this.#metrics = defineMetrics(registry);
+    this.#metrics.buildInfo.set({ version, node: process.version }, 1);
+    this.#loopDelay.enable();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  step(model: string, report: StepReport): void {
+    const metrics = this.#metrics;
+    metrics.steps.inc({ model });
+    if (report.encodedSources > 0) metrics.stepDuration.observe({ model, phase: "encode" }, report.encodeMs / 1000);
+    if (report.rows > 0) {
+      metrics.stepDuration.observe({ model, phase: "decode" }, report.decodeMs / 1000);
+      metrics.batchRows.observe({ model }, report.rows);
+    }
+    metrics.stepDuration.observe({ model, phase: "host" }, report.hostMs / 1000);
+    metrics.rowsUsed.set({ model }, report.rows);
+    metrics.rowsTotal.set({ model }, report.rowCapacity);
+    metrics.engineTokens.inc({ model }, report.tokens);
+    metrics.encodedSources.inc({ model }, report.encodedSources);
+    metrics.sourceTokens.inc({ model }, report.sourceTokens);
+    metrics.paddingTokens.inc({ model }, report.paddedTokens);
+    metrics.engineWaiting.set({ model }, report.waiting);
+  }
+
+  generationStarted(model: string): void {
+    this.#metrics.running.inc({ model });
+  }
+
+  firstToken(model: string, seconds: number): void {
+    this.#metrics.firstToken.observe({ model }, seconds);
+  }
+
+  interToken(model: string, seconds: readonly number[]): void {
+    for (const gap of seconds) this.#metrics.interToken.observe({ model }, gap);
+  }
+
+  generationEnded(model: string, report: GenerationReport): void {
+    const metrics = this.#metrics;
+    metrics.running.dec({ model });
+    metrics.requests.inc({ model, outcome: report.outcome });
+    if (report.outcome === "rejected") return;
+    if (report.finishReason !== null) metrics.finishReasons.inc({ model, reason: report.finishReason });
+    metrics.queueTime.observe({ model }, report.queueSeconds);
+    metrics.duration.observe({ model }, report.totalSeconds);
+    metrics.sourceLength.observe({ model }, report.sourceTokens);
+    metrics.generatedLength.observe({ model }, report.generatedTokens);
+    metrics.generatedTokens.inc({ model }, report.generatedTokens);
+    const first = report.firstTokenSeconds ?? null;
+    if (first === null || report.generatedTokens < 2) return;
+    metrics.perToken.observe({ model }, (report.totalSeconds - first) / (report.generatedTokens - 1));
+  }
+
+  rejected(reason: "requests" | "tokens"): void {
+    this.#metrics.rejected.inc({ reason });
+  }
+
+  modelLoaded(model: string, { layout, device, dtype, version }: ModelLabels, seconds: number): void {
+    this.#metrics.modelInfo.set({ model, layout, device, dtype, version: version ?? "" }, 1);
+    this.#metrics.modelLoad.set({ model }, seconds);
+  }
+
+  watchQueue(read: () => Promise<QueueLevel>): void {
+    this.#readQueue = read;
+  }
+
+  clientDisconnected(): void {
+    this.#metrics.clientDisconnects.inc();
+  }
+
+  streamOpened(): void {
+    this.#metrics.streamsOpen.inc();
+  }
+
+  streamClosed(): void {
+    this.#metrics.streamsOpen.dec();
+  }
+
+  httpAnswered({ route, method, status, seconds }: HttpReport): void {
+    const labels = { route, method, status_class: `${Math.floor(status / 100)}xx` };
+    this.#metrics.httpDuration.observe(labels, seconds);
+  }
+
+  async text(): Promise<string> {
+    await this.#sample();
+    return this.#registry.metrics();
+  }
+
+  close(): void {
+    this.#loopDelay.disable();
+  }
+
+  async #sample(): Promise<void> {
+    const level = await this.#readQueue();
+    this.#metrics.queuedRequests.set(level.queuedRequests);
+    this.#metrics.queuedTokens.set(level.queuedTokens);
+    const now = performance.eventLoopUtilization();
+    this.#metrics.loopUtilization.set(performance.eventLoopUtilization(now, this.#utilization).utilization);
+    this.#utilization = now;
+    const delay = this.#loopDelay;
+    for (const [quantile, nanoseconds] of [
+      ["0.5", delay.percentile(50)],
+      ["0.99", delay.percentile(99)],
+      ["1", delay.max],
+    ] as const) {
+      this.#metrics.loopDelay.set({ quantile }, Math.max(0, nanoseconds / 1e9 - 0.01));
+    }
+    delay.reset();
+  }
+}
