@@ -1,0 +1,121 @@
+// Outputs that are chosen without regard to each other: greedy (one) and sampling (one to n).
+//
+//   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
+import type { Decoding, FinishReason } from "../../../generation.js";
+import { candidatesFor, type Candidates } from "./candidates.js";
+import { meanLogprob, reportsLogprobs, StepRow } from "./chosen.js";
+import { wantedFor, type Need, type Reporting } from "./need.js";
+import type { Rules } from "./processors.js";
+import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "./search.js";
+
+export interface Choice {
+  readonly id: number;
+  readonly sampledLogprob: number | null;
+}
+
+/** How one id is chosen from a row's candidates, after the rules. */
+export interface Chooser {
+  readonly need: Need;
+  /** Candidates are the chooser's to change. `position` is the number of decoder ids so far. */
+  choose(candidates: Candidates, output: number, position: number): Choice;
+}
+
+interface Strand {
+  readonly output: number;
+  readonly ids: number[];
+  readonly tokens: ChosenToken[];
+  finished: FinishReason | null;
+}
+
+export class IndependentSearch implements Search {
+  readonly maxRows: number;
+  readonly #decoding: Decoding;
+  readonly #rules: Rules;
+  readonly #chooser: Chooser;
+  readonly #report: Reporting;
+  readonly #strands: readonly Strand[];
+  #live: readonly Strand[];
+  #wanted: Wanted | null = null;
+  #isFirst = true;
+
+  constructor(decoding: Decoding, outputs: number, rules: Rules, chooser: Chooser, report: Reporting) {
+    this.maxRows = outputs;
+    this.#decoding = decoding;
+    this.#rules = rules;
+    this.#chooser = chooser;
+    this.#report = report;
+    this.#strands = Array.from({ length: outputs }, (_, output) => newStrand(output, decoding.prefix));
+    this.#live = this.#strands;
+  }
+
+  get wanted(): Wanted {
+    this.#wanted ??= wantedFor(
+      this.#rowStrands.map((strand) => strand.ids),
+      this.#chooser.need,
+      this.#rules,
+      this.#report,
+    );
+    return this.#wanted;
+  }
+
+  get lastTokens(): readonly number[] {
+    return this.#rowStrands.map(({ ids }) => ids.at(-1) ?? 0);
+  }
+
+  // Before the first choice all outputs are one row.
+  get #rowStrands(): readonly Strand[] {
+    return this.#isFirst ? this.#live.slice(0, 1) : this.#live;
+  }
+
+  advance(scores: readonly RowScores[]): Advance {
+    const { wanted } = this;
+    const { topN } = this.#report;
+    const rows = this.#rowStrands.map(
+      (_, index) => new StepRow(scores[index], wanted, reportsLogprobs(this.#report), topN),
+    );
+    const before = this.#live;
+    const committed = before.map((strand, index) => ({
+      output: strand.output,
+      token: this.#choose(strand, rows[this.#isFirst ? 0 : index]),
+    }));
+    this.#live = before.filter(({ finished }) => finished === null);
+    const parents = this.#live.length === rows.length ? null : this.#parents(before);
+    this.#isFirst = false;
+    this.#wanted = null;
+    return { parents, committed, outputs: this.#live.length === 0 ? this.#outputs("length") : null };
+  }
+
+  #parents(before: readonly Strand[]): number[] {
+    return this.#live.map((strand) => (this.#isFirst ? 0 : before.indexOf(strand)));
+  }
+
+  stop(reason: FinishReason): readonly SearchOutput[] {
+    return this.#outputs(reason);
+  }
+
+  #choose(strand: Strand, row: StepRow | undefined): ChosenToken {
+    if (row === undefined) throw new Error(`output ${strand.output} has no row`);
+    const candidates = candidatesFor(this.#report.vocabSize);
+    candidates.load(row.raw);
+    this.#rules.apply(candidates, strand.ids);
+    const { id, sampledLogprob } = this.#chooser.choose(candidates, strand.output, strand.ids.length);
+    const token = row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
+    strand.ids.push(id);
+    strand.tokens.push(token);
+    if (this.#decoding.eosTokenIds.includes(id)) strand.finished = "eos_token";
+    else if (strand.ids.length >= this.#decoding.maxLength) strand.finished = "length";
+    return token;
+  }
+
+  #outputs(reason: FinishReason): SearchOutput[] {
+    return this.#strands.map(({ tokens, finished }) => ({
+      tokens,
+      score: meanLogprob(tokens),
+      finishReason: finished ?? reason,
+    }));
+  }
+}
+
+function newStrand(output: number, prefix: readonly number[]): Strand {
+  return { output, ids: [...prefix], tokens: [], finished: null };
+}

@@ -1,0 +1,49 @@
+// Sampling: warpers shape the distribution, then one draw, which depends on (seed, output, position) alone.
+// transformers' GenerationMixin._sample with do_sample; its random numbers are torch's, ours are Philox (random.ts).
+import type { Decoding } from "../../../generation.js";
+import type { Candidates } from "./candidates.js";
+import { IndependentSearch, type Choice, type Chooser } from "./independent.js";
+import type { Reporting } from "./need.js";
+import type { Rules } from "./processors.js";
+import { uniform } from "./random.js";
+import { logSumExp } from "./selection.js";
+import { warpersOf } from "./warpers.js";
+
+/** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
+const smallVocabulary = 4096;
+/** So many more than top_k are looked at for ties with the last of them. */
+const tieMargin = 8;
+
+export function samplingSearch(decoding: Decoding, rules: Rules, report: Reporting): IndependentSearch {
+  return new IndependentSearch(decoding, decoding.numReturnSequences, rules, sampler(decoding, rules, report), report);
+}
+
+function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {
+  const warpers = warpersOf(decoding);
+  const isChanged = warpers.length > 0 || !rules.isEmpty;
+  const needsAll = decoding.topK === 0 || report.vocabSize <= smallVocabulary;
+  return {
+    need: { best: needsAll ? Infinity : decoding.topK + tieMargin, logSumExp: false },
+    choose: (candidates, output, position) => {
+      for (const warp of warpers) warp(candidates);
+      const choice = draw(candidates, uniform(decoding.seed, output, position));
+      return isChanged ? choice : { ...choice, sampledLogprob: null };
+    },
+  };
+}
+
+/** Inverts the cumulative distribution at `u` in [0, 1). Where everything is forbidden the answer is 0, as for greedy. */
+export function draw({ ids, scores, size }: Candidates, u: number): Choice {
+  const total = logSumExp(scores.subarray(0, size));
+  let sum = 0;
+  let last = -1;
+  for (let slot = 0; slot < size; slot += 1) {
+    const score = scores[slot] ?? -Infinity;
+    if (score === -Infinity) continue;
+    sum += Math.exp(score - total);
+    last = slot;
+    // Rounding may leave the sum below u at the end: then the last possible one it is.
+    if (sum > u) break;
+  }
+  return last < 0 ? { id: 0, sampledLogprob: 0 } : { id: ids[last] ?? 0, sampledLogprob: (scores[last] ?? 0) - total };
+}
