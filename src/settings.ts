@@ -1,6 +1,5 @@
 // Every setting of the server in one table: name, default, meaning, and how its text becomes a value. Makes --help and docs/settings.md too.
 // Pure: config.ts reads the environment and the flags.
-import { cpuLimit } from "./cpu-limit.js";
 
 export interface Setting<T> {
   /** Environment variable; the flag is the same in lower case with dashes. */
@@ -80,10 +79,10 @@ function choice<const T extends string>(name: string, values: readonly T[], desc
   return { name, default: first, description, values: values.join(", "), parse, absent: first };
 }
 
-/** "auto" or a whole number; `auto` says what the word stands for. */
-function countOrAuto<T>(name: string, auto: () => T, description: string): Setting<number | T> {
-  const parse = (value: string) => (value === "auto" ? auto() : readInteger(value, 1, 1024));
-  return { name, default: "auto", description, values: "auto, or 1 to 1024", parse, absent: auto() };
+/** A whole number, or null for "auto". */
+function countOrAuto(name: string, description: string): Setting<number | null> {
+  const parse = (value: string) => (value === "auto" ? null : readInteger(value, 1, 1024));
+  return { name, default: "auto", description, values: "auto, or 1 to 1024", parse, absent: null };
 }
 
 const device = [/^(auto|cpu|cuda(:\d{1,2})?)$/u, "auto, cpu, cuda or cuda:<number>"] as [RegExp, string];
@@ -102,8 +101,11 @@ export const settings = {
     suffix,
     "Which files of a model to load; auto = what its manifest prefers, else the exact ones",
   ),
-  engines: countOrAuto("ENGINES", () => "auto" as const, "Engine threads per model"),
-  threads: countOrAuto("THREADS", cpuLimit, "ONNX Runtime threads per engine; auto = the CPUs this process may use"),
+  engines: countOrAuto("ENGINES", "Engine threads per model"),
+  threads: countOrAuto(
+    "THREADS",
+    "ONNX Runtime threads per engine; auto = the CPUs this process may use, shared out over the engines",
+  ),
   maxBatchRows: integer("MAX_BATCH_ROWS", 32, [1, 1024], "Rows decoded together in one step"),
   maxEncodeTokens: integer("MAX_ENCODE_TOKENS", 2048, [1, 1_000_000], "Padded source tokens encoded per step"),
   maxQueuedRequests: integer("MAX_QUEUED_REQUESTS", 256, [1, 1_000_000], "Requests that may wait; more get 429"),

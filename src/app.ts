@@ -1,0 +1,95 @@
+// buildApp() puts the routes over the parts: with parts.ts the only place that constructs and connects things.
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyServerOptions } from "fastify";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { Config } from "./config.js";
+import type { Logger } from "./log.js";
+import type { Metrics } from "./metrics.js";
+import { ParametersSchema } from "./parameters.js";
+import type { Parts } from "./parts.js";
+import { collectDocument, documentRoutes } from "./routes/docs.js";
+import { answerClientError, answerError } from "./routes/errors.js";
+import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
+import { generateRoutes } from "./routes/generate.js";
+import { healthRoutes } from "./routes/health.js";
+import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
+import { Lifetime } from "./routes/lifetime.js";
+import { metricsRoute } from "./routes/metrics.js";
+import { modelRoutes, ModelSchema } from "./routes/models.js";
+import { watchRoutes } from "./routes/not-found.js";
+import type { App, RouteParts } from "./routes/parts.js";
+import { ErrorSchema } from "./routes/schemas.js";
+import { usualTimings } from "./routes/sse.js";
+import { tokenizeRoutes } from "./routes/tokenize.js";
+import { version } from "./version.js";
+
+/** An app that is ready to listen, and its state for a graceful end. */
+export interface BuiltApp {
+  readonly app: App;
+  readonly lifetime: Lifetime;
+}
+
+/** All routes over these parts. Nothing listens yet. */
+export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
+  const { log, metrics, inference, queue, sse = usualTimings } = parts;
+  const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
+  const routeParts = { config, inference, queue, metrics, lifetime, sse, version };
+  metrics.watchQueue(() => queue.depth());
+  const app = createServer(log, config.bodyLimit);
+  watchRoutes(app);
+  observeRequests(app, metrics);
+  allowOrigins(app, config.corsOrigin);
+  for (const schema of [ErrorSchema, ParametersSchema, GenerateRequestSchema, ModelSchema, ...answerSchemas])
+    app.addSchema(schema);
+  await collectDocument(app, version);
+  await app.register(async (scope) => keyedRoutes(scope, routeParts));
+  modelRoutes(app, routeParts);
+  healthRoutes(app, routeParts);
+  if (config.metricsPort === null) metricsRoute(app, metrics);
+  await documentRoutes(app);
+  await app.ready();
+  return { app, lifetime };
+}
+
+/** A server with only /metrics, for METRICS_PORT. */
+export function buildMetricsApp(log: Logger, metrics: Metrics): App {
+  const app = createServer(log, 1024);
+  metricsRoute(app, metrics);
+  return app;
+}
+
+function keyedRoutes(scope: App, parts: RouteParts): void {
+  const check = keyCheck(parts.config.apiKeys);
+  if (check !== null) scope.addHook("onRequest", check);
+  generateRoutes(scope, parts);
+  tokenizeRoutes(scope, parts);
+}
+
+function createServer(log: Logger, bodyLimit: number): App {
+  const options = {
+    loggerInstance: log as FastifyBaseLogger,
+    bodyLimit,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request_id" }),
+    genReqId: requestId,
+    // A whole request, headers and body: slow senders don't keep sockets for ever.
+    requestTimeout: 60_000,
+    // Draining answers for itself: probes must still be told.
+    return503OnClosing: false,
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allowUnionTypes: true,
+        verbose: true,
+      },
+    },
+    frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
+  } satisfies FastifyServerOptions;
+  const app = Fastify(options).withTypeProvider<TypeBoxTypeProvider>();
+  app.removeContentTypeParser("text/plain");
+  app.setErrorHandler(answerError);
+  // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  return app;
+}

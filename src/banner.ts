@@ -1,0 +1,60 @@
+// What a person reads at the start: what is loaded, from where, on which device, and where to call it. Pure: text out.
+import type { ModelInfo } from "./inference/model-info.js";
+
+export interface BannerFacts {
+  readonly version: string;
+  /** http://host:port */
+  readonly url: string;
+  readonly modelsDir: string;
+  readonly models: readonly ModelInfo[];
+  /** Seconds from the process's start until everything was loaded. */
+  readonly seconds: number;
+  readonly colour: boolean;
+}
+
+export function banner({ version, url, modelsDir, models, seconds, colour }: BannerFacts): string {
+  const { bold, dim, red } = colour ? ansi : plain;
+  const width = Math.max(5, ...models.map(({ name }) => name.length));
+  const lines = models.map((model) => modelLines(model, width, { dim, red }).join("\n"));
+  const example =
+    models.find(({ isDefault, state }) => isDefault && state === "ready") ??
+    models.find(({ state }) => state === "ready");
+  return [
+    "",
+    `  ${bold(`seqserve ${version}`)}  ready in ${seconds.toFixed(1)} s`,
+    "",
+    `  models   ${modelsDir}`,
+    ...lines,
+    "",
+    `  listens  ${bold(url)}`,
+    `  docs     ${url}/docs`,
+    ...(example === undefined
+      ? []
+      : [`  try      curl -s ${url}/generate -H 'content-type: application/json' -d '{"inputs": "hello"}'`]),
+    "",
+    "",
+  ].join("\n");
+}
+
+interface Styles {
+  readonly dim: (text: string) => string;
+  readonly red: (text: string) => string;
+}
+
+function modelLines(model: ModelInfo, width: number, { dim, red }: Styles): string[] {
+  const name = `${model.isDefault ? "*" : " "} ${model.name.padEnd(width)}`;
+  if (model.state !== "ready") return [`  ${name}  ${red(`failed: ${model.error ?? "unknown"}`)}`];
+  const { layout, dtype, device, engines, threads, loadMs, task } = model;
+  const size = `${engines} engine${engines === 1 ? "" : "s"} x ${threads} thread${threads === 1 ? "" : "s"}`;
+  const facts = [task ?? layout, dtype, device, size, `${(loadMs / 1000).toFixed(1)} s`].join(" · ");
+  const files = [...new Set(Object.values(model.files))].join(", ");
+  return [
+    `  ${name}  ${facts}`,
+    ...[files, ...model.notes].filter((line) => line !== "").map((line) => `  ${" ".repeat(width + 2)}  ${dim(line)}`),
+  ];
+}
+
+const style = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`;
+const ansi = { bold: style(1), dim: style(2), red: style(31) };
+const asIs = (text: string) => text;
+const plain = { bold: asIs, dim: asIs, red: asIs };

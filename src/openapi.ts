@@ -1,0 +1,32 @@
+// Writes the documents that are made from code: openapi.yaml and docs/settings.md. Listens nowhere and loads no model.
+import { writeFile } from "node:fs/promises";
+import { buildApp } from "./app.js";
+import { defaultConfig } from "./config.js";
+import type { Inference } from "./inference/inference.js";
+import { createLog } from "./log.js";
+import { createMetrics } from "./metrics.js";
+import type { GenerationQueue } from "./queue/queue.js";
+import { settingsPage } from "./settings.js";
+import { version } from "./version.js";
+
+const unused = (): never => {
+  throw new Error("not for documents");
+};
+const inference: Inference = {
+  prepare: unused,
+  generate: unused,
+  tokenize: unused,
+  detokenize: unused,
+  models: () => [],
+  ready: Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+const queue: GenerationQueue = { submit: unused, depth: unused, close: () => Promise.resolve() };
+
+const config = defaultConfig({ logLevel: "silent" });
+const metrics = createMetrics(version, { runtime: false });
+const { app } = await buildApp(config, { log: createLog(config, process.stdout), metrics, inference, queue });
+await writeFile("openapi.yaml", app.swagger({ yaml: true }));
+await writeFile("docs/settings.md", settingsPage());
+await app.close();
+metrics.close();

@@ -1,0 +1,49 @@
+// The parts under the routes, made and connected for a real server. Apart from app.ts so that documents and route tests need no engine.
+import type { Config } from "./config.js";
+import { cpuLimit } from "./cpu-limit.js";
+import { createInference, type Inference } from "./inference/inference.js";
+import type { Logger } from "./log.js";
+import { createMetrics, type Metrics } from "./metrics.js";
+import { Admission } from "./queue/admission.js";
+import { MemoryQueue } from "./queue/memory-queue.js";
+import type { GenerationQueue } from "./queue/queue.js";
+import type { SseTimings } from "./routes/sse.js";
+import { version } from "./version.js";
+
+/** What the routes stand on. Tests put their own in. */
+export interface Parts {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly inference: Inference;
+  readonly queue: GenerationQueue;
+  readonly sse?: SseTimings;
+}
+
+/** Makes the real parts; models start to load. Throws one line when MODELS_DIR or a MODEL is not there. */
+export async function connect(config: Config, log: Logger): Promise<Parts> {
+  const metrics = createMetrics(version);
+  const inference = await createInference({
+    modelsDir: config.modelsDir,
+    models: config.models.length === 0 ? null : config.models,
+    device: config.device,
+    dtype: config.dtype,
+    engines: config.engines,
+    threads: config.threads,
+    cpus: cpuLimit(),
+    maxBatchRows: config.maxBatchRows,
+    maxEncodeTokens: config.maxEncodeTokens,
+    limits: { maxInputTokens: config.maxInputTokens, maxNewTokens: config.maxNewTokens, maxBeams: config.maxBeams },
+    defaultTimeoutMs: config.defaultTimeoutMs,
+    onStep: (model, report) => metrics.step(model, report),
+    onLoaded: (info) => {
+      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000);
+      else log.error({ model: info.name, error: info.error }, "model failed to load");
+    },
+  });
+  const admission = new Admission(
+    config,
+    () => performance.now(),
+    (reason) => metrics.rejected(reason),
+  );
+  return { log, metrics, inference, queue: new MemoryQueue(inference.generate, admission) };
+}

@@ -1,0 +1,146 @@
+// GET /models, /models/{name}, /info and /: what is loaded, from which files, on which device, with which limits.
+import { Type, type Static } from "typebox";
+import { AppError } from "../errors.js";
+import type { Inference } from "../inference/inference.js";
+import type { ModelInfo } from "../inference/model-info.js";
+import { suggestion } from "../nearest.js";
+import type { App, RouteParts } from "./parts.js";
+import { errorAnswers, nullable, ref } from "./schemas.js";
+
+const text = (description: string) => nullable("string", description);
+const count = Type.Integer({ minimum: 0 });
+const texts = Type.Array(Type.String());
+
+export const ModelSchema = Type.Object(
+  {
+    name: Type.String({ description: "Name of the folder." }),
+    state: Type.Unsafe<string>({ type: "string", enum: ["loading", "ready", "failed"] }),
+    error: text("Why loading failed."),
+    default: Type.Boolean({ description: "Whether requests without `model` go here." }),
+    layout: Type.Unsafe<string>({ type: "string", enum: ["recurrent", "transformer", "stateless"] }),
+    task: text("translation, summarization, g2p, …"),
+    description: text("What the model does."),
+    licence: text("Its licence."),
+    version: text("Its version."),
+    device: Type.String({ description: "What it really runs on." }),
+    dtype: Type.String(),
+    files: Type.Record(Type.String(), Type.String(), { description: "File name by role." }),
+    notes: texts,
+    limits: Type.Object({ max_input_tokens: count, max_new_tokens: count, max_beams: count }),
+    languages: Type.Object({ source: texts, target: texts }),
+    vocab_size: count,
+    attention: Type.Boolean({ description: "Whether parameters.attention can be honoured." }),
+    engines: count,
+    threads: Type.Integer({ description: "ONNX Runtime threads per engine." }),
+    load_ms: Type.Number(),
+  },
+  { $id: "Model" },
+);
+type ModelBody = Static<typeof ModelSchema>;
+
+const ModelsSchema = Type.Object({ default: text("Name of the default model."), models: Type.Array(ref(ModelSchema)) });
+
+const InfoSchema = Type.Object(
+  {
+    model_id: text("The default model."),
+    model_sha: Type.Null(),
+    model_pipeline_tag: text("Its task."),
+    max_concurrent_requests: Type.Integer({ description: "Requests that may wait." }),
+    max_best_of: count,
+    max_stop_sequences: count,
+    max_input_tokens: nullable("integer", "Of the default model."),
+    max_total_tokens: nullable("integer", "Source and generated tokens of the default model."),
+    max_client_batch_size: Type.Integer({ description: "Texts in one request." }),
+    validation_workers: count,
+    router: Type.String(),
+    version: Type.String(),
+    sha: Type.Null(),
+    docker_label: Type.Null(),
+    models: Type.Array(ref(ModelSchema)),
+  },
+  { description: "TGI's fields, and all models." },
+);
+
+const HomeSchema = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  docs: Type.String(),
+  openapi: Type.String(),
+});
+
+export function modelRoutes(app: App, { inference, config, version }: RouteParts): void {
+  const tags = ["models"];
+  const name = Type.Object({ name: Type.String() });
+  app.get("/", { schema: { tags, summary: "A sign of life", response: { 200: HomeSchema } } }, async () => {
+    return { name: "seqserve", version, docs: "/docs", openapi: "/openapi.json" };
+  });
+  app.get("/models", { schema: { tags, summary: "All models", response: { 200: ModelsSchema } } }, async () => {
+    const models = inference.models();
+    return { default: models.find(({ isDefault }) => isDefault)?.name ?? null, models: models.map(modelBody) };
+  });
+  app.get(
+    "/models/:name",
+    { schema: { tags, summary: "One model", params: name, response: { 200: ref(ModelSchema), ...errorAnswers(404) } } },
+    async ({ params }) => modelBody(modelNamed(inference, params.name)),
+  );
+  app.get("/info", { schema: { tags, summary: "The server", response: { 200: InfoSchema } } }, async () => {
+    const models = inference.models();
+    const main = models.find(({ isDefault }) => isDefault);
+    const limits = main?.limits;
+    return {
+      model_id: main?.name ?? null,
+      model_sha: null,
+      model_pipeline_tag: main?.task ?? null,
+      max_concurrent_requests: config.maxQueuedRequests,
+      max_best_of: config.maxBeams,
+      max_stop_sequences: 16,
+      max_input_tokens: limits?.maxInputTokens ?? null,
+      max_total_tokens: limits === undefined ? null : limits.maxInputTokens + limits.maxNewTokens,
+      max_client_batch_size: config.maxInputs,
+      validation_workers: 1,
+      router: "seqserve",
+      version,
+      sha: null,
+      docker_label: null,
+      models: models.map(modelBody),
+    };
+  });
+}
+
+function modelNamed(inference: Inference, name: string): ModelInfo {
+  const models = inference.models();
+  const found = models.find((model) => model.name === name);
+  if (found !== undefined) return found;
+  const known = models.map((model) => model.name);
+  throw new AppError("not_found", `name: no such model${suggestion(name, known)}`, { field: "name" });
+}
+
+function modelBody(model: ModelInfo): ModelBody {
+  const { limits, languages } = model;
+  return {
+    name: model.name,
+    state: model.state,
+    error: model.error ?? null,
+    default: model.isDefault,
+    layout: model.layout,
+    task: model.task,
+    description: model.description,
+    licence: model.licence,
+    version: model.version,
+    device: model.device,
+    dtype: model.dtype,
+    files: { ...model.files },
+    notes: [...model.notes],
+    limits: {
+      max_input_tokens: limits.maxInputTokens,
+      max_new_tokens: limits.maxNewTokens,
+      max_beams: limits.maxBeams,
+    },
+    languages: { source: [...languages.source], target: [...languages.target] },
+    vocab_size: model.vocabSize,
+    attention: model.attention,
+    engines: model.engines,
+    threads: model.threads,
+    load_ms: model.loadMs,
+  };
+}

@@ -1,0 +1,22 @@
+// What every route plugin is given: the typed Fastify instance and the parts that app.ts connected.
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import type { Config } from "../config.js";
+import type { Inference } from "../inference/inference.js";
+import type { Metrics } from "../metrics.js";
+import type { GenerationQueue } from "../queue/queue.js";
+import type { Lifetime } from "./lifetime.js";
+import type { SseTimings } from "./sse.js";
+
+export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
+
+export interface RouteParts {
+  readonly config: Config;
+  readonly inference: Inference;
+  readonly queue: GenerationQueue;
+  readonly metrics: Metrics;
+  readonly lifetime: Lifetime;
+  readonly sse: SseTimings;
+  readonly version: string;
+}

@@ -1,0 +1,53 @@
+// Shapes that several routes share, by name: they become components of the OpenAPI document.
+import { Type, type Static, type TSchema } from "typebox";
+
+/** A reference to a named schema that keeps its type. */
+export function ref<T extends TSchema & { $id?: string }>(schema: T) {
+  return Type.Unsafe<Static<T>>({ $ref: `${schema.$id ?? ""}#` });
+}
+
+/** A value or null. */
+export function nullable<T extends "string" | "number" | "integer">(type: T, description: string) {
+  return Type.Unsafe<(T extends "string" ? string : number) | null>({ type: [type, "null"], description });
+}
+
+export const ErrorSchema = Type.Object(
+  {
+    error: Type.String({ description: "What is wrong, the field first." }),
+    error_type: Type.String({
+      description:
+        "validation, unauthorized, not_found, overloaded, unavailable, generation, deadline, cancelled, internal",
+    }),
+    field: Type.Optional(Type.String({ description: "The field at fault, as it was sent: parameters.top_k" })),
+  },
+  { $id: "Error" },
+);
+export type ErrorBody = Static<typeof ErrorSchema>;
+
+export const modelName = Type.Unsafe<string>({
+  type: ["string", "null"],
+  minLength: 1,
+  maxLength: 256,
+  description: "A model of /models; absent = the default model.",
+});
+
+const meanings = {
+  400: "Not JSON",
+  401: "No key, or a wrong one",
+  404: "No such model",
+  413: "Body too large",
+  415: "Not application/json",
+  422: "A field is wrong: `field` names it",
+  424: "The model failed on this request",
+  429: "Too much waits already: see Retry-After",
+  500: "A fault of the server",
+  503: "Loading or shutting down: see Retry-After",
+  504: "The deadline passed before the first token",
+} as const;
+
+export type ErrorStatus = keyof typeof meanings;
+
+/** Error answers of a route, for its schema. */
+export function errorAnswers(...statuses: readonly ErrorStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, { ...ref(ErrorSchema), description: meanings[status] }]));
+}

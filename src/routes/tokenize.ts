@@ -1,0 +1,64 @@
+// POST /tokenize and /detokenize: text to ids and back, with a model's own tokenizer.
+import { Type } from "typebox";
+import type { App, RouteParts } from "./parts.js";
+import { checkedInputs } from "./request-rules.js";
+import { errorAnswers, modelName } from "./schemas.js";
+
+const errors = errorAnswers(400, 401, 404, 413, 415, 422, 500, 503);
+
+const SourceTokenSchema = Type.Object({
+  id: Type.Integer(),
+  text: Type.String({ description: "The piece as the vocabulary writes it." }),
+  start: Type.Integer({ description: "UTF-16 offset into the input." }),
+  stop: Type.Integer(),
+  special: Type.Boolean(),
+});
+
+const TokenizeBody = Type.Object(
+  { inputs: Type.String({ minLength: 1 }), model: Type.Optional(modelName) },
+  { additionalProperties: false },
+);
+
+const DetokenizeBody = Type.Object(
+  {
+    ids: Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), { maxItems: 65_536 }),
+    model: Type.Optional(modelName),
+    skip_special_tokens: Type.Optional(
+      Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "Leave special tokens out; true when absent." }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
+  const tags = ["tokens"];
+  app.post(
+    "/tokenize",
+    {
+      schema: {
+        tags,
+        summary: "Text to ids",
+        body: TokenizeBody,
+        response: { 200: Type.Array(SourceTokenSchema), ...errors },
+      },
+    },
+    ({ body }) => {
+      checkedInputs(body.inputs, 1);
+      return inference.tokenize(body.model ?? undefined, body.inputs);
+    },
+  );
+  app.post(
+    "/detokenize",
+    {
+      schema: {
+        tags,
+        summary: "Ids to text",
+        body: DetokenizeBody,
+        response: { 200: Type.Object({ text: Type.String() }), ...errors },
+      },
+    },
+    async ({ body }) => {
+      return { text: inference.detokenize(body.model ?? undefined, body.ids, body.skip_special_tokens ?? true) };
+    },
+  );
+}

@@ -1,0 +1,122 @@
+// The process: settings → log → parts → app → listen → banner, and the same way back at SIGTERM.
+import type { AddressInfo } from "node:net";
+import closeWithGrace from "close-with-grace";
+import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
+import { banner } from "./banner.js";
+import { ConfigError, readCommand, type Config } from "./config.js";
+import { createLog, isForPeople, type Logger } from "./log.js";
+import { connect, type Parts } from "./parts.js";
+import { withProgress } from "./progress.js";
+import type { App } from "./routes/parts.js";
+import { helpText } from "./settings.js";
+import { version } from "./version.js";
+
+/** What still has to be closed, in this order. */
+interface Running {
+  readonly config: Config;
+  readonly parts: Parts;
+  readonly built: BuiltApp;
+  readonly metricsApp: App | null;
+}
+
+async function main(): Promise<void> {
+  const command = readCommand();
+  if (command.kind !== "serve") {
+    process.stdout.write(command.kind === "help" ? helpText(version) : `${version}\n`);
+    return;
+  }
+  const { config } = command;
+  const log = createLog(config, process.stdout);
+  const running = await start(config, log);
+  closeWithGrace({ delay: config.drainTimeoutMs + 10_000, logger: log }, ({ err, signal }) => {
+    if (err !== undefined) log.fatal({ err }, "unexpected error");
+    else log.info({ signal }, "shutting down");
+    return stop(running);
+  });
+  await announce(running, log);
+}
+
+// Listens before the models are loaded: probes are answered and callers get an honest 503.
+async function start(config: Config, log: Logger): Promise<Running> {
+  const parts = await connect(config, log);
+  const built = await buildApp(config, parts);
+  const metricsApp = config.metricsPort === null ? null : buildMetricsApp(log, parts.metrics);
+  await built.app.listen({
+    host: config.host,
+    port: config.port,
+    listenTextResolver: (address) => `listening on ${address}`,
+  });
+  await metricsApp?.listen({ host: config.host, port: config.metricsPort ?? 0 });
+  return { config, parts, built, metricsApp };
+}
+
+async function announce({ config, parts, built }: Running, log: Logger): Promise<void> {
+  const { inference } = parts;
+  const loading = () => {
+    const names = inference.models().flatMap(({ name, state }) => (state === "loading" ? [name] : []));
+    return `loading ${names.join(", ")}`;
+  };
+  await withProgress(inference.ready, { text: loading, show: (line) => log.info(line) });
+  if (built.lifetime.state === "draining") return;
+  const models = inference.models();
+  const url = urlOf(config, built.app.server.address());
+  const seconds = process.uptime();
+  if (isForPeople(config, process.stdout)) {
+    process.stdout.write(
+      banner({ version, url, modelsDir: config.modelsDir, models, seconds, colour: process.stdout.isTTY }),
+    );
+    return;
+  }
+  for (const { name, state, layout, dtype, device, files, notes, error } of models) {
+    log.info({ model: name, state, layout, dtype, device, files, notes, error }, "model");
+  }
+  log.info({ version, url, models_dir: config.modelsDir, seconds }, "ready");
+}
+
+// Not ready, no new work; running answers may finish; then right to left, so that nobody calls what is gone.
+async function stop({ config, parts, built, metricsApp }: Running): Promise<void> {
+  const { app, lifetime } = built;
+  const sweeper = setInterval(() => app.server.closeIdleConnections(), 100);
+  const drained = lifetime.drain(config.drainTimeoutMs);
+  const closed = app.close();
+  await drained;
+  await Promise.race([closed, later(2000)]);
+  app.server.closeAllConnections();
+  await closed;
+  clearInterval(sweeper);
+  await parts.queue.close();
+  await parts.inference.close();
+  await metricsApp?.close();
+  parts.metrics.close();
+}
+
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}
+
+function urlOf({ host, port }: Config, address: AddressInfo | string | null): string {
+  const real = typeof address === "object" && address !== null ? address.port : port;
+  const shown = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
+  return `http://${shown}:${real}`;
+}
+
+// One line and exit code 1: a stack trace would hide what to change.
+function refuse(error: unknown): void {
+  const isKnown = error instanceof ConfigError || (error instanceof Error && error.cause !== undefined);
+  const text =
+    error instanceof Error
+      ? isKnown || error.message.includes(":")
+        ? error.message
+        : (error.stack ?? error.message)
+      : String(error);
+  process.stderr.write(`seqserve: ${text}\n`);
+  process.exit(1);
+}
+
+try {
+  await main();
+} catch (error) {
+  refuse(error);
+}
