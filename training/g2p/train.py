@@ -14,9 +14,9 @@ import copy
 import math
 import random
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -143,7 +143,7 @@ def train(
                 label_smoothing=settings.smoothing, reduction="sum",
             )
             optimizer.zero_grad()
-            (loss / max(count, 4 * settings.batch)).backward()  # the small remainder batches weigh less
+            torch.autograd.backward(loss / max(count, 4 * settings.batch))  # the small remainder batches weigh less
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
             step += 1
