@@ -130,7 +130,7 @@ def amount(rng):
     """A quantity in front of a unit, a currency or "percent": digits whatever its size."""
     kind = rng.random()
     if kind < 0.25:
-        n = rng.randint(0, 9)
+        n = rng.choice([0, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9])
         return ONES[n], str(n)
     if kind < 0.75:
         n = size(rng, high=6)
@@ -535,7 +535,10 @@ def labelled(rng):
     elif kind < 0.7:
         n = rng.randint(10, 99)
         spoken, written = below_hundred(n), str(n)
-    elif kind < 0.9:
+    elif kind < 0.82:
+        written = random_digits(rng, rng.choice([3, 3, 4, 5]))
+        spoken = digits(rng, written)
+    elif kind < 0.94:
         n, low = rng.randint(1, 9), rng.randint(1, 99)
         spoken, written = f"{ONES[n]} {said_minutes(rng, low)}", f"{n}{low:02}"
     else:
