@@ -5,6 +5,8 @@ import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
 import { Admission } from "./queue/admission.js";
+import { MeasuredQueue } from "./queue/measured-queue.js";
+import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";
@@ -45,5 +47,6 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     () => performance.now(),
     (reason) => metrics.rejected(reason),
   );
-  return { log, metrics, inference, queue: new MemoryQueue(inference.generate, admission) };
+  const queue = new MeasuredQueue(new MemoryQueue(inference.generate, admission), metrics);
+  return { log, metrics, inference, queue };
 }

@@ -1,0 +1,154 @@
+// The main thread's side of one engine: starts its worker, hands sequences over, and turns its messages into one iterator per sequence.
+//
+//   submit ──postMessage──▶ engine/worker.ts        stepped{tokens, ended} ──▶ each sequence's channel ──▶ for await
+import { Worker } from "node:worker_threads";
+import { AppError } from "../errors.js";
+import type {
+  EngineEnd,
+  EngineInfo,
+  EngineOptions,
+  EngineToken,
+  FromEngine,
+  SequenceSpec,
+  StepReport,
+  ToEngine,
+} from "./engine-protocol.js";
+import type { ModelPlan } from "./engine/models/plan.js";
+import { EventChannel } from "./event-channel.js";
+
+export type EngineEvent =
+  | { readonly type: "token"; readonly output: number; readonly token: EngineToken }
+  | { readonly type: "end"; readonly end: Extract<EngineEnd, { ok: true }> };
+
+export type SubmitSpec = Omit<SequenceSpec, "id">;
+
+/** A sequence under way. Leaving `events` early, by abort or break, frees its rows within one step. */
+export interface EngineRun {
+  readonly events: AsyncIterable<EngineEvent>;
+  /** Asks for the end now: what there is comes as the end event, with finish reason "stop_sequence". */
+  finish(): void;
+}
+
+export interface EngineHostOptions extends EngineOptions {
+  readonly onStep: (report: StepReport) => void;
+  /** The thread died: no sequence of this engine will run again. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export class EngineHost {
+  readonly #worker: Worker;
+  readonly #options: EngineHostOptions;
+  readonly #channels = new Map<number, EventChannel<EngineEvent>>();
+  #nextId = 1;
+  #crash: AppError | null = null;
+  #onLoaded: { resolve: (info: EngineInfo) => void; reject: (error: Error) => void } | null = null;
+  #onClosed: (() => void) | null = null;
+
+  constructor(options: EngineHostOptions) {
+    this.#options = options;
+    this.#worker = new Worker(new URL("./engine/worker.js", import.meta.url));
+    this.#worker.on("message", (message: FromEngine) => this.#receive(message));
+    this.#worker.on("error", (error) => this.#crashed(error));
+    this.#worker.on("exit", () => this.#exited());
+  }
+
+  /** Sequences handed over and not ended. */
+  get inFlight(): number {
+    return this.#channels.size;
+  }
+
+  /** Rejects with one line for the user when the folder cannot be served. Called once. */
+  load(plan: ModelPlan): Promise<EngineInfo> {
+    const { maxBatchRows, maxEncodeTokens, threads, device } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#onLoaded = { resolve, reject };
+      this.#post({ type: "load", plan, options: { maxBatchRows, maxEncodeTokens, threads, device } });
+    });
+  }
+
+  submit(spec: SubmitSpec, signal: AbortSignal): EngineRun {
+    const id = this.#nextId++;
+    return { events: this.#run(id, spec, signal), finish: () => this.#post({ type: "finish", id }) };
+  }
+
+  async *#run(id: number, spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
+    signal.throwIfAborted();
+    if (this.#crash !== null) throw this.#crash;
+    const channel = new EventChannel<EngineEvent>();
+    const abort = () => channel.fail(signal.reason as Error);
+    this.#channels.set(id, channel);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#post({ type: "submit", sequence: { ...spec, id } });
+    try {
+      yield* channel;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      if (this.#channels.delete(id)) this.#post({ type: "cancel", id });
+    }
+  }
+
+  /** Lets the running step finish, frees the sessions, ends the thread. Sequences still in flight fail. */
+  close(): Promise<void> {
+    this.#failAll(new AppError("unavailable", "the server is shutting down"));
+    if (this.#crash !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+      this.#post({ type: "close" });
+    });
+  }
+
+  #post(message: ToEngine): void {
+    this.#worker.postMessage(message, []);
+  }
+
+  #receive(message: FromEngine): void {
+    switch (message.type) {
+      case "ready":
+        this.#onLoaded?.resolve(message.info);
+        break;
+      case "failed":
+        this.#onLoaded?.reject(new Error(message.message));
+        break;
+      case "stepped":
+        this.#stepped(message);
+        break;
+      case "closed":
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #stepped({ tokens, ended, report }: Extract<FromEngine, { type: "stepped" }>): void {
+    for (const { id, output, token } of tokens) this.#channels.get(id)?.push({ type: "token", output, token });
+    for (const end of ended) this.#ended(end);
+    this.#options.onStep(report);
+  }
+
+  #ended(end: EngineEnd): void {
+    const channel = this.#channels.get(end.id);
+    this.#channels.delete(end.id);
+    if (channel === undefined) return;
+    if (!end.ok) return channel.fail(new AppError(end.error.kind, end.error.message));
+    channel.push({ type: "end", end });
+    channel.end();
+  }
+
+  #exited(): void {
+    if (this.#onClosed !== null) this.#onClosed();
+    else this.#crashed(new Error("the engine's thread ended by itself"));
+  }
+
+  #crashed(error: Error): void {
+    if (this.#crash !== null) return;
+    this.#crash = new AppError("generation", `the engine stopped: ${error.message}`, { cause: error });
+    this.#onLoaded?.reject(error);
+    this.#failAll(this.#crash);
+    this.#options.onCrash(error);
+  }
+
+  #failAll(error: AppError): void {
+    for (const channel of this.#channels.values()) channel.fail(error);
+    this.#channels.clear();
+  }
+}

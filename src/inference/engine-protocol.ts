@@ -1,0 +1,117 @@
+// Every message that crosses the thread boundary between EngineHost (main thread) and the engine's worker. Plain data only.
+//
+//   host ── load · submit · cancel · finish · close ──▶ worker
+//   host ◀── ready · stepped · failed · closed ── worker
+import type { Decoding, FinishReason } from "../generation.js";
+import type { ModelPlan } from "./engine/models/plan.js";
+
+/** How an engine runs; the same for all sequences. */
+export interface EngineOptions {
+  /** Rows of one run at most. */
+  readonly maxBatchRows: number;
+  /** Padded source tokens encoded per step at most; a single longer source still runs, alone. */
+  readonly maxEncodeTokens: number;
+  /** ONNX Runtime threads of this engine. */
+  readonly threads: number;
+  readonly device: string;
+}
+
+/** One generation as the engine sees it. */
+export interface SequenceSpec {
+  /** Unique in this engine. */
+  readonly id: number;
+  readonly sourceIds: readonly number[];
+  readonly decoding: Decoding;
+  readonly wantLogprobs: boolean;
+  readonly topN: number;
+  readonly wantAttention: boolean;
+  /** Milliseconds since the epoch, or null. */
+  readonly deadlineAt: number | null;
+}
+
+export type ToEngine =
+  | { readonly type: "load"; readonly plan: ModelPlan; readonly options: EngineOptions }
+  | { readonly type: "submit"; readonly sequence: SequenceSpec }
+  /** Forget it: nothing comes back. */
+  | { readonly type: "cancel"; readonly id: number }
+  /** End it now with what there is: finish reason "stop_sequence". */
+  | { readonly type: "finish"; readonly id: number }
+  | { readonly type: "close" };
+
+/** A token that is final. Optional fields are absent when not wanted or not at hand. */
+export interface EngineToken {
+  readonly id: number;
+  readonly logprob?: number;
+  readonly top?: readonly { readonly id: number; readonly logprob: number }[];
+  /** [source tokens] */
+  readonly attention?: Float32Array;
+}
+
+export interface EngineOutput {
+  readonly tokens: readonly EngineToken[];
+  readonly score: number | null;
+  readonly finishReason: FinishReason;
+}
+
+export interface EngineTimings {
+  readonly queueMs: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+}
+
+export type EngineEnd =
+  | {
+      readonly id: number;
+      readonly ok: true;
+      readonly outputs: readonly EngineOutput[];
+      readonly timings: EngineTimings;
+    }
+  | { readonly id: number; readonly ok: false; readonly error: EngineError };
+
+/** What went wrong with one sequence, not with the engine. */
+export interface EngineError {
+  readonly kind: "generation" | "deadline";
+  readonly message: string;
+}
+
+/** Numbers of one engine turn, for metrics. */
+export interface StepReport {
+  readonly rows: number;
+  readonly rowCapacity: number;
+  readonly encodedSources: number;
+  /** Real source tokens encoded in this step, and the padding that ran with them. */
+  readonly sourceTokens: number;
+  readonly paddedTokens: number;
+  readonly encodeMs: number;
+  /** The model's step as a whole. */
+  readonly decodeMs: number;
+  /** Scheduling, choosing and reporting. */
+  readonly hostMs: number;
+  /** Tokens that became final. */
+  readonly tokens: number;
+  /** Sequences still waiting for rows. */
+  readonly waiting: number;
+}
+
+/** What the engine found out while loading. */
+export interface EngineInfo {
+  readonly vocabSize: number;
+  readonly hasAttention: boolean;
+  /** The device sessions really run on. */
+  readonly device: string;
+  /** Sentences for the banner, the log and /info: what was chosen and why, what could not be done. */
+  readonly notes: readonly string[];
+  readonly loadMs: number;
+}
+
+export type FromEngine =
+  | { readonly type: "ready"; readonly info: EngineInfo }
+  | {
+      readonly type: "stepped";
+      readonly tokens: readonly { readonly id: number; readonly output: number; readonly token: EngineToken }[];
+      readonly ended: readonly EngineEnd[];
+      readonly report: StepReport;
+    }
+  /** Loading failed: one line that names file, role, expected and found. */
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "closed" };

@@ -1,0 +1,216 @@
+// The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
+//
+//   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
+import type { EngineEnd, EngineOptions, FromEngine, SequenceSpec, StepReport } from "../engine-protocol.js";
+import type { FinishReason } from "../../generation.js";
+import type { Advance, RowScores } from "./decoding/search.js";
+import type { Row, Seq2SeqModel } from "./models/model.js";
+import { Scheduler } from "./scheduler.js";
+import { Sequence } from "./sequence.js";
+
+type Stepped = Extract<FromEngine, { type: "stepped" }>;
+
+/** Milliseconds: `elapsed` is monotonic, `now` since the epoch. */
+export interface Clock {
+  elapsed(): number;
+  now(): number;
+}
+
+/** What one turn has gathered so far. */
+class Turn {
+  readonly tokens: Stepped["tokens"][number][] = [];
+  readonly ended: EngineEnd[] = [];
+  encodedSources = 0;
+  sourceTokens = 0;
+  paddedTokens = 0;
+  encodeMs = 0;
+  decodeMs = 0;
+  rows = 0;
+}
+
+export class Engine {
+  readonly #model: Seq2SeqModel;
+  readonly #options: EngineOptions;
+  readonly #clock: Clock;
+  readonly #scheduler: Scheduler;
+  readonly #sequences = new Map<number, Sequence>();
+
+  constructor(model: Seq2SeqModel, options: EngineOptions, clock: Clock) {
+    this.#model = model;
+    this.#options = options;
+    this.#clock = clock;
+    this.#scheduler = new Scheduler(options);
+  }
+
+  get isIdle(): boolean {
+    return this.#scheduler.isIdle;
+  }
+
+  submit(spec: SequenceSpec): void {
+    const sequence = new Sequence(spec, this.#model.vocabSize, this.#clock.elapsed());
+    this.#sequences.set(spec.id, sequence);
+    this.#scheduler.add(sequence);
+  }
+
+  /** Its rows are free before the next run. An unknown id has ended already. */
+  cancel(id: number): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence !== undefined) sequence.request = "cancel";
+  }
+
+  /** It ends before the next run with the tokens it has. */
+  finish(id: number): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence !== undefined) sequence.request = "finish";
+  }
+
+  async step(): Promise<Stepped> {
+    const started = this.#clock.elapsed();
+    const turn = new Turn();
+    this.#sweep(turn);
+    await this.#encode(this.#scheduler.admit(), turn);
+    await this.#decode(turn);
+    const tookMs = this.#clock.elapsed() - started;
+    return { type: "stepped", tokens: turn.tokens, ended: turn.ended, report: this.#report(turn, tookMs) };
+  }
+
+  /** Cancelled and late sequences leave before anything is run for them. */
+  #sweep(turn: Turn): void {
+    const now = this.#clock.now();
+    for (const sequence of [...this.#scheduler.running, ...this.#scheduler.waiting]) {
+      const { deadlineAt } = sequence.spec;
+      if (sequence.request === "cancel") this.#drop(sequence);
+      else if (sequence.request === "finish") this.#end(sequence, "stop_sequence", turn);
+      else if (deadlineAt !== null && now >= deadlineAt) this.#endLate(sequence, turn);
+    }
+  }
+
+  #endLate(sequence: Sequence, turn: Turn): void {
+    if (sequence.hasCommitted) return this.#end(sequence, "deadline", turn);
+    this.#fail(sequence, { kind: "deadline", message: "the deadline passed before the first token" }, turn);
+  }
+
+  async #encode(admitted: readonly Sequence[], turn: Turn): Promise<void> {
+    if (admitted.length === 0) return;
+    const started = this.#clock.elapsed();
+    for (const sequence of admitted) sequence.encodeStartedAt = started;
+    try {
+      await this.#open(admitted);
+    } catch (error) {
+      await this.#encodeOneByOne(admitted, error as Error, turn);
+    }
+    const ended = this.#clock.elapsed();
+    for (const sequence of admitted) sequence.decodeStartedAt = ended;
+    turn.encodeMs = ended - started;
+    countSources(admitted, turn);
+  }
+
+  async #open(sequences: readonly Sequence[]): Promise<void> {
+    const memories = await this.#model.encode(sequences.map((sequence) => sequence.spec.sourceIds));
+    sequences.forEach((sequence, index) => {
+      const memory = memories[index];
+      if (memory !== undefined) sequence.open(this.#model.open(memory));
+    });
+  }
+
+  // One source that the graph refuses must not take its batch down with it.
+  async #encodeOneByOne(sequences: readonly Sequence[], error: Error, turn: Turn): Promise<void> {
+    if (sequences.length === 1) {
+      for (const sequence of sequences) this.#fail(sequence, { kind: "generation", message: error.message }, turn);
+      return;
+    }
+    for (const sequence of sequences) {
+      await this.#open([sequence]).catch((own: Error) => {
+        this.#fail(sequence, { kind: "generation", message: own.message }, turn);
+      });
+    }
+  }
+
+  async #decode(turn: Turn): Promise<void> {
+    const sequences = [...this.#scheduler.running];
+    const rows = sequences.flatMap((sequence) => sequence.rows);
+    if (rows.length === 0) return;
+    const started = this.#clock.elapsed();
+    const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
+    turn.rows = rows.length;
+    try {
+      const scores = await this.#model.step(rows, wanted);
+      turn.decodeMs = this.#clock.elapsed() - started;
+      this.#choose(sequences, rows, (index) => scores.row(index), turn);
+    } catch (error) {
+      for (const sequence of sequences)
+        this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
+    }
+  }
+
+  #choose(
+    sequences: readonly Sequence[],
+    rows: readonly Row[],
+    scoresOf: (index: number) => RowScores,
+    turn: Turn,
+  ): void {
+    let first = 0;
+    for (const sequence of sequences) {
+      const scores = rows.slice(first, first + sequence.rows.length).map((_, i) => scoresOf(first + i));
+      first += scores.length;
+      const advance = sequence.advance(scores);
+      if (advance !== null) this.#apply(sequence, advance, turn);
+    }
+  }
+
+  #apply(sequence: Sequence, advance: Advance, turn: Turn): void {
+    for (const { output, token } of advance.committed) turn.tokens.push({ id: sequence.spec.id, output, token });
+    if (advance.outputs !== null) return this.#finish(sequence, advance.outputs, turn);
+    const { parents } = advance;
+    sequence.feed(parents === null ? sequence.rows : this.#model.reorder(sequence.rows, parents));
+  }
+
+  #end(sequence: Sequence, reason: FinishReason, turn: Turn): void {
+    this.#finish(sequence, sequence.search.stop(reason), turn);
+  }
+
+  #finish(sequence: Sequence, outputs: NonNullable<Advance["outputs"]>, turn: Turn): void {
+    const now = this.#clock.elapsed();
+    const timings = {
+      queueMs: sequence.encodeStartedAt - sequence.submittedAt,
+      encodeMs: sequence.decodeStartedAt - sequence.encodeStartedAt,
+      decodeMs: now - sequence.decodeStartedAt,
+    };
+    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings });
+    this.#drop(sequence);
+  }
+
+  #fail(sequence: Sequence, error: Extract<EngineEnd, { ok: false }>["error"], turn: Turn): void {
+    turn.ended.push({ id: sequence.spec.id, ok: false, error });
+    this.#drop(sequence);
+  }
+
+  #drop(sequence: Sequence): void {
+    this.#model.release(sequence.rows);
+    this.#scheduler.remove(sequence);
+    this.#sequences.delete(sequence.spec.id);
+  }
+
+  #report(turn: Turn, tookMs: number): StepReport {
+    const { encodedSources, sourceTokens, paddedTokens, encodeMs, decodeMs, rows } = turn;
+    return {
+      rows,
+      rowCapacity: this.#options.maxBatchRows,
+      encodedSources,
+      sourceTokens,
+      paddedTokens,
+      encodeMs,
+      decodeMs,
+      hostMs: tookMs - encodeMs - decodeMs,
+      tokens: turn.tokens.length,
+      waiting: this.#scheduler.waiting.length,
+    };
+  }
+}
+
+function countSources(admitted: readonly Sequence[], turn: Turn): void {
+  const lengths = admitted.map((sequence) => sequence.spec.sourceIds.length);
+  turn.encodedSources = admitted.length;
+  turn.sourceTokens = lengths.reduce((sum, length) => sum + length, 0);
+  turn.paddedTokens = Math.max(...lengths) * lengths.length - turn.sourceTokens;
+}

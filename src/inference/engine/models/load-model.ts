@@ -1,0 +1,24 @@
+// From a plan to a running model: the one place that knows all layouts.
+import type { Seq2SeqModel } from "./model.js";
+import type { SessionOptions } from "./onnx-session.js";
+import type { ModelPlan } from "./plan.js";
+import { RecurrentModel } from "./recurrent.js";
+import { StockTransformer } from "./stock-transformer.js";
+
+export interface LoadedModel {
+  readonly model: Seq2SeqModel;
+  /** Sentences on what was chosen and why. */
+  readonly notes: readonly string[];
+}
+
+/** Throws an Error whose message is one line for the user. */
+export async function loadModel(plan: ModelPlan, options: SessionOptions): Promise<LoadedModel> {
+  switch (plan.layout) {
+    case "recurrent":
+      return { model: await RecurrentModel.load(plan, options), notes: [] };
+    case "transformer":
+      return { model: await StockTransformer.load(plan, options), notes: ["stock graphs: rows of equal age run together"] };
+    default:
+      throw new Error(`no engine for layout ${(plan satisfies never as ModelPlan).layout}`);
+  }
+}

@@ -1,0 +1,83 @@
+// The engine's thread: loads one model, then steps while there is work, taking messages between steps.
+// It is never terminated from outside (that would abort the process): "close" lets it finish its step, free its sessions and exit.
+import { parentPort } from "node:worker_threads";
+import type { FromEngine, ToEngine } from "../engine-protocol.js";
+import { Engine, type Clock } from "./engine.js";
+import { loadModel } from "./models/load-model.js";
+import type { Seq2SeqModel } from "./models/model.js";
+
+const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() };
+
+class EngineThread {
+  readonly #post: (message: FromEngine) => void;
+  #model: Seq2SeqModel | null = null;
+  #engine: Engine | null = null;
+  #isStepping = false;
+  #isClosing = false;
+
+  constructor(post: (message: FromEngine) => void) {
+    this.#post = post;
+  }
+
+  receive(message: ToEngine): void {
+    switch (message.type) {
+      case "load":
+        void this.#load(message);
+        break;
+      case "submit":
+        this.#engine?.submit(message.sequence);
+        void this.#stepWhileBusy();
+        break;
+      case "cancel":
+        this.#engine?.cancel(message.id);
+        break;
+      case "finish":
+        this.#engine?.finish(message.id);
+        break;
+      case "close":
+        this.#isClosing = true;
+        if (!this.#isStepping) void this.#close();
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  async #load({ plan, options }: Extract<ToEngine, { type: "load" }>): Promise<void> {
+    const started = performance.now();
+    try {
+      const { model, notes } = await loadModel(plan, options);
+      this.#model = model;
+      this.#engine = new Engine(model, options, clock);
+      const { vocabSize, hasAttention } = model;
+      const loadMs = performance.now() - started;
+      this.#post({ type: "ready", info: { vocabSize, hasAttention, device: options.device, notes, loadMs } });
+    } catch (error) {
+      this.#post({ type: "failed", message: (error as Error).message });
+    }
+  }
+
+  async #stepWhileBusy(): Promise<void> {
+    if (this.#isStepping || this.#engine === null) return;
+    this.#isStepping = true;
+    while (!this.#engine.isIdle && !this.#isClosing) {
+      this.#post(await this.#engine.step());
+      // Messages are delivered between turns of the loop; without this an engine whose runs resolve at once would starve them.
+      await new Promise(setImmediate);
+    }
+    this.#isStepping = false;
+    if (this.#isClosing) await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#model?.close();
+    this.#post({ type: "closed" });
+    parentPort?.close();
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const thread = new EngineThread((message) => port.postMessage(message));
+  port.on("message", (message: ToEngine) => thread.receive(message));
+}

@@ -1,0 +1,64 @@
+// What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
+import { randomBytes } from "node:crypto";
+import type { Generate, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
+import { Catalog, type CatalogOptions } from "./catalog.js";
+import type { ModelInfo } from "./model-info.js";
+import { encodeSource, prepare } from "./prepare.js";
+import type { SourceToken } from "./tokenizer/tokenizer.js";
+import { Transcript } from "./transcript.js";
+
+export interface Inference {
+  /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
+  prepare(request: GenerationRequest): Promise<Prepared>;
+  readonly generate: Generate;
+  tokenize(model: string | undefined, text: string): Promise<SourceToken[]>;
+  detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string;
+  models(): ModelInfo[];
+  /** Resolves when every model is loaded or has failed. */
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface InferenceOptions extends CatalogOptions {
+  readonly defaultTimeoutMs: number | null;
+}
+
+/** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
+export async function createInference(options: InferenceOptions): Promise<Inference> {
+  const catalog = await Catalog.open(options);
+  return {
+    ready: catalog.load(),
+    models: () => catalog.infos(),
+    close: () => catalog.close(),
+    prepare: (request) =>
+      prepare(request, catalog.get(request.model).model, {
+        id: randomBytes(16).toString("hex"),
+        random: Math.random(),
+        now: Date.now(),
+        defaultTimeoutMs: options.defaultTimeoutMs,
+      }),
+    generate: (prepared, signal) => generate(catalog, prepared, signal),
+    tokenize: (model, text) => encodeSource(text, catalog.get(model).model, {}),
+    detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
+  };
+}
+
+async function* generate(
+  catalog: Catalog,
+  prepared: Prepared,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent, void, void> {
+  const started = performance.now();
+  const { model, pool } = catalog.get(prepared.model);
+  const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt } = prepared;
+  const run = pool.submit({ sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt }, signal);
+  const transcript = new Transcript(prepared, model.target);
+  let isFinishing = false;
+  for await (const event of run.events) {
+    if (event.type === "end") return yield* transcript.end(event.end, performance.now() - started);
+    yield* transcript.take(event.output, event.token);
+    if (!transcript.isStopped || isFinishing) continue;
+    isFinishing = true;
+    run.finish();
+  }
+}

@@ -1,0 +1,141 @@
+// The text side of one generation: engine tokens become text pieces, stop strings are watched, and at the end outputs are put together.
+// Joined, the pieces of an output are exactly its text.
+import type { EndEvent, Output, OutputToken, Prepared, TokenEvent } from "../generation.js";
+import type { EngineEvent } from "./engine-host.js";
+import type { EngineOutput, EngineToken } from "./engine-protocol.js";
+import { StopWatcher } from "./stop-strings.js";
+import { TextStream } from "./text-stream.js";
+import type { Tokenizer } from "./tokenizer/tokenizer.js";
+
+type EngineEndEvent = Extract<EngineEvent, { type: "end" }>["end"];
+
+/** One output as far as it is known. */
+class Line {
+  readonly tokens: OutputToken[] = [];
+  text = "";
+  readonly #prepared: Prepared;
+  readonly #tokenizer: Tokenizer;
+  readonly #stream: TextStream;
+  readonly #stops: StopWatcher;
+
+  constructor(prepared: Prepared, tokenizer: Tokenizer) {
+    this.#prepared = prepared;
+    this.#tokenizer = tokenizer;
+    this.#stream = new TextStream(tokenizer);
+    this.#stops = new StopWatcher(prepared.stop);
+  }
+
+  get isStopped(): boolean {
+    return this.#stops.isStopped;
+  }
+
+  /** A forced id: part of the text, not of the generated tokens. */
+  force(id: number): OutputToken {
+    return this.#piece({ id }, false);
+  }
+
+  take(token: EngineToken): OutputToken {
+    const { decoding } = this.#prepared;
+    const isLast =
+      decoding.eosTokenIds.includes(token.id) || this.tokens.length + 1 === decoding.maxLength - decoding.prefix.length;
+    const taken = this.#piece(token, isLast);
+    this.tokens.push(taken);
+    return taken;
+  }
+
+  #piece(token: EngineToken, isLast: boolean): OutputToken {
+    const special = this.#tokenizer.isSpecial(token.id);
+    const added = this.#stream.push(token.id) + (isLast ? this.#stream.flush() : "");
+    const text = this.#stops.push(added) + (isLast ? this.#stops.flush() : "");
+    this.text += text;
+    return { ...this.#annotations(token), id: token.id, text, special };
+  }
+
+  #annotations({ logprob, top, attention }: EngineToken) {
+    return {
+      ...(logprob !== undefined && { logprob }),
+      ...(top !== undefined && {
+        top: top.map((other) => ({ ...other, text: this.#tokenizer.decode([other.id], false) })),
+      }),
+      ...(attention !== undefined && this.#prepared.wantAttention && { attention: Array.from(attention) }),
+    };
+  }
+}
+
+export class Transcript {
+  readonly #prepared: Prepared;
+  readonly #tokenizer: Tokenizer;
+  readonly #lines = new Map<number, Line>();
+  #seq = 0;
+
+  constructor(prepared: Prepared, tokenizer: Tokenizer) {
+    this.#prepared = prepared;
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Every output has met a stop string: nothing more can change. */
+  get isStopped(): boolean {
+    const { numReturnSequences, numBeams } = this.#prepared.decoding;
+    const needed = numBeams > 1 ? 1 : numReturnSequences;
+    const stopped = [...this.#lines.values()].filter((line) => line.isStopped).length;
+    return stopped >= needed && numReturnSequences <= needed;
+  }
+
+  /** Events for a token that became final; none once its output has stopped. */
+  *take(output: number, token: EngineToken): Generator<TokenEvent> {
+    if (!this.#lines.has(output)) yield* this.#open(output);
+    const line = this.#line(output);
+    if (!line.isStopped) yield this.#event(output, line.take(token));
+  }
+
+  /** The rest of what was not streamed of the best output, then the end. */
+  *end(end: EngineEndEvent, totalMs: number): Generator<TokenEvent | EndEvent> {
+    const [best] = end.outputs;
+    const streamed = this.#lines.get(0)?.tokens.length ?? 0;
+    for (const token of best?.tokens.slice(streamed) ?? []) yield* this.take(0, token);
+    const outputs = end.outputs.map((output, index) => this.#output(output, index));
+    const generatedTokens = outputs.reduce((sum, output) => sum + output.tokens.length, 0);
+    yield {
+      type: "end",
+      outputs,
+      usage: { sourceTokens: this.#prepared.sourceIds.length, generatedTokens },
+      timings: { ...end.timings, totalMs },
+    };
+  }
+
+  #output(output: EngineOutput, index: number): Output {
+    const line = this.#lines.get(index) ?? this.#replay(index, output);
+    const forced = this.#prepared.decoding.prefix.slice(1);
+    return {
+      text: line.text,
+      ids: [...forced, ...line.tokens.map((token) => token.id)],
+      score: output.score,
+      finishReason: line.isStopped ? "stop_sequence" : output.finishReason,
+      tokens: line.tokens,
+    };
+  }
+
+  // Lower-ranked beams were never streamed: their text is made at the end.
+  #replay(index: number, output: EngineOutput): Line {
+    for (const _ of this.#open(index)) continue;
+    const line = this.#line(index);
+    for (const token of output.tokens) if (!line.isStopped) line.take(token);
+    return line;
+  }
+
+  *#open(output: number): Generator<TokenEvent> {
+    const line = this.#line(output);
+    for (const id of this.#prepared.decoding.prefix.slice(1)) yield this.#event(output, line.force(id));
+  }
+
+  #line(output: number): Line {
+    const line = this.#lines.get(output) ?? new Line(this.#prepared, this.#tokenizer);
+    this.#lines.set(output, line);
+    return line;
+  }
+
+  #event(output: number, token: OutputToken): TokenEvent {
+    this.#seq += 1;
+    return { type: "token", seq: this.#seq, index: output, ...token };
+  }
+}

@@ -1,0 +1,106 @@
+// Who may wait: bounds the queue by requests and by source tokens, and measures how fast it drains for Retry-After. Pure: the clock is passed in.
+//
+//   enter ──▶ queued ──start──▶ running ──leave──▶ gone          full? AppError "overloaded" before anything is yielded
+import { AppError } from "../errors.js";
+
+export interface AdmissionLimits {
+  readonly maxQueuedRequests: number;
+  readonly maxQueuedTokens: number;
+}
+
+export interface Depth {
+  readonly queuedRequests: number;
+  readonly queuedTokens: number;
+  readonly running: number;
+}
+
+/** One generation's place. start and leave may be called more than once. */
+export interface Place {
+  /** It left the queue: its first event is there. */
+  start(): void;
+  leave(): void;
+}
+
+/** Smoothing time of the drain rate, in milliseconds. */
+const rateWindowMs = 10_000;
+const longestRetrySeconds = 60;
+
+export class Admission {
+  readonly #limits: AdmissionLimits;
+  readonly #now: () => number;
+  readonly #onRejected: (reason: "requests" | "tokens") => void;
+  #queuedRequests = 0;
+  #queuedTokens = 0;
+  #running = 0;
+  /** Starts per millisecond, exponentially smoothed. */
+  #drainRate = 0;
+  #lastStartAt: number;
+
+  /** @param now monotonic milliseconds */
+  constructor(limits: AdmissionLimits, now: () => number, onRejected: (reason: "requests" | "tokens") => void) {
+    this.#limits = limits;
+    this.#now = now;
+    this.#onRejected = onRejected;
+    this.#lastStartAt = now();
+  }
+
+  get depth(): Depth {
+    return { queuedRequests: this.#queuedRequests, queuedTokens: this.#queuedTokens, running: this.#running };
+  }
+
+  /** Throws AppError "overloaded" when the queue is full. An empty queue takes a request of any size. */
+  enter(tokens: number): Place {
+    const reason = this.#fullBy(tokens);
+    if (reason !== null) {
+      this.#onRejected(reason);
+      throw new AppError("overloaded", "the queue is full", { retryAfterSeconds: this.retryAfterSeconds });
+    }
+    this.#queuedRequests += 1;
+    this.#queuedTokens += tokens;
+    return this.#place(tokens);
+  }
+
+  /** How long the queue of now takes to drain at the measured rate: whole seconds, at least 1. */
+  get retryAfterSeconds(): number {
+    const idleMs = this.#now() - this.#lastStartAt;
+    const rate = this.#drainRate * Math.exp(-idleMs / rateWindowMs);
+    const seconds = rate > 0 ? Math.ceil(this.#queuedRequests / rate / 1000) : longestRetrySeconds;
+    return Math.min(Math.max(seconds, 1), longestRetrySeconds);
+  }
+
+  #fullBy(tokens: number): "requests" | "tokens" | null {
+    if (this.#queuedRequests >= this.#limits.maxQueuedRequests) return "requests";
+    const isFull = this.#queuedRequests > 0 && this.#queuedTokens + tokens > this.#limits.maxQueuedTokens;
+    return isFull ? "tokens" : null;
+  }
+
+  #place(tokens: number): Place {
+    let state: "queued" | "running" | "gone" = "queued";
+    return {
+      start: () => {
+        if (state !== "queued") return;
+        state = "running";
+        this.#unqueue(tokens);
+        this.#running += 1;
+        this.#countStart();
+      },
+      leave: () => {
+        if (state === "queued") this.#unqueue(tokens);
+        if (state === "running") this.#running -= 1;
+        state = "gone";
+      },
+    };
+  }
+
+  #unqueue(tokens: number): void {
+    this.#queuedRequests -= 1;
+    this.#queuedTokens -= tokens;
+  }
+
+  // A shot-noise estimate: each start adds 1/window, and all of it fades with the window.
+  #countStart(): void {
+    const now = this.#now();
+    this.#drainRate = this.#drainRate * Math.exp((this.#lastStartAt - now) / rateWindowMs) + 1 / rateWindowMs;
+    this.#lastStartAt = now;
+  }
+}

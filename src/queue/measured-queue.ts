@@ -1,0 +1,113 @@
+// Any queue with its generations measured: one start and exactly one end each, whatever happens in between.
+import { AppError } from "../errors.js";
+import type { EndEvent, Generate, GenerationEvent, Prepared } from "../generation.js";
+import type { GenerationReport, Metrics, Outcome } from "../metrics.js";
+import type { Depth } from "./admission.js";
+import type { GenerationQueue } from "./queue.js";
+
+type GenerationMetrics = Pick<Metrics, "generationStarted" | "firstToken" | "interToken" | "generationEnded">;
+
+export class MeasuredQueue implements GenerationQueue {
+  readonly #queue: GenerationQueue;
+  readonly #metrics: GenerationMetrics;
+
+  constructor(queue: GenerationQueue, metrics: GenerationMetrics) {
+    this.#queue = queue;
+    this.#metrics = metrics;
+  }
+
+  readonly submit: Generate = (prepared, signal) => this.#measured(prepared, signal);
+
+  depth(): Promise<Depth> {
+    return this.#queue.depth();
+  }
+
+  close(): Promise<void> {
+    return this.#queue.close();
+  }
+
+  async *#measured(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
+    const course = new Course(prepared, this.#metrics);
+    let outcome: Outcome = "cancelled";
+    try {
+      for await (const event of this.#queue.submit(prepared, signal)) {
+        course.see(event);
+        if (event.type === "end") outcome = outcomeOfEnd(event);
+        yield event;
+      }
+    } catch (error) {
+      outcome = outcomeOfError(error);
+      throw error;
+    } finally {
+      course.end(outcome);
+    }
+  }
+}
+
+/** One generation's times, in milliseconds of the monotonic clock. */
+class Course {
+  readonly #prepared: Prepared;
+  readonly #metrics: GenerationMetrics;
+  readonly #startedAt = performance.now();
+  readonly #gaps: number[] = [];
+  #firstTokenAt: number | null = null;
+  #lastTokenAt = 0;
+  #tokens = 0;
+  #end: EndEvent | null = null;
+
+  constructor(prepared: Prepared, metrics: GenerationMetrics) {
+    this.#prepared = prepared;
+    this.#metrics = metrics;
+    metrics.generationStarted(prepared.model);
+  }
+
+  see(event: GenerationEvent): void {
+    if (event.type === "end") this.#end = event;
+    if (event.type === "token") this.#seeToken(performance.now());
+  }
+
+  end(outcome: Outcome): void {
+    const { model } = this.#prepared;
+    this.#metrics.interToken(model, this.#gaps);
+    this.#metrics.generationEnded(model, this.#report(outcome, (performance.now() - this.#startedAt) / 1000));
+  }
+
+  #seeToken(now: number): void {
+    this.#tokens += 1;
+    if (this.#firstTokenAt === null) {
+      this.#firstTokenAt = now;
+      this.#metrics.firstToken(this.#prepared.model, (now - this.#startedAt) / 1000);
+    } else {
+      this.#gaps.push((now - this.#lastTokenAt) / 1000);
+    }
+    this.#lastTokenAt = now;
+  }
+
+  #report(outcome: Outcome, totalSeconds: number): GenerationReport {
+    const firstTokenSeconds = this.#firstTokenAt === null ? null : (this.#firstTokenAt - this.#startedAt) / 1000;
+    return {
+      outcome,
+      finishReason: this.#end?.outputs[0]?.finishReason ?? null,
+      queueSeconds: this.#end === null ? (firstTokenSeconds ?? totalSeconds) : this.#end.timings.queueMs / 1000,
+      firstTokenSeconds,
+      totalSeconds,
+      sourceTokens: this.#prepared.sourceIds.length,
+      generatedTokens: this.#end?.usage.generatedTokens ?? this.#tokens,
+    };
+  }
+}
+
+function outcomeOfEnd(event: EndEvent): Outcome {
+  return event.outputs[0]?.finishReason === "deadline" ? "timeout" : "ok";
+}
+
+function outcomeOfError(error: unknown): Outcome {
+  if (!(error instanceof AppError)) return "error";
+  const outcomes: Partial<Record<AppError["kind"], Outcome>> = {
+    overloaded: "rejected",
+    unavailable: "rejected",
+    cancelled: "cancelled",
+    deadline: "timeout",
+  };
+  return outcomes[error.kind] ?? "error";
+}

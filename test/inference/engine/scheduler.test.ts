@@ -1,0 +1,78 @@
+// The scheduler's policy by itself: no model, no clock.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Scheduler } from "../../../src/inference/engine/scheduler.js";
+import { Sequence } from "../../../src/inference/engine/sequence.js";
+import { decoding } from "../../support/decoding.js";
+
+let nextId = 0;
+function sequence(sourceLength = 4, numBeams = 1): Sequence {
+  const spec = {
+    id: nextId++,
+    sourceIds: Array.from({ length: sourceLength }, () => 3),
+    decoding: decoding({ numBeams }),
+    wantLogprobs: false,
+    topN: 0,
+    wantAttention: false,
+    deadlineAt: null,
+  };
+  return new Sequence(spec, 16, 0);
+}
+
+function schedulerWith(sequences: readonly Sequence[], limits = { maxBatchRows: 8, maxEncodeTokens: 64 }): Scheduler {
+  const scheduler = new Scheduler(limits);
+  for (const one of sequences) scheduler.add(one);
+  return scheduler;
+}
+
+test("rows are reserved for all the beams a sequence may ever hold", () => {
+  const scheduler = schedulerWith([sequence(4, 4), sequence(4, 4), sequence(4, 1)]);
+  assert.equal(scheduler.admit().length, 2);
+  assert.equal(scheduler.waiting.length, 1);
+});
+
+test("a leaving sequence makes room at the next admission", () => {
+  const [first, second] = [sequence(4, 8), sequence(4, 1)];
+  const scheduler = schedulerWith([first, second]);
+  assert.deepEqual(scheduler.admit(), [first]);
+  scheduler.remove(first);
+  assert.deepEqual(scheduler.admit(), [second]);
+});
+
+test("one encoder run takes no more padded tokens than it may", () => {
+  const scheduler = schedulerWith([sequence(10), sequence(30), sequence(30)]);
+  assert.equal(scheduler.admit().length, 2);
+  assert.equal(scheduler.admit().length, 1);
+});
+
+test("a source longer than an encoder run still runs, alone", () => {
+  const scheduler = schedulerWith([sequence(100), sequence(4)]);
+  assert.equal(scheduler.admit().length, 1);
+});
+
+test("a sequence wider than the whole batch runs when it is alone", () => {
+  const [wide, narrow] = [sequence(4, 12), sequence(4, 1)];
+  const scheduler = schedulerWith([wide, narrow]);
+  assert.deepEqual(scheduler.admit(), [wide]);
+  assert.deepEqual(scheduler.admit(), []);
+});
+
+test("a wide sequence at the head of the queue is never overtaken", () => {
+  const [running, wide, narrow] = [sequence(4, 4), sequence(4, 8), sequence(4, 1)];
+  const scheduler = schedulerWith([running]);
+  scheduler.admit();
+  scheduler.add(wide);
+  scheduler.add(narrow);
+  assert.deepEqual(scheduler.admit(), []);
+});
+
+test("removing a waiting sequence leaves the reserved rows alone", () => {
+  const [running, waiting] = [sequence(4, 8), sequence(4, 8)];
+  const scheduler = schedulerWith([running, waiting]);
+  scheduler.admit();
+  scheduler.remove(waiting);
+  scheduler.remove(running);
+  assert.equal(scheduler.isIdle, true);
+  scheduler.add(sequence(4, 8));
+  assert.equal(scheduler.admit().length, 1);
+});

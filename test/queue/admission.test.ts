@@ -1,0 +1,59 @@
+// Admission's arithmetic on a clock that the test turns.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AppError } from "../../src/errors.js";
+import { Admission } from "../../src/queue/admission.js";
+
+function admissionAt(limits = { maxQueuedRequests: 100, maxQueuedTokens: 1000 }) {
+  const clock = { ms: 0 };
+  const reasons: string[] = [];
+  const admission = new Admission(
+    limits,
+    () => clock.ms,
+    (reason) => reasons.push(reason),
+  );
+  return { admission, clock, reasons };
+}
+
+test("a place moves from queued to running to gone, and no step counts twice", () => {
+  const { admission } = admissionAt();
+  const place = admission.enter(7);
+  assert.deepEqual(admission.depth, { queuedRequests: 1, queuedTokens: 7, running: 0 });
+  place.start();
+  place.start();
+  assert.deepEqual(admission.depth, { queuedRequests: 0, queuedTokens: 0, running: 1 });
+  place.leave();
+  place.leave();
+  assert.deepEqual(admission.depth, { queuedRequests: 0, queuedTokens: 0, running: 0 });
+});
+
+test("Retry-After follows the measured drain rate", () => {
+  const { admission, clock } = admissionAt();
+  for (let started = 0; started < 2000; started += 1) {
+    clock.ms += 100;
+    admission.enter(1).start();
+  }
+  for (let waiting = 0; waiting < 50; waiting += 1) admission.enter(1);
+  assert.equal(admission.retryAfterSeconds, 5, "50 waiting at 10 a second take about 5 s");
+});
+
+test("Retry-After is a minute at most and a second at least", () => {
+  const { admission } = admissionAt();
+  admission.enter(1);
+  assert.equal(admission.retryAfterSeconds, 60);
+  const busy = admissionAt();
+  for (let started = 0; started < 50; started += 1) busy.admission.enter(1).start();
+  assert.equal(busy.admission.retryAfterSeconds, 1);
+});
+
+test("a rejection says by what the queue was full", () => {
+  const { admission, reasons } = admissionAt({ maxQueuedRequests: 2, maxQueuedTokens: 10 });
+  admission.enter(9);
+  assert.throws(
+    () => admission.enter(9),
+    (error) => error instanceof AppError && error.kind === "overloaded",
+  );
+  admission.enter(1);
+  assert.throws(() => admission.enter(1), AppError);
+  assert.deepEqual(reasons, ["tokens", "requests"]);
+});

@@ -1,0 +1,14 @@
+// The embedded queue keeps the contract.
+import { Admission } from "../../src/queue/admission.js";
+import { MemoryQueue } from "../../src/queue/memory-queue.js";
+import { testQueueContract } from "../support/queue-contract.js";
+
+testQueueContract("MemoryQueue", (generate, limits) => {
+  const admission = new Admission(
+    limits,
+    () => performance.now(),
+    () => undefined,
+  );
+  const queue = new MemoryQueue(generate, admission);
+  return Promise.resolve({ queue, dispose: () => queue.close() });
+});
