@@ -16,11 +16,21 @@ export interface EncodeOptions {
   readonly tgtLang?: string;
 }
 
+/** Ids to text, one at a time. Joined, all that push and flush return is exactly decode() of the ids pushed. */
+export interface Detokenizer {
+  /** The text that is certain with this id: never half a character, nothing that a later id may change. */
+  push(id: number): string;
+  /** The rest, once no id follows. */
+  flush(): string;
+}
+
 export interface Tokenizer {
   /** Ids exactly as the model's own tokenizer gives them, specials included. Throws AppError "validation" for a symbol that the model refuses. */
   encode(text: string, options?: EncodeOptions): Promise<SourceToken[]>;
   /** Whole text of these ids; clean-up as the tokenizer's files say. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string;
+  /** The same text bit by bit, for one output; O(1) per id. */
+  detokenizer(skipSpecialTokens: boolean): Detokenizer;
   /** The piece as the vocabulary writes it, or null for an id outside it. */
   piece(id: number): string | null;
   isSpecial(id: number): boolean;
@@ -29,4 +39,13 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** Language codes that the tokenizer knows, in its own spelling; empty for most. */
   readonly languages: readonly string[];
+  /** The id that an output in this language begins with (forced_bos_token_id), or null where the source carries the language or there are none. */
+  targetLanguageId(code: string): number | null;
+}
+
+/** Whole text through a detokenizer: decode() of every tokenizer, so that streams and whole answers cannot differ. */
+export function decodeAll(detokenizer: Detokenizer, ids: readonly number[]): string {
+  let text = "";
+  for (const id of ids) text += detokenizer.push(id);
+  return text + detokenizer.flush();
 }

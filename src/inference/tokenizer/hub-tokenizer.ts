@@ -1,0 +1,162 @@
+// tokenizer.json through the official tokenizers package; decoding by our own pipeline, because it runs for every token of every stream.
+// What transformers' fast tokenizers add to the file is added here: tokens of tokenizer_config.json, language codes, clean-up.
+import { AddedToken, Tokenizer as HubCore } from "tokenizers";
+import { readDecoderChain, type DecoderChain } from "./decoder-chain.js";
+import { knownLanguage, languageRule, type LanguageRule } from "./language-edges.js";
+import { cleanUpStages, Pipeline } from "./text-stages.js";
+import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "./tokenizer.js";
+import { piecesOf, withPrefixSpace, type HubJson } from "./hub-json.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
+
+export class HubTokenizer implements Tokenizer {
+  readonly #core: HubCore;
+  readonly #pieces: readonly (string | undefined)[];
+  readonly #special: ReadonlySet<string>;
+  readonly #chain: DecoderChain | null;
+  readonly #language: LanguageRule | null;
+  readonly #endToken: string | null;
+  readonly #cleansUp: boolean;
+
+  /** `json` is the parsed tokenizer.json. Throws what the package says of a file that it cannot read. */
+  constructor(json: HubJson, files: TokenizerFiles) {
+    const source = withPrefixSpace(json, files.config["add_prefix_space"] === true);
+    this.#core = HubCore.fromString(JSON.stringify(source));
+    this.#core.disableTruncation();
+    this.#core.disablePadding();
+    const added = addMissing(this.#core, json, files);
+    this.#pieces = piecesOf(json, added);
+    this.#special = new Set(
+      [...json.added_tokens, ...added].filter((token) => token.special).map((token) => token.content),
+    );
+    this.#chain = readDecoderChain(json.decoder ?? null);
+    this.#language = languageRule(files, this.#special);
+    this.#endToken = files.roles.get("eos_token") ?? null;
+    this.#cleansUp = files.cleansUp;
+  }
+
+  get vocabSize(): number {
+    return this.#pieces.length;
+  }
+
+  get languages(): readonly string[] {
+    return [...(this.#language?.tokens.keys() ?? [])];
+  }
+
+  async encode(text: string, options: EncodeOptions = {}): Promise<SourceToken[]> {
+    const encoding = await this.#core.encode(text, null, { addSpecialTokens: this.#language === null });
+    const offsetAt = utf16Offsets(text);
+    const offsets = encoding.getOffsets();
+    const tokens = encoding.getIds().map((id, index): SourceToken => {
+      const [start = 0, stop = 0] = offsets[index] ?? [];
+      return this.#token(id, offsetAt(start), offsetAt(stop));
+    });
+    return this.#language === null ? tokens : this.#withLanguage(this.#language, tokens, text.length, options);
+  }
+
+  decode(ids: readonly number[], skipSpecialTokens: boolean): string {
+    return decodeAll(this.detokenizer(skipSpecialTokens), ids);
+  }
+
+  detokenizer(skipSpecialTokens: boolean): Detokenizer {
+    const stages = this.#chain?.open() ?? [wholeOutput(this.#core)];
+    const pipeline = new Pipeline(this.#cleansUp ? [...stages, ...cleanUpStages()] : stages);
+    return {
+      push: (id) => {
+        const piece = this.#pieces[id];
+        return piece === undefined || (skipSpecialTokens && this.#special.has(piece)) ? "" : pipeline.push(piece);
+      },
+      flush: () => pipeline.flush(),
+    };
+  }
+
+  piece(id: number): string | null {
+    return this.#pieces[id] ?? null;
+  }
+
+  isSpecial(id: number): boolean {
+    const piece = this.#pieces[id];
+    return piece !== undefined && this.#special.has(piece);
+  }
+
+  idOf(piece: string): number | null {
+    return this.#core.tokenToId(piece);
+  }
+
+  targetLanguageId(code: string): number | null {
+    const token = this.#language?.tokens.get(code);
+    return token === undefined ? null : this.idOf(token);
+  }
+
+  #withLanguage(rule: LanguageRule, tokens: SourceToken[], end: number, { srcLang }: EncodeOptions): SourceToken[] {
+    const code = srcLang === undefined ? rule.fallback : knownLanguage(srcLang, this.languages, "parameters.src_lang");
+    const edge = (token: string | null | undefined, at: number) => {
+      const id = token === null || token === undefined ? null : this.idOf(token);
+      return id === null ? [] : [this.#token(id, at, at)];
+    };
+    const language = code === null ? undefined : rule.tokens.get(code);
+    if (rule.place === "first") return [...edge(language, 0), ...tokens, ...edge(this.#endToken, end)];
+    return [...tokens, ...edge(this.#endToken, end), ...edge(language, end)];
+  }
+
+  #token(id: number, start: number, stop: number): SourceToken {
+    return { id, text: this.#pieces[id] ?? "", start, stop, special: this.isSpecial(id) };
+  }
+}
+
+interface Added {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+}
+
+/** As PreTrainedTokenizerFast does: tokens of added_tokens_decoder and of the special roles that the file lacks, in order of their ids. */
+function addMissing(core: HubCore, json: HubJson, files: TokenizerFiles): Added[] {
+  const known = new Set(json.added_tokens.map((token) => token.content));
+  const listed = files.added.filter(({ content }) => !known.has(content));
+  const names = new Set([...known, ...listed.map(({ content }) => content)]);
+  const roles = [...new Set([...files.roles.values(), ...files.additionalSpecial])].filter(
+    (content) => !names.has(content),
+  );
+  const specials = new Set([...files.roles.values(), ...files.additionalSpecial]);
+  const tokens = [
+    ...listed.map((token) => ({ ...token, special: token.special || specials.has(token.content) })),
+    ...roles.map((content) => ({
+      content,
+      special: true,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      singleWord: false,
+    })),
+  ];
+  for (const { content, special, lstrip, rstrip, normalized, singleWord } of tokens) {
+    const flags = { leftStrip: lstrip, rightStrip: rstrip, normalized, singleWord };
+    core.addAddedTokens([new AddedToken(content, special, flags)]);
+  }
+  return tokens.flatMap(({ content, special }) => {
+    const id = core.tokenToId(content);
+    return id === null ? [] : [{ id, content, special }];
+  });
+}
+
+/** For decoders that need the whole output: all tokens are held back to the end. */
+function wholeOutput(core: HubCore) {
+  const tokens: string[] = [];
+  return {
+    push: (token: string) => {
+      tokens.push(token);
+      return [];
+    },
+    flush: () => [core.getDecoder()?.decode(tokens) ?? tokens.join(" ")],
+  };
+}
+
+/** The package counts code points. */
+function utf16Offsets(text: string): (codePoint: number) => number {
+  const offsets: number[] = [0];
+  let at = 0;
+  for (const character of text) offsets.push((at += character.length));
+  return offsets.length === text.length + 1
+    ? (codePoint) => codePoint
+    : (codePoint) => offsets[codePoint] ?? text.length;
+}

@@ -1,0 +1,60 @@
+// Text to symbols for vocabulary lists: characters, code points, words. Keeps UTF-16 offsets into the input, through lower-casing too.
+
+export type Split = "characters" | "codepoints" | "whitespace" | "words";
+
+export interface Symbol {
+  readonly text: string;
+  /** UTF-16 offsets into the input. */
+  readonly start: number;
+  readonly stop: number;
+}
+
+const patterns = {
+  codepoints: /[^]/gu,
+  whitespace: /\S+/gu,
+  // Python's \w+|[^\w\s]: words, and each sign on its own.
+  words: /[\p{L}\p{N}_]+|[^\p{L}\p{N}_\s]/gu,
+} as const;
+
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** Characters are graphemes as users see them ("👍🏽" is one); code points are what Python's list(text) gives. */
+export function splitText(input: string, split: Split, lowercase: boolean): Symbol[] {
+  const text = lowercase ? input.toLowerCase() : input;
+  const symbols = split === "characters" ? graphemesOf(text) : matchesOf(text, patterns[split]);
+  if (text.length === input.length) return symbols;
+  const origin = lowercaseOrigins(input);
+  return symbols.map(({ text: symbol, start, stop }) => ({
+    text: symbol,
+    start: origin[start] ?? start,
+    stop: origin[stop] ?? stop,
+  }));
+}
+
+function graphemesOf(text: string): Symbol[] {
+  return Array.from(graphemes.segment(text), ({ segment, index }) => ({
+    text: segment,
+    start: index,
+    stop: index + segment.length,
+  }));
+}
+
+function matchesOf(text: string, pattern: RegExp): Symbol[] {
+  return Array.from(text.matchAll(pattern), ({ 0: match, index }) => ({
+    text: match,
+    start: index,
+    stop: index + match.length,
+  }));
+}
+
+// "İ" becomes two characters: for each offset of the lower-case text, where it comes from.
+function lowercaseOrigins(input: string): number[] {
+  const origins: number[] = [];
+  let at = 0;
+  for (const character of input) {
+    for (let unit = 0; unit < character.toLowerCase().length; unit++)
+      origins.push(unit === 0 ? at : at + character.length);
+    at += character.length;
+  }
+  return [...origins, at];
+}
