@@ -6,7 +6,6 @@ import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
 import { Admission } from "./queue/admission.js";
 import { MeasuredQueue } from "./queue/measured-queue.js";
-import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";

@@ -11,7 +11,7 @@ import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.
 import { readTsv } from "../../../bench/workload.js";
 import { decoding, randomDecoding } from "../../support/decoding.js";
 import { pick, seededRandom } from "../../support/random.js";
-import { largestDifference, runAlone, runSchedule, type Job } from "../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../../support/schedules.js";
 
 const shipped = [
   { name: "g2p-en", inputs: "training/g2p/test-references.tsv" },
@@ -24,7 +24,7 @@ for (const { name, inputs } of shipped) {
   test(`${name}: ${inputsPerModel} inputs give identical tokens alone and in ${schedules} random schedules`, async () => {
     assert.ok(existsSync(inputs), `${inputs} is missing`);
     const { model, jobs } = await loadJobs(join("models", name), readTsv(inputs).slice(0, inputsPerModel), 7);
-    const alone = [];
+    const alone: Result[] = [];
     for (const job of jobs) alone.push(await runAlone(model, job));
     let worst = 0;
     for (let seed = 0; seed < schedules; seed += 1) {
