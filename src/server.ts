@@ -76,14 +76,12 @@ async function announce({ config, parts, built }: Running, log: Logger): Promise
 // Not ready, no new work; running answers may finish; then right to left, so that nobody calls what is gone.
 async function stop({ config, parts, built, metricsApp }: Running): Promise<void> {
   const { app, lifetime } = built;
-  const sweeper = setInterval(() => app.server.closeIdleConnections(), 100);
   const drained = lifetime.drain(config.drainTimeoutMs);
   const closed = app.close();
   await drained;
   await Promise.race([closed, later(2000)]);
   app.server.closeAllConnections();
   await closed;
-  clearInterval(sweeper);
   await parts.queue.close();
   await parts.inference.close();
   await metricsApp?.close();

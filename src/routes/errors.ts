@@ -31,14 +31,12 @@ const problems: Readonly<Record<string, string>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: "body: too large (BODY_LIMIT)",
   FST_ERR_CTP_INVALID_MEDIA_TYPE: "content-type: must be application/json",
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: "content-length: does not match the body",
-  FST_ERR_CTP_INVALID_JSON_BODY: "body: not valid JSON",
+  // JSON.parse's own message quotes the text it stumbles over: not repeated.
+  FST_ERR_CTP_INVALID_JSON_BODY: "body: not valid JSON, or with a forbidden key such as __proto__",
 };
 
-// JSON.parse's own message quotes the text it stumbles over: not repeated.
-function requestProblem({ code = "", name, message = "" }: Partial<FastifyError>): string {
-  const known = problems[code];
-  if (known !== undefined) return known;
-  return name === "SyntaxError" ? "body: not valid JSON, or with a forbidden key such as __proto__" : message;
+function requestProblem({ code = "", message = "" }: Partial<FastifyError>): string {
+  return problems[code] ?? message;
 }
 
 /** TGI's shape; `field` is ours. */

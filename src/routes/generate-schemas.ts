@@ -1,6 +1,6 @@
 // Shapes of POST /generate: what goes in, the JSON answer, and the events of a stream. Fields are TGI's where TGI has them.
 import { Type, type Static } from "typebox";
-import { ParametersSchema } from "../parameters.js";
+import { ParametersSchema, type Parameters } from "../parameters.js";
 import { modelName, nullable, ref } from "./schemas.js";
 
 export const GenerateRequestSchema = Type.Object(
@@ -14,7 +14,7 @@ export const GenerateRequestSchema = Type.Object(
       description: "One text, or several: each becomes a generation of its own, all in one batch.",
     }),
     model: Type.Optional(modelName),
-    parameters: Type.Optional(ref(ParametersSchema)),
+    parameters: Type.Optional(Type.Unsafe<Parameters>({ anyOf: [ref(ParametersSchema), { type: "null" }] })),
     stream: Type.Optional(
       Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "Answer with server-sent events." }),
     ),
