@@ -7,6 +7,9 @@ import { idList, type ServedModel } from "./served-model.js";
 /** transformers stops at 20 ids when nothing sets a length; people expect whole answers. */
 const defaultNewTokens = 256;
 
+/** GenerationConfig's own max_length: transformers reads it as "nobody set a length" and counts new tokens (`_prepare_generated_length`). */
+const transformersMaxLength = 20;
+
 /** transformers' GenerationConfig where neither the request nor the model says anything. */
 const usual = {
   num_beams: 1,
@@ -88,12 +91,16 @@ function lengthsOf(options: Options, asked: Parameters, prefix: number, model: S
 function maxLengthOf(options: Options, asked: Parameters, prefix: number, maxNewTokens: number): number {
   const longest = prefix + maxNewTokens;
   const byNew = options.max_new_tokens === undefined ? undefined : prefix + options.max_new_tokens;
-  const maxLength = byNew ?? options.max_length ?? prefix + defaultNewTokens;
+  const maxLength = byNew ?? wholeLength(options.max_length, prefix) ?? prefix + defaultNewTokens;
   if (maxLength > longest && asked.max_new_tokens !== undefined)
     reject("max_new_tokens", `at most ${maxNewTokens} for this model`);
   if (maxLength > longest && asked.max_length !== undefined) reject("max_length", `at most ${longest} for this model`);
   if (maxLength <= prefix) reject("max_length", `${maxLength} leaves no room after ${prefix} decoder ids`);
   return Math.min(maxLength, longest);
+}
+
+function wholeLength(maxLength: number | undefined, prefix: number): number | undefined {
+  return maxLength === transformersMaxLength ? prefix + maxLength : maxLength;
 }
 
 function warpersOf(options: Options) {
