@@ -100,15 +100,10 @@ function urlOf({ host, port }: Config, address: AddressInfo | string | null): st
   return `http://${shown}:${real}`;
 }
 
-// One line and exit code 1: a stack trace would hide what to change.
+// One line and exit code 1 for what a person can change (a setting, a folder, a port); a stack for a bug.
 function refuse(error: unknown): void {
-  const isKnown = error instanceof ConfigError || (error instanceof Error && error.cause !== undefined);
-  const text =
-    error instanceof Error
-      ? isKnown || error.message.includes(":")
-        ? error.message
-        : (error.stack ?? error.message)
-      : String(error);
+  const isProblem = error instanceof ConfigError || (error instanceof Error && error.constructor === Error);
+  const text = error instanceof Error ? ((isProblem ? null : error.stack) ?? error.message) : String(error);
   process.stderr.write(`seqserve: ${text}\n`);
   process.exit(1);
 }

@@ -56,12 +56,12 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   return reply.code(error.status).type("application/json; charset=utf-8").send(errorBody(error));
 }
 
-/** Messages may repeat what a user sent, so only the server's own faults are logged with theirs. */
+/** Messages and even field names may be what a user sent: only the server's own faults are logged with theirs. */
 export function logError(error: AppError, { log }: Pick<FastifyRequest, "log">): void {
-  const { code, field, status } = error;
+  const { code, kind, status } = error;
   if (status >= 500 && error.kind !== "unavailable") log.error({ err: error, code }, "request failed");
   else if (status === 424) log.error({ err: error, code }, "generation failed");
-  else log.debug({ code, field }, "request refused");
+  else log.debug({ code, kind }, "request refused");
 }
 
 /** For bytes that never became a request. */

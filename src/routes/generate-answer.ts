@@ -109,7 +109,8 @@ function sequenceOf(
   prefill: { id: number; text: string; logprob: null }[],
 ) {
   const tokens = output?.tokens ?? [];
-  const { topN, wantAttention } = generation.prepared;
+  const { topN } = generation.prepared;
+  const hasAttention = tokens.some(({ attention }) => attention !== undefined);
   return {
     finish_reason: reasonOf(output),
     generated_tokens: tokens.length,
@@ -117,7 +118,7 @@ function sequenceOf(
     prefill,
     tokens: tokens.map(tokenOf),
     ...(topN > 0 ? { top_tokens: tokens.map(({ top }) => [...(top ?? [])]) } : {}),
-    ...(wantAttention ? { attention: tokens.map(({ attention }) => [...(attention ?? [])]) } : {}),
+    ...(hasAttention ? { attention: tokens.map(({ attention }) => [...(attention ?? [])]) } : {}),
   };
 }
 

@@ -20,7 +20,7 @@ async function post(payload: unknown, url = "/generate", headers: Record<string,
   return {
     status: response.statusCode,
     headers: response.headers,
-    body: JSON.parse(response.body) as Record<string, any>,
+    body: JSON.parse(response.body),
   };
 }
 

@@ -1,0 +1,112 @@
+// The process: one line for a wrong setting, help, the banner, and a graceful end.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { banner } from "../src/banner.js";
+import { withProgress } from "../src/progress.js";
+import { modelInfo } from "./support/scripted.js";
+
+const empty = mkdtempSync(join(tmpdir(), "seqserve-"));
+after(() => rmSync(empty, { recursive: true }));
+
+function start(args: string[], environment: Record<string, string> = {}) {
+  const file = new URL("../src/server.js", import.meta.url).pathname;
+  const child = spawn(process.execPath, [file, ...args], { env: { PATH: process.env["PATH"] ?? "", ...environment } });
+  const seen = { out: "", err: "" };
+  child.stdout.on("data", (chunk: Buffer) => (seen.out += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (seen.err += chunk.toString()));
+  return { child, seen, exited: once(child, "exit") as Promise<[number | null]> };
+}
+
+test("a wrong setting stops the start with one line and exit code 1", async () => {
+  const wrong: [string[], Record<string, string>, RegExp][] = [
+    [
+      ["--max-batch-row", "3"],
+      {},
+      /^seqserve: --max-batch-row: unknown setting \(did you mean --max-batch-rows\?\)\n$/u,
+    ],
+    [[], { PORT: "x" }, /^seqserve: PORT: must be a whole number from 0 to 65535 \(got "x"\)\n$/u],
+    [[], { MODELS_DIR: "/does/not/exist" }, /^seqserve: MODELS_DIR: [^\n]*\n$/u],
+    [["--models-dir", empty, "--model", "nope"], {}, /^seqserve: MODEL: [^\n]*\n$/u],
+    [["--models-dir", empty, "--host", "203.0.113.1"], {}, /^seqserve: [^\n]*203\.0\.113\.1[^\n]*\n$/u],
+  ];
+  for (const [args, environment, line] of wrong) {
+    const { seen, exited } = start(args, environment);
+    const [code] = await exited;
+    assert.equal(code, 1, seen.err);
+    assert.match(seen.err, line);
+  }
+});
+
+test("--help and --version answer and end", async () => {
+  const help = start(["--help"]);
+  assert.deepEqual(await help.exited, [0, null]);
+  assert.match(help.seen.out, /--max-batch-rows +Rows decoded together/u);
+  const version = start(["--version"]);
+  await version.exited;
+  assert.match(version.seen.out, /^\d+\.\d+\.\d+\n$/u);
+});
+
+test("SIGTERM ends the process with code 0, idle connections or not", async () => {
+  const { child, seen, exited } = start(["--models-dir", empty, "--port", "0", "--log-format", "text"]);
+  while (!seen.out.includes("listens")) await once(child.stdout, "data");
+  const [url] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
+  assert.equal((await fetch(`${url}/health/live`)).status, 200);
+  assert.equal(
+    (
+      await fetch(`${url}/generate`, {
+        method: "POST",
+        body: '{"inputs":"x"}',
+        headers: { "content-type": "application/json" },
+      })
+    ).status >= 400,
+    true,
+  );
+  const at = performance.now();
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null], seen.err);
+  assert.ok(performance.now() - at < 3000, "an idle keep-alive connection does not hold it");
+  assert.match(seen.out, /shutting down signal=SIGTERM/u);
+});
+
+test("the banner says what is loaded, from where, on which device, and the URL", () => {
+  const models = [
+    modelInfo(),
+    modelInfo({ name: "broken", state: "failed", error: "encoder.onnx: no such file", isDefault: false }),
+  ];
+  const text = banner({
+    version: "1.2.3",
+    url: "http://localhost:8080",
+    modelsDir: "./models",
+    models,
+    seconds: 1.25,
+    colour: false,
+  });
+  for (const part of [
+    "seqserve 1.2.3",
+    "./models",
+    "* echo",
+    "fp32 · cpu · 1 engine x 1 thread",
+    "encoder.onnx, decoder.onnx",
+    "a note",
+    "failed: encoder.onnx: no such file",
+    "http://localhost:8080/docs",
+  ]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+  assert.ok(!text.includes("\u001B"));
+});
+
+test("progress is silent for what is quick and tells of what is slow", async () => {
+  const lines: string[] = [];
+  const line = { text: () => "loading x", show: (shown: string) => void lines.push(shown) };
+  await withProgress(Promise.resolve(), line, 20);
+  assert.deepEqual(lines, []);
+  await withProgress(new Promise((resolve) => setTimeout(resolve, 120)), line, 20);
+  assert.ok(lines.length >= 2 && lines.length <= 5, String(lines.length));
+  assert.equal(lines[0], "loading x (0 s)");
+});
