@@ -51,7 +51,9 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   const error = toAppError(thrown);
   logError(error, request);
   if (error.retryAfterSeconds !== undefined) reply.header("retry-after", error.retryAfterSeconds);
-  if (error.kind === "unavailable" || error.kind === "too_large") reply.header("connection", "close");
+  if (error.kind === "unavailable") reply.header("connection", "close");
+  // Closing while the client still sends would reset the connection and lose the answer: Node reads the rest away, requestTimeout bounds it.
+  if (error.kind === "too_large") reply.removeHeader("connection");
   if (error.kind === "unauthorized") reply.header("www-authenticate", "Bearer");
   return reply.code(error.status).type("application/json; charset=utf-8").send(errorBody(error));
 }

@@ -17,7 +17,7 @@ import { merge, type Merged } from "./merge.js";
 import type { App, RouteParts } from "./parts.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
 import { AppError } from "../errors.js";
-import { errorAnswers, ref } from "./schemas.js";
+import { errorAnswers, keyed, ref } from "./schemas.js";
 import { SseStream, type SseEvent } from "./sse.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
@@ -32,6 +32,7 @@ export function generateRoutes(app: App, parts: RouteParts): void {
     {
       schema: {
         tags: ["generate"],
+        security: keyed,
         summary: "Generate text",
         description: "Streams when `stream` is true or the request accepts text/event-stream.",
         body,
@@ -48,6 +49,7 @@ export function generateRoutes(app: App, parts: RouteParts): void {
     {
       schema: {
         tags: ["generate"],
+        security: keyed,
         summary: "Generate text as server-sent events",
         body,
         response: {

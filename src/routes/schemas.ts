@@ -31,6 +31,9 @@ export const modelName = Type.Unsafe<string>({
   description: "A model of /models; absent = the default model.",
 });
 
+/** Routes that want one of API_KEYS, where the server has any. */
+export const keyed = [{ key: [] }, {}];
+
 const meanings = {
   400: "Not JSON",
   401: "No key, or a wrong one",

@@ -2,7 +2,7 @@
 import { Type } from "typebox";
 import type { App, RouteParts } from "./parts.js";
 import { checkedInputs } from "./request-rules.js";
-import { errorAnswers, modelName } from "./schemas.js";
+import { errorAnswers, keyed, modelName } from "./schemas.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 500, 503);
 
@@ -37,6 +37,7 @@ export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
     {
       schema: {
         tags,
+        security: keyed,
         summary: "Text to ids",
         body: TokenizeBody,
         response: { 200: Type.Array(SourceTokenSchema), ...errors },
@@ -52,6 +53,7 @@ export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
     {
       schema: {
         tags,
+        security: keyed,
         summary: "Ids to text",
         body: DetokenizeBody,
         response: { 200: Type.Object({ text: Type.String() }), ...errors },

@@ -188,3 +188,14 @@ test("damaged HTTP gets a 4xx and a closed connection, and the server lives on",
   assert.equal((await fetch(`${url}/health/live`)).status, 200);
   await server.close();
 });
+
+test("a body of 20 MB is refused by an answer that the client gets to read", async () => {
+  const server = await testServer();
+  const url = await server.listen();
+  for (let i = 0; i < 5; i++) {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${url}/generate`, { method: "POST", headers, body: "a".repeat(20_000_000) });
+    assert.equal(response.status, 413);
+  }
+  await server.close();
+});
