@@ -82,7 +82,7 @@ export class BeamSearch implements Search {
     const candidates = candidatesFor(this.#report.vocabSize);
     const best = rows.map(({ raw }, index) => {
       candidates.loadLogprobs(raw);
-      this.#rules.apply(candidates, this.#live[index]?.ids ?? []);
+      this.#rules.apply(candidates, this.#live[index]?.ids ?? [], index);
       return candidates.top(this.#width);
     });
     const sums = this.#live.map(({ hypothesis }) => hypothesis.sum);

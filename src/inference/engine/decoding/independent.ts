@@ -97,7 +97,7 @@ export class IndependentSearch implements Search {
     if (row === undefined) throw new Error(`output ${strand.output} has no row`);
     const candidates = candidatesFor(this.#report.vocabSize);
     candidates.load(row.raw);
-    this.#rules.apply(candidates, strand.ids);
+    this.#rules.apply(candidates, strand.ids, 0);
     const { id, sampledLogprob } = this.#chooser.choose(candidates, strand.output, strand.ids.length);
     const token = row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
     strand.ids.push(id);

@@ -1,74 +1,82 @@
 // Which scores make up the first part of the probability mass, found without sorting a vocabulary: for top_p and typical_p.
-import { logSumExp } from "./selection.js";
 
 const bucketCount = 2048;
-/** Distances beyond this share the last bucket: such scores weigh next to nothing. */
-const spread = 32;
+/** Width of all buckets together, in nats: what lies farther weighs next to nothing. */
+export const spread = 32;
 
 /** [n] probabilities of [n] scores, in float64; minus infinity has probability 0. */
 export function softmax(scores: Float32Array): Float64Array {
-  const total = logSumExp(scores);
-  return Float64Array.from(scores, (score) => Math.exp(score - total));
+  const max = scores.reduce((most, score) => Math.max(most, score), -Infinity);
+  const weights = Float64Array.from(scores, (score) => Math.exp(score - max));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
 }
 
 export interface MassCut {
-  /** The largest distance inside. */
-  readonly distance: number;
-  /** How many of those at exactly this distance are needed, in order of slot. */
+  /** The key at which the mass was reached. */
+  readonly key: number;
+  /** How many of those with just this key it took, the last slots first. */
   readonly ties: number;
 }
 
 /**
- * Walks the slots from the smallest distance up, until their weights reach `target`, and says where that was.
- * Two passes: the mass by bucket, then only the bucket in which the target falls is sorted.
+ * Walks the slots from the smallest key up until the sum of their weights satisfies `isReached`, and says where that was; the
+ * last slot that weighs anything if it never does. Keys lie around low … low + spread; those beyond are right, but slower.
+ * Two passes: the mass by bucket, then only the bucket in which it happens is sorted.
  */
-export function cutAtMass(distances: Float64Array, weights: Float64Array, target: number): MassCut {
+export function cutAtMass(
+  keys: Float64Array,
+  weights: Float64Array,
+  low: number,
+  isReached: (sum: number) => boolean,
+): MassCut {
   const mass = new Float64Array(bucketCount);
-  for (let slot = 0; slot < distances.length; slot += 1) {
-    const bucket = bucketOf(distances[slot] ?? 0);
+  for (let slot = 0; slot < keys.length; slot += 1) {
+    const bucket = bucketOf((keys[slot] ?? 0) - low);
     mass[bucket] = (mass[bucket] ?? 0) + (weights[slot] ?? 0);
   }
-  const { bucket, before } = bucketAt(mass, target);
+  const { bucket, before } = bucketAt(mass, isReached);
   const members: number[] = [];
-  for (let slot = 0; slot < distances.length; slot += 1) {
-    if (bucketOf(distances[slot] ?? 0) === bucket) members.push(slot);
+  for (let slot = keys.length - 1; slot >= 0; slot -= 1) {
+    if (bucketOf((keys[slot] ?? 0) - low) === bucket) members.push(slot);
   }
-  members.sort((a, b) => (distances[a] ?? 0) - (distances[b] ?? 0) || a - b);
-  return cutWithin(members, distances, weights, target - before);
+  members.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || b - a);
+  return cutWithin(members, keys, weights, before, isReached);
 }
 
 function bucketOf(distance: number): number {
-  return Math.min(bucketCount - 1, Math.floor((distance * bucketCount) / spread));
+  return Math.max(0, Math.min(bucketCount - 1, Math.floor((distance * bucketCount) / spread)));
 }
 
-// Never a bucket without mass: rounding may leave the target just above the sum of all.
-function bucketAt(mass: Float64Array, target: number): { bucket: number; before: number } {
+// Never a bucket without mass: rounding may leave the goal just above the sum of all.
+function bucketAt(mass: Float64Array, isReached: (sum: number) => boolean): { bucket: number; before: number } {
   let at = { bucket: 0, before: 0 };
   let sum = 0;
   for (let bucket = 0; bucket < bucketCount; bucket += 1) {
     const own = mass[bucket] ?? 0;
     if (own > 0) at = { bucket, before: sum };
     sum += own;
-    if (own > 0 && sum >= target) break;
+    if (own > 0 && isReached(sum)) break;
   }
   return at;
 }
 
 function cutWithin(
   members: readonly number[],
-  distances: Float64Array,
+  keys: Float64Array,
   weights: Float64Array,
-  target: number,
+  before: number,
+  isReached: (sum: number) => boolean,
 ): MassCut {
-  let sum = 0;
-  let distance = -Infinity;
+  let sum = before;
+  let key = -Infinity;
   let ties = 0;
   for (const slot of members) {
-    const own = distances[slot] ?? 0;
-    ties = own === distance ? ties + 1 : 1;
-    distance = own;
+    const own = keys[slot] ?? 0;
+    ties = own === key ? ties + 1 : 1;
+    key = own;
     sum += weights[slot] ?? 0;
-    if (sum >= target) break;
+    if (isReached(sum)) break;
   }
-  return { distance, ties };
+  return { key, ties };
 }

@@ -11,12 +11,17 @@ export function repetitionPenalty(penalty: number): Processor {
   };
 }
 
-/** transformers' EncoderRepetitionPenaltyLogitsProcessor: above 1 makes the source's ids more likely. */
+/**
+ * transformers' EncoderRepetitionPenaltyLogitsProcessor: above 1 makes the source's ids more likely. As there, of several beams
+ * only the best is penalised: its scatter has one row of source ids, and so reaches one row of scores.
+ */
 export function encoderRepetitionPenalty(penalty: number, sourceIds: readonly number[]): Processor {
   const inSource = new Set(sourceIds);
   return {
     reach: () => (penalty < 1 ? inSource.size : Infinity),
-    apply: (candidates) => penalise(candidates, inSource, 1 / penalty),
+    apply: (candidates, _, row) => {
+      if (row === 0) penalise(candidates, inSource, 1 / penalty);
+    },
   };
 }
 

@@ -15,7 +15,8 @@ export interface Rules {
   forced(length: number): readonly number[] | null;
   /** How many ids may be lowered or forbidden here; Infinity when one may be raised. */
   reach(ids: readonly number[]): number;
-  apply(candidates: Candidates, ids: readonly number[]): void;
+  /** `row` as for a Processor. */
+  apply(candidates: Candidates, ids: readonly number[], row: number): void;
 }
 
 export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules {
@@ -30,10 +31,10 @@ export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules
     mayRaise: (decay !== null && decay[1] > 1) || decoding.sequenceBias.some(({ bias }) => bias > 0),
     forced,
     reach: (ids) => all.reduce((sum, processor) => sum + processor.reach(ids), 0),
-    apply: (candidates, ids) => {
+    apply: (candidates, ids, row) => {
       const only = forced(ids.length);
       if (only !== null) candidates.loadOnly(only, 0);
-      for (const processor of only === null ? all : late) processor.apply(candidates, ids);
+      for (const processor of only === null ? all : late) processor.apply(candidates, ids, row);
     },
   };
 }

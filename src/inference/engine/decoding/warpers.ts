@@ -1,8 +1,8 @@
 // What shapes the distribution before a draw: temperature and the cut-offs, in transformers' order and with its rules.
-// A cut-off removes by setting minus infinity; each looks at what the one before it has left.
+// A cut-off removes by setting minus infinity; each looks at what the one before it has left. Probabilities are float64.
 import type { Decoding } from "../../../generation.js";
 import type { Candidates } from "./candidates.js";
-import { cutAtMass, softmax, type MassCut } from "./mass.js";
+import { cutAtMass, softmax, spread } from "./mass.js";
 
 type Warper = (candidates: Candidates) => void;
 
@@ -24,29 +24,28 @@ function divide({ scores, size }: Candidates, by: number): void {
   for (let slot = 0; slot < size; slot += 1) scores[slot] = (scores[slot] ?? 0) / by;
 }
 
-/** TopPLogitsWarper: the fewest most probable ids that reach the mass; at least one. */
+/** TopPLogitsWarper: drops the least probable ids as long as their mass stays within 1 - topP; the best always stays. */
 function cutTopP(candidates: Candidates, topP: number): void {
   const scores = live(candidates);
   const max = largest(scores);
-  const distances = Float64Array.from(scores, (score) => max - score);
-  const cut = cutAtMass(distances, softmax(scores), topP);
-  removeBeyond(scores, distances, cut);
-}
-
-// Ties at the cut stay in order of slot, so that as few stay as in transformers, whose sort leaves their order open.
-function removeBeyond(scores: Float32Array, distances: Float64Array, cut: MassCut): void {
-  let ties = 0;
-  distances.forEach((distance, slot) => {
-    if (distance === cut.distance) ties += 1;
-    if (distance > cut.distance || (distance === cut.distance && ties > cut.ties)) scores[slot] = -Infinity;
-  });
+  const limit = 1 - topP;
+  const keys = Float64Array.from(scores, (score) => score - max);
+  const firstKept = cutAtMass(keys, softmax(scores), -spread, (sum) => sum > limit);
+  let tiesToDrop = firstKept.ties - 1;
+  for (let slot = scores.length - 1; slot >= 0; slot -= 1) {
+    const key = keys[slot] ?? 0;
+    const isDropped = key < firstKept.key || (key === firstKept.key && tiesToDrop > 0);
+    if (key === firstKept.key) tiesToDrop -= 1;
+    if (isDropped) scores[slot] = -Infinity;
+  }
 }
 
 /** MinPLogitsWarper: ids at least `minP` times as probable as the best. */
 function cutMinP(candidates: Candidates, minP: number): void {
   const scores = live(candidates);
-  const lowest = largest(scores) + Math.log(minP);
-  removeWhere(scores, (score) => score < lowest);
+  const probabilities = softmax(scores);
+  const lowest = minP * largest(probabilities);
+  removeWhere(scores, (_, slot) => (probabilities[slot] ?? 0) < lowest);
 }
 
 /** TypicalLogitsWarper: ids whose surprise is nearest to the entropy, until they reach the mass (Meister et al. 2022). */
@@ -55,16 +54,16 @@ function cutTypical(candidates: Candidates, mass: number): void {
   const probabilities = softmax(scores);
   const entropy = entropyOf(probabilities);
   const distances = probabilities.map((p) => (p > 0 ? Math.abs(-Math.log(p) - entropy) : Infinity));
-  const { distance } = cutAtMass(distances, probabilities, mass);
-  removeWhere(scores, (_, slot) => (distances[slot] ?? 0) > distance);
+  const { key } = cutAtMass(distances, probabilities, 0, (sum) => sum >= mass);
+  removeWhere(scores, (_, slot) => (distances[slot] ?? 0) > key);
 }
 
 /** EpsilonLogitsWarper: ids of at least this probability, and always the best (Hewitt et al. 2022). */
-function cutBelow(candidates: Candidates, probability: number): void {
+function cutBelow(candidates: Candidates, lowest: number): void {
   const scores = live(candidates);
   const probabilities = softmax(scores);
   const best = largest(scores);
-  removeWhere(scores, (score, slot) => (probabilities[slot] ?? 0) < probability && score < best);
+  removeWhere(scores, (score, slot) => (probabilities[slot] ?? 0) < lowest && score < best);
 }
 
 /** EtaLogitsWarper: as epsilon, with a cut-off that falls with the entropy (Hewitt et al. 2022). */
@@ -77,8 +76,10 @@ function live({ scores, size }: Candidates): Float32Array {
   return scores.subarray(0, size);
 }
 
-function largest(scores: Float32Array): number {
-  return scores.reduce((max, score) => (score > max ? score : max), -Infinity);
+function largest(values: Float32Array | Float64Array): number {
+  let max = -Infinity;
+  for (const value of values) if (value > max) max = value;
+  return max;
 }
 
 function entropyOf(probabilities: Float64Array): number {
