@@ -9,6 +9,7 @@ import { piecesOf, withPrefixSpace, type HubJson } from "./hub-json.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
 export class HubTokenizer implements Tokenizer {
+  readonly languages: readonly string[];
   readonly #core: HubCore;
   readonly #pieces: readonly (string | undefined)[];
   readonly #special: ReadonlySet<string>;
@@ -30,16 +31,13 @@ export class HubTokenizer implements Tokenizer {
     );
     this.#chain = readDecoderChain(json.decoder ?? null);
     this.#language = languageRule(files, this.#special);
+    this.languages = [...(this.#language?.tokens.keys() ?? [])];
     this.#endToken = files.roles.get("eos_token") ?? null;
     this.#cleansUp = files.cleansUp;
   }
 
   get vocabSize(): number {
     return this.#pieces.length;
-  }
-
-  get languages(): readonly string[] {
-    return [...(this.#language?.tokens.keys() ?? [])];
   }
 
   async encode(text: string, options: EncodeOptions = {}): Promise<SourceToken[]> {
@@ -109,34 +107,22 @@ interface Added {
   readonly special: boolean;
 }
 
-/** As PreTrainedTokenizerFast does: tokens of added_tokens_decoder and of the special roles that the file lacks, in order of their ids. */
+/** As PreTrainedTokenizerFast does: tokens of added_tokens_decoder in order of their ids, then special ones, where the file lacks them. */
 function addMissing(core: HubCore, json: HubJson, files: TokenizerFiles): Added[] {
   const known = new Set(json.added_tokens.map((token) => token.content));
-  const listed = files.added.filter(({ content }) => !known.has(content));
-  const names = new Set([...known, ...listed.map(({ content }) => content)]);
-  const roles = [...new Set([...files.roles.values(), ...files.additionalSpecial])].filter(
-    (content) => !names.has(content),
-  );
-  const specials = new Set([...files.roles.values(), ...files.additionalSpecial]);
-  const tokens = [
-    ...listed.map((token) => ({ ...token, special: token.special || specials.has(token.content) })),
-    ...roles.map((content) => ({
-      content,
-      special: true,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      singleWord: false,
-    })),
-  ];
-  for (const { content, special, lstrip, rstrip, normalized, singleWord } of tokens) {
+  const special = new Set(files.specials.map((token) => token.content));
+  const added: Added[] = [];
+  for (const token of [...files.added, ...files.specials]) {
+    const { content, lstrip, rstrip, normalized, singleWord } = token;
+    if (known.has(content)) continue;
+    known.add(content);
+    const isSpecial = token.special || special.has(content);
     const flags = { leftStrip: lstrip, rightStrip: rstrip, normalized, singleWord };
-    core.addAddedTokens([new AddedToken(content, special, flags)]);
-  }
-  return tokens.flatMap(({ content, special }) => {
+    core.addAddedTokens([new AddedToken(content, isSpecial, flags)]);
     const id = core.tokenToId(content);
-    return id === null ? [] : [{ id, content, special }];
-  });
+    if (id !== null) added.push({ id, content, special: isSpecial });
+  }
+  return added;
 }
 
 /** For decoders that need the whole output: all tokens are held back to the end. */

@@ -1,19 +1,11 @@
-// Which tokenizer a model folder needs, by its manifest and its files. Used by the catalog, once a model.
-import { join } from "node:path";
-import { existsSync } from "node:fs";
+// The tokenizers of a model folder: what its manifest says, else what its files tell (folder-tokenizers.ts). Used by the catalog, once a model.
+export type { Tokenizers } from "./folder-tokenizers.js";
 import type { Manifest } from "../manifest.js";
-import { checkHubJson } from "./hub-json.js";
-import { HubTokenizer } from "./hub-tokenizer.js";
+import { folderTokenizers, hubTokenizer, inFolder, type Tokenizers } from "./folder-tokenizers.js";
 import type { Split } from "./split-text.js";
-import { readJsonFile, readTokenizerFiles } from "./tokenizer-files.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { readVocabulary } from "./vocabulary-table.js";
 import { VocabularyTokenizer, type SymbolOrId, type VocabularyOptions } from "./vocabulary.js";
-
-export interface Tokenizers {
-  readonly source: Tokenizer;
-  readonly target: Tokenizer;
-}
 
 /** Throws one line that names the folder and the files that were expected, or the file at fault. */
 export async function loadTokenizers(folder: string, manifest: Manifest = {}): Promise<Tokenizers> {
@@ -58,29 +50,4 @@ type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
 function given<T extends object>(options: T): Given<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
-}
-
-async function folderTokenizers(folder: string): Promise<Tokenizers> {
-  if (existsSync(join(folder, "tokenizer.json"))) {
-    const tokenizer = await hubTokenizer(folder, "tokenizer.json");
-    return { source: tokenizer, target: tokenizer };
-  }
-  throw new Error(`${folder}: no tokenizer: expected tokenizer.json`);
-}
-
-async function hubTokenizer(folder: string, file: string): Promise<Tokenizer> {
-  const path = join(folder, file);
-  const json = await readJsonFile(path);
-  if (json === null) throw new Error(`${path}: the tokenizer is missing`);
-  const files = await readTokenizerFiles(folder);
-  return inFolder(path, () => new HubTokenizer(checkHubJson(json, path), files));
-}
-
-function inFolder<T>(path: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    const { message } = error as Error;
-    throw new Error(message.startsWith(path) ? message : `${path}: ${message}`, { cause: error });
-  }
 }

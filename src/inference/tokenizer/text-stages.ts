@@ -114,3 +114,31 @@ export class Utf8Stream {
     return this.#decoder.decode();
   }
 }
+
+// Python's str.isspace; JavaScript's \s lacks U+001C to U+001F and U+0085 and has U+FEFF.
+const pythonSpaces = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const spacesBefore = new RegExp(`^[${pythonSpaces}]+`, "u");
+const spacesBehind = new RegExp(`[${pythonSpaces}]+$`, "u");
+
+/** Python's str.lstrip() and str.rstrip(). */
+export const stripLeft = (text: string): string => text.replace(spacesBefore, "");
+export const stripRight = (text: string): string => text.replace(spacesBehind, "");
+
+/** Python's str.strip() over the whole text: white space is held back until text follows it. */
+export function strippingSpaces(): Stage {
+  let held = "";
+  let hasText = false;
+  return {
+    push(piece) {
+      const text = hasText ? held + piece : stripLeft(piece);
+      const kept = stripRight(text);
+      hasText ||= kept !== "";
+      held = text.slice(kept.length);
+      return [kept];
+    },
+    flush() {
+      held = "";
+      return [];
+    },
+  };
+}
