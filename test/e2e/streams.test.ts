@@ -60,16 +60,15 @@ async function readWhole(request: Request): Promise<string> {
   return text ?? "";
 }
 
+// Leaves the loop as well: a body that has arrived whole would otherwise never end for an aborted reader (undici).
 async function hangUp(request: Request, afterEvents: number): Promise<void> {
   const abort = new AbortController();
   let seen = 0;
-  try {
-    for await (const _ of streamGenerate(server.url, request, abort.signal)) {
-      seen += 1;
-      if (seen >= afterEvents) abort.abort();
-    }
-  } catch (error) {
-    assert.equal((error as Error).name, "AbortError");
+  for await (const _ of streamGenerate(server.url, request, abort.signal)) {
+    seen += 1;
+    if (seen < afterEvents) continue;
+    abort.abort();
+    break;
   }
 }
 

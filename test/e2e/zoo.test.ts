@@ -81,9 +81,14 @@ for (const name of folders) {
     unknown
   >;
   const pad = generation["pad_token_id"];
+  const [eos] = [generation["eos_token_id"]].flat();
 
-  const withoutPadding = (sequence: readonly number[]) =>
-    sequence.slice(1, sequence.findLastIndex((id) => id !== pad) + 1);
+  // transformers pads short beams with EOS where the pad id is 0 (`_beam_search`: pad_token_id or eos_token_id[0]).
+  const withoutPadding = (sequence: readonly number[]) => {
+    const generated = sequence.slice(1);
+    const last = generated.findLastIndex((id) => id !== pad && id !== eos);
+    return generated.slice(0, generated[last + 1] === eos ? last + 2 : last + 1);
+  };
 
   test(`${name}: ${oracle.generate.length} generate cases give transformers' tokens, texts, scores and log-probabilities`, async () => {
     await checkAll(oracle.generate, async (one) => {
