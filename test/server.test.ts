@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { banner } from "../src/banner.js";
 import { withProgress } from "../src/progress.js";
-import { modelInfo } from "./support/scripted.js";
+import { modelInfo, wireEvents } from "./support/scripted.js";
 
 const empty = mkdtempSync(join(tmpdir(), "seqserve-"));
 after(() => rmSync(empty, { recursive: true }));
@@ -71,6 +71,35 @@ test("SIGTERM ends the process with code 0, idle connections or not", async () =
   assert.deepEqual(await exited, [0, null], seen.err);
   assert.ok(performance.now() - at < 3000, "an idle keep-alive connection does not hold it");
   assert.match(seen.out, /shutting down signal=SIGTERM/u);
+});
+
+test("SIGTERM lets running streams finish before the process ends with code 0", async () => {
+  const { child, seen, exited } = start([
+    "--models-dir",
+    "models",
+    "--model",
+    "itn-en",
+    "--port",
+    "0",
+    "--log-format",
+    "text",
+  ]);
+  while (!seen.out.includes("listens")) await once(child.stdout, "data");
+  const [url] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
+  const body = JSON.stringify({
+    inputs: "twenty five dollars",
+    stream: true,
+    parameters: { min_new_tokens: 80, max_new_tokens: 100 },
+  });
+  const send = () =>
+    fetch(`${url}/generate`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const streams = await Promise.all(Array.from({ length: 10 }, send));
+  child.kill("SIGTERM");
+  for (const stream of streams) {
+    const last = wireEvents(await stream.text()).at(-1);
+    assert.equal(last?.event, "end", JSON.stringify(last));
+  }
+  assert.deepEqual(await exited, [0, null], seen.err);
 });
 
 test("the banner says what is loaded, from where, on which device, and the URL", () => {
