@@ -72,6 +72,24 @@ export class Candidates {
     this.scores.set(kept.scores);
   }
 
+  /** Only ids that are possible remain, in the same order. */
+  dropForbidden(): void {
+    const { ids, scores, size } = this;
+    let kept = 0;
+    for (let slot = 0; slot < size; slot += 1) if (scores[slot] !== -Infinity) kept += 1;
+    if (kept === size) return;
+    const keptIds = new Int32Array(kept);
+    const keptScores = new Float32Array(kept);
+    for (let slot = 0, to = 0; slot < size; slot += 1) {
+      if (scores[slot] === -Infinity) continue;
+      keptIds[to] = ids[slot] ?? 0;
+      keptScores[to] = scores[slot] ?? 0;
+      to += 1;
+    }
+    this.#take(keptIds, kept);
+    this.scores.set(keptScores);
+  }
+
   top(k: number): BestScores {
     return selectTop(this.scores, this.ids, this.size, k);
   }
@@ -93,7 +111,7 @@ export class Candidates {
     this.#fewIds.set(ids);
     this.ids = this.#fewIds;
     this.scores = this.#fewScores;
-    ids.forEach((id, slot) => (this.#slots[id] = slot + 1));
+    for (let slot = 0; slot < size; slot += 1) this.#slots[ids[slot] ?? 0] = slot + 1;
   }
 
   #grow(size: number): void {

@@ -1,4 +1,5 @@
 // Which scores make up the first part of the probability mass, found without sorting a vocabulary: for top_p and typical_p.
+import { largest } from "./selection.js";
 
 const bucketCount = 2048;
 /** Width of all buckets together, in nats: what lies farther weighs next to nothing. */
@@ -6,10 +7,16 @@ export const spread = 32;
 
 /** [n] probabilities of [n] scores, in float64; minus infinity has probability 0. */
 export function softmax(scores: Float32Array): Float64Array {
-  const max = scores.reduce((most, score) => Math.max(most, score), -Infinity);
-  const weights = Float64Array.from(scores, (score) => Math.exp(score - max));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weights.map((weight) => weight / total);
+  const max = largest(scores);
+  const weights = new Float64Array(scores.length);
+  let total = 0;
+  for (let slot = 0; slot < scores.length; slot += 1) {
+    const weight = Math.exp((scores[slot] ?? 0) - max);
+    weights[slot] = weight;
+    total += weight;
+  }
+  for (let slot = 0; slot < weights.length; slot += 1) weights[slot] = (weights[slot] ?? 0) / total;
+  return weights;
 }
 
 export interface MassCut {

@@ -13,7 +13,8 @@ export function repetitionPenalty(penalty: number): Processor {
 
 /**
  * transformers' EncoderRepetitionPenaltyLogitsProcessor: above 1 makes the source's ids more likely. As there, of several beams
- * only the best is penalised: its scatter has one row of source ids, and so reaches one row of scores.
+ * only the best is penalised: its scatter has one row of source ids, and so reaches one row of scores. Sampled outputs are
+ * all penalised; there it is the first alone, but which output is first should not matter.
  */
 export function encoderRepetitionPenalty(penalty: number, sourceIds: readonly number[]): Processor {
   const inSource = new Set(sourceIds);

@@ -5,8 +5,9 @@ import type { Candidates } from "./candidates.js";
 import { IndependentSearch, type Choice, type Chooser } from "./independent.js";
 import type { Reporting } from "./need.js";
 import type { Rules } from "./processors.js";
+import { softmax } from "./mass.js";
 import { uniform } from "./random.js";
-import { logSumExp } from "./selection.js";
+import { largest } from "./selection.js";
 import { warpersOf } from "./warpers.js";
 
 /** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
@@ -34,16 +35,18 @@ function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {
 
 /** Inverts the cumulative distribution at `u` in [0, 1). Where everything is forbidden the answer is 0, as for greedy. */
 export function draw({ ids, scores, size }: Candidates, u: number): Choice {
-  const total = logSumExp(scores.subarray(0, size));
+  const possible = scores.subarray(0, size);
+  if (largest(possible) === -Infinity) return { id: 0, sampledLogprob: 0 };
+  const probabilities = softmax(possible);
   let sum = 0;
-  let last = -1;
+  let last = 0;
   for (let slot = 0; slot < size; slot += 1) {
-    const score = scores[slot] ?? -Infinity;
-    if (score === -Infinity) continue;
-    sum += Math.exp(score - total);
+    const p = probabilities[slot] ?? 0;
+    if (p === 0) continue;
+    sum += p;
     last = slot;
     // Rounding may leave the sum below u at the end: then the last possible one it is.
     if (sum > u) break;
   }
-  return last < 0 ? { id: 0, sampledLogprob: 0 } : { id: ids[last] ?? 0, sampledLogprob: (scores[last] ?? 0) - total };
+  return { id: ids[last] ?? 0, sampledLogprob: Math.log(probabilities[last] ?? 1) };
 }

@@ -3,6 +3,7 @@
 import type { Decoding } from "../../../generation.js";
 import type { Candidates } from "./candidates.js";
 import { cutAtMass, softmax, spread } from "./mass.js";
+import { largest } from "./selection.js";
 
 type Warper = (candidates: Candidates) => void;
 
@@ -12,12 +13,24 @@ export function warpersOf(decoding: Decoding): readonly Warper[] {
   const warpers: Warper[] = [];
   if (temperature !== 1) warpers.push((candidates) => divide(candidates, Math.fround(temperature)));
   if (topK > 0) warpers.push((candidates) => candidates.keepTop(topK));
-  if (topP < 1) warpers.push((candidates) => cutTopP(candidates, topP));
-  if (minP !== null) warpers.push((candidates) => cutMinP(candidates, minP));
-  if (typicalP < 1) warpers.push((candidates) => cutTypical(candidates, typicalP));
-  if (epsilonCutoff > 0 && epsilonCutoff < 1) warpers.push((candidates) => cutBelow(candidates, epsilonCutoff));
-  if (etaCutoff > 0 && etaCutoff < 1) warpers.push((candidates) => cutEta(candidates, etaCutoff));
+  if (topP < 1) warpers.push(cutting((candidates) => cutTopP(candidates, topP)));
+  if (minP !== null) warpers.push(cutting((candidates) => cutMinP(candidates, minP)));
+  if (typicalP < 1) warpers.push(cutting((candidates) => cutTypical(candidates, typicalP)));
+  if (isFraction(epsilonCutoff)) warpers.push(cutting((candidates) => cutBelow(candidates, epsilonCutoff)));
+  if (isFraction(etaCutoff)) warpers.push(cutting((candidates) => cutEta(candidates, etaCutoff)));
   return warpers;
+}
+
+// What is cut goes at once: the next warper then has few scores to look at, even of a large vocabulary.
+function cutting(cut: Warper): Warper {
+  return (candidates) => {
+    cut(candidates);
+    candidates.dropForbidden();
+  };
+}
+
+function isFraction(value: number): boolean {
+  return value > 0 && value < 1;
 }
 
 function divide({ scores, size }: Candidates, by: number): void {
@@ -29,7 +42,8 @@ function cutTopP(candidates: Candidates, topP: number): void {
   const scores = live(candidates);
   const max = largest(scores);
   const limit = 1 - topP;
-  const keys = Float64Array.from(scores, (score) => score - max);
+  const keys = new Float64Array(scores.length);
+  for (let slot = 0; slot < scores.length; slot += 1) keys[slot] = (scores[slot] ?? 0) - max;
   const firstKept = cutAtMass(keys, softmax(scores), -spread, (sum) => sum > limit);
   let tiesToDrop = firstKept.ties - 1;
   for (let slot = scores.length - 1; slot >= 0; slot -= 1) {
@@ -53,7 +67,11 @@ function cutTypical(candidates: Candidates, mass: number): void {
   const scores = live(candidates);
   const probabilities = softmax(scores);
   const entropy = entropyOf(probabilities);
-  const distances = probabilities.map((p) => (p > 0 ? Math.abs(-Math.log(p) - entropy) : Infinity));
+  const distances = new Float64Array(scores.length);
+  for (let slot = 0; slot < scores.length; slot += 1) {
+    const p = probabilities[slot] ?? 0;
+    distances[slot] = p > 0 ? Math.abs(-Math.log(p) - entropy) : Infinity;
+  }
   const { key } = cutAtMass(distances, probabilities, 0, (sum) => sum >= mass);
   removeWhere(scores, (_, slot) => (distances[slot] ?? 0) > key);
 }
@@ -76,14 +94,13 @@ function live({ scores, size }: Candidates): Float32Array {
   return scores.subarray(0, size);
 }
 
-function largest(values: Float32Array | Float64Array): number {
-  let max = -Infinity;
-  for (const value of values) if (value > max) max = value;
-  return max;
-}
-
 function entropyOf(probabilities: Float64Array): number {
-  return probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+  let entropy = 0;
+  for (let slot = 0; slot < probabilities.length; slot += 1) {
+    const p = probabilities[slot] ?? 0;
+    if (p > 0) entropy -= p * Math.log(p);
+  }
+  return entropy;
 }
 
 function removeWhere(scores: Float32Array, isOut: (score: number, slot: number) => boolean): void {
