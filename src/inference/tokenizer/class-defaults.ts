@@ -1,9 +1,18 @@
 // Special tokens that tokenizer classes of transformers 4.57 have when a folder's files name none. One row a class.
 import { mbart50Languages, mbartLanguages, nllbLanguages } from "./language-codes.js";
 
+/** How a special token treats the text around it. */
+export interface TokenFlags {
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  readonly normalized?: boolean;
+}
+
 export interface ClassDefaults {
   /** By role, in transformers' order. */
   readonly roles: Readonly<Record<string, string>>;
+  /** By role, where a token is written as a plain string. */
+  readonly flags?: Readonly<Record<string, TokenFlags>>;
   /** Given the class's own options and the additional special tokens of the files (null: none named), the whole list. */
   readonly additional: (
     config: Readonly<Record<string, unknown>>,
@@ -21,31 +30,40 @@ const fairseqRoles = {
   mask_token: "<mask>",
 };
 const plainRoles = { eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" };
+const maskFlags = { mask_token: { lstrip: true } };
+const normalizedMaskFlags = { mask_token: { lstrip: true, normalized: true } };
+const strip = { lstrip: true, rstrip: true, normalized: true };
 const asNamed = (_: unknown, named: readonly string[] | null) => named ?? [];
 
 export const classDefaults: Readonly<Record<string, ClassDefaults>> = {
   T5Tokenizer: { roles: plainRoles, additional: withExtraIds(100) },
-  ByT5Tokenizer: { roles: plainRoles, additional: withExtraIds(125) },
+  ByT5Tokenizer: {
+    roles: plainRoles,
+    flags: { eos_token: strip, unk_token: strip, pad_token: strip },
+    additional: withExtraIds(125),
+  },
   MarianTokenizer: { roles: plainRoles, additional: asNamed },
   M2M100Tokenizer: { roles: without(fairseqRoles, ["cls_token", "mask_token"]), additional: asNamed },
-  NllbTokenizer: { roles: fairseqRoles, additional: (_, named) => named ?? nllbLanguages },
+  NllbTokenizer: { roles: fairseqRoles, flags: normalizedMaskFlags, additional: (_, named) => named ?? nllbLanguages },
   MBartTokenizer: {
     roles: fairseqRoles,
+    flags: maskFlags,
     additional: (_, named) => [...mbartLanguages, ...(named ?? []).filter((token) => !mbartLanguages.includes(token))],
   },
   MBart50Tokenizer: {
     roles: without(fairseqRoles, ["bos_token"]),
+    flags: normalizedMaskFlags,
     additional: (_, named) => [
       ...(named ?? []),
       ...mbart50Languages.filter((token) => named?.includes(token) !== true),
     ],
   },
   PegasusTokenizer: { roles: { ...plainRoles, mask_token: "<mask_2>" }, additional: pegasusTokens },
-  XLMRobertaTokenizer: { roles: fairseqRoles, additional: asNamed },
-  BartTokenizer: { roles: fairseqRoles, additional: asNamed },
-  MvpTokenizer: { roles: fairseqRoles, additional: asNamed },
-  LEDTokenizer: { roles: fairseqRoles, additional: asNamed },
-  BlenderbotTokenizer: { roles: fairseqRoles, additional: asNamed },
+  XLMRobertaTokenizer: { roles: fairseqRoles, flags: maskFlags, additional: asNamed },
+  BartTokenizer: { roles: fairseqRoles, flags: normalizedMaskFlags, additional: asNamed },
+  MvpTokenizer: { roles: fairseqRoles, flags: normalizedMaskFlags, additional: asNamed },
+  LEDTokenizer: { roles: fairseqRoles, flags: normalizedMaskFlags, additional: asNamed },
+  BlenderbotTokenizer: { roles: fairseqRoles, flags: normalizedMaskFlags, additional: asNamed },
 };
 
 function without(roles: Readonly<Record<string, string>>, names: readonly string[]): Readonly<Record<string, string>> {

@@ -3,7 +3,8 @@
 import { AddedToken, Tokenizer as HubCore } from "tokenizers";
 import { readDecoderChain, type DecoderChain } from "./decoder-chain.js";
 import { knownLanguage, languageRule, type LanguageRule } from "./language-edges.js";
-import { cleanUpStages, Pipeline } from "./text-stages.js";
+import { codesIn, leadingCode, missingCode } from "./marian-prefix.js";
+import { cleaningUp, Pipeline } from "./text-stages.js";
 import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "./tokenizer.js";
 import { piecesOf, withPrefixSpace, type HubJson } from "./hub-json.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
@@ -17,6 +18,8 @@ export class HubTokenizer implements Tokenizer {
   readonly #language: LanguageRule | null;
   readonly #endToken: string | null;
   readonly #cleansUp: boolean;
+  /** Target languages that a source begins with (Marian). */
+  readonly #codes: readonly string[];
 
   /** `json` is the parsed tokenizer.json. Throws what the package says of a file that it cannot read. */
   constructor(json: HubJson, files: TokenizerFiles) {
@@ -26,12 +29,12 @@ export class HubTokenizer implements Tokenizer {
     this.#core.disablePadding();
     const added = addMissing(this.#core, json, files);
     this.#pieces = piecesOf(json, added);
-    this.#special = new Set(
-      [...json.added_tokens, ...added].filter((token) => token.special).map((token) => token.content),
-    );
+    const specials = [...json.added_tokens, ...files.added, ...added].filter((token) => token.special);
+    this.#special = new Set(specials.map((token) => token.content));
     this.#chain = readDecoderChain(json.decoder ?? null);
     this.#language = languageRule(files, this.#special);
-    this.languages = [...(this.#language?.tokens.keys() ?? [])];
+    this.#codes = files.className === "MarianTokenizer" ? codesIn(this.#pieces) : [];
+    this.languages = [...(this.#language?.tokens.keys() ?? this.#codes)];
     this.#endToken = files.roles.get("eos_token") ?? null;
     this.#cleansUp = files.cleansUp;
   }
@@ -41,13 +44,8 @@ export class HubTokenizer implements Tokenizer {
   }
 
   async encode(text: string, options: EncodeOptions = {}): Promise<SourceToken[]> {
-    const encoding = await this.#core.encode(text, null, { addSpecialTokens: this.#language === null });
-    const offsetAt = utf16Offsets(text);
-    const offsets = encoding.getOffsets();
-    const tokens = encoding.getIds().map((id, index): SourceToken => {
-      const [start = 0, stop = 0] = offsets[index] ?? [];
-      return this.#token(id, offsetAt(start), offsetAt(stop));
-    });
+    if (this.#codes.length > 0) return this.#encodeWithCode(text, options);
+    const tokens = await this.#encodePlain(text, this.#language === null);
     return this.#language === null ? tokens : this.#withLanguage(this.#language, tokens, text.length, options);
   }
 
@@ -57,7 +55,7 @@ export class HubTokenizer implements Tokenizer {
 
   detokenizer(skipSpecialTokens: boolean): Detokenizer {
     const stages = this.#chain?.open() ?? [wholeOutput(this.#core)];
-    const pipeline = new Pipeline(this.#cleansUp ? [...stages, ...cleanUpStages()] : stages);
+    const pipeline = new Pipeline(this.#cleansUp ? [...stages, cleaningUp()] : stages);
     return {
       push: (id) => {
         const piece = this.#pieces[id];
@@ -83,6 +81,34 @@ export class HubTokenizer implements Tokenizer {
   targetLanguageId(code: string): number | null {
     const token = this.#language?.tokens.get(code);
     return token === undefined ? null : this.idOf(token);
+  }
+
+  async #encodePlain(text: string, addSpecialTokens: boolean): Promise<SourceToken[]> {
+    const encoding = await this.#core.encode(text, null, { addSpecialTokens });
+    const offsetAt = utf16Offsets(text);
+    const offsets = encoding.getOffsets();
+    let end = 0;
+    return encoding.getIds().map((id, index): SourceToken => {
+      const [start = 0, stop = 0] = offsets[index] ?? [];
+      // Tokens that stand for no text have offsets 0, 0, wherever they are.
+      if (stop === 0) return this.#token(id, end, end);
+      end = offsetAt(stop);
+      return this.#token(id, offsetAt(start), end);
+    });
+  }
+
+  // Marian models copied to the Hub with a tokenizer.json; as tokenization_marian.js of transformers.js does.
+  async #encodeWithCode(text: string, { tgtLang }: EncodeOptions): Promise<SourceToken[]> {
+    const own = leadingCode(text);
+    const rest = await this.#encodePlain(text.slice(own.length).trim(), true);
+    const skipped = text.length - text.slice(own.length).trimStart().length;
+    const tokens = rest.map((token) => ({ ...token, start: token.start + skipped, stop: token.stop + skipped }));
+    const code = missingCode(tgtLang, own, this.languages);
+    const before = [code ?? "", own].flatMap((piece) => {
+      const id = piece === "" ? null : this.idOf(piece);
+      return id === null ? [] : [this.#token(id, 0, piece === own ? own.length : 0)];
+    });
+    return [...before, ...tokens];
   }
 
   #withLanguage(rule: LanguageRule, tokens: SourceToken[], end: number, { srcLang }: EncodeOptions): SourceToken[] {

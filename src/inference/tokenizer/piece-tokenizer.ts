@@ -2,7 +2,7 @@
 // Source: PreTrainedTokenizer of transformers 4.57 (tokenization_utils.py).
 import { addedTokenSplitter, type Chunk } from "./added-token-split.js";
 import { segmentedText } from "./segmented-text.js";
-import { cleanUpStages, Pipeline, type Stage } from "./text-stages.js";
+import { cleaningUp, Pipeline, type Stage } from "./text-stages.js";
 import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "./tokenizer.js";
 import type { AddedTokenSpec, TokenizerFiles } from "./tokenizer-files.js";
 
@@ -84,7 +84,7 @@ export class PieceTokenizer implements Tokenizer {
 
   detokenizer(skipSpecialTokens: boolean): Detokenizer {
     const text = segmentedText(this.#apart, () => this.#family.openRun(this.#special));
-    const pipeline = new Pipeline(this.#family.files.cleansUp ? [text, ...cleanUpStages()] : [text]);
+    const pipeline = new Pipeline(this.#family.files.cleansUp ? [text, cleaningUp()] : [text]);
     return {
       push: (id) => {
         const piece = this.#pieces[id] ?? this.#family.unknown;

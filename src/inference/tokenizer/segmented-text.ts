@@ -30,7 +30,7 @@ export function segmentedText(standsApart: ReadonlySet<string>, openRun: () => S
       const text = separated(token);
       hasParts = true;
       runHasText = false;
-      return [before, text];
+      return [before + text];
     },
     flush() {
       // The last run counts even if it is empty.

@@ -2,7 +2,7 @@
 
 export type Split = "characters" | "codepoints" | "whitespace" | "words";
 
-export interface Symbol {
+export interface TextSymbol {
   readonly text: string;
   /** UTF-16 offsets into the input. */
   readonly start: number;
@@ -19,7 +19,7 @@ const patterns = {
 const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** Characters are graphemes as users see them ("👍🏽" is one); code points are what Python's list(text) gives. */
-export function splitText(input: string, split: Split, lowercase: boolean): Symbol[] {
+export function splitText(input: string, split: Split, lowercase: boolean): TextSymbol[] {
   const text = lowercase ? input.toLowerCase() : input;
   const symbols = split === "characters" ? graphemesOf(text) : matchesOf(text, patterns[split]);
   if (text.length === input.length) return symbols;
@@ -31,7 +31,7 @@ export function splitText(input: string, split: Split, lowercase: boolean): Symb
   }));
 }
 
-function graphemesOf(text: string): Symbol[] {
+function graphemesOf(text: string): TextSymbol[] {
   return Array.from(graphemes.segment(text), ({ segment, index }) => ({
     text: segment,
     start: index,
@@ -39,7 +39,7 @@ function graphemesOf(text: string): Symbol[] {
   }));
 }
 
-function matchesOf(text: string, pattern: RegExp): Symbol[] {
+function matchesOf(text: string, pattern: RegExp): TextSymbol[] {
   return Array.from(text.matchAll(pattern), ({ 0: match, index }) => ({
     text: match,
     start: index,

@@ -24,9 +24,20 @@ export class Pipeline {
 
   #from(index: number, pieces: readonly string[]): readonly string[] {
     let current = pieces;
-    for (const stage of this.#stages.slice(index)) current = current.flatMap((piece) => stage.push(piece));
+    for (let at = index; at < this.#stages.length; at++) {
+      const stage = this.#stages[at];
+      if (stage !== undefined) current = throughStage(stage, current);
+    }
     return current;
   }
+}
+
+function throughStage(stage: Stage, pieces: readonly string[]): readonly string[] {
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) return stage.push(first);
+  const found: string[] = [];
+  for (const piece of pieces) found.push(...stage.push(piece));
+  return found;
 }
 
 /** A rule for each piece alone; `index` counts pieces from 0. */
@@ -40,12 +51,9 @@ export function replacing(pattern: string, replacement: string): Stage {
   let held = "";
   return {
     push(piece) {
-      const parts = (held + piece).split(pattern);
-      const rest = parts.pop() ?? "";
-      const kept = beginningAtEnd(rest, pattern);
-      held = rest.slice(rest.length - kept);
-      const done = [...parts, rest.slice(0, rest.length - kept)].join(replacement);
-      return done === "" ? [] : [done];
+      const { done, rest } = replaced(held + piece, pattern, replacement);
+      held = rest;
+      return [done];
     },
     flush() {
       const rest = held;
@@ -53,6 +61,20 @@ export function replacing(pattern: string, replacement: string): Stage {
       return [rest];
     },
   };
+}
+
+interface Replaced {
+  readonly done: string;
+  /** The end that may be the beginning of the pattern. */
+  readonly rest: string;
+}
+
+function replaced(text: string, pattern: string, replacement: string): Replaced {
+  const parts = text.includes(pattern) ? text.split(pattern) : [text];
+  const tail = parts.pop() ?? "";
+  const safe = tail.length - beginningAtEnd(tail, pattern);
+  parts.push(tail.slice(0, safe));
+  return { done: parts.join(replacement), rest: tail.slice(safe) };
 }
 
 /** How many characters at the end of the text are a proper beginning of the pattern. */
@@ -96,10 +118,38 @@ export function trailing(text: string, content: string): number {
   return (text.length - end) / content.length;
 }
 
-/** transformers' PreTrainedTokenizerBase.clean_up_tokenization: its ten replacements, in its order. */
-export function cleanUpStages(): Stage[] {
-  const pairs = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
-  return pairs.map((pattern) => replacing(pattern, pattern.trim()));
+const cleanUps = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
+
+/** transformers' PreTrainedTokenizerBase.clean_up_tokenization: ten replacements over the whole text, in its order. */
+export function cleaningUp(): Stage {
+  const held = cleanUps.map(() => "");
+  const through = (piece: string, from: number): string => {
+    let text = piece;
+    for (let index = from; index < cleanUps.length && text !== ""; index++) {
+      const pattern = cleanUps[index] ?? "";
+      const { done, rest } = replaced((held[index] ?? "") + text, pattern, pattern.trim());
+      held[index] = rest;
+      text = done;
+    }
+    return text;
+  };
+  let isHolding = false;
+  return {
+    push(piece) {
+      // All patterns begin with a space.
+      if (!isHolding && !piece.includes(" ")) return [piece];
+      const text = through(piece, 0);
+      isHolding = held.some((rest) => rest !== "");
+      return [text];
+    },
+    flush() {
+      isHolding = false;
+      return held.map((rest, index) => {
+        held[index] = "";
+        return through(rest, index + 1);
+      });
+    },
+  };
 }
 
 /** Bytes to whole characters, invalid ones as U+FFFD (WHATWG, as Rust's from_utf8_lossy and Python's errors="replace"). */
@@ -116,13 +166,23 @@ export class Utf8Stream {
 }
 
 // Python's str.isspace; JavaScript's \s lacks U+001C to U+001F and U+0085 and has U+FEFF.
-const pythonSpaces = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const spacesBefore = new RegExp(`^[${pythonSpaces}]+`, "u");
-const spacesBehind = new RegExp(`[${pythonSpaces}]+$`, "u");
+const pythonSpaces: ReadonlySet<string> = new Set(
+  "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000",
+);
 
-/** Python's str.lstrip() and str.rstrip(). */
-export const stripLeft = (text: string): string => text.replace(spacesBefore, "");
-export const stripRight = (text: string): string => text.replace(spacesBehind, "");
+/** Python's str.lstrip(). */
+export function stripLeft(text: string): string {
+  let start = 0;
+  while (pythonSpaces.has(text.charAt(start))) start++;
+  return text.slice(start);
+}
+
+/** Python's str.rstrip(). */
+export function stripRight(text: string): string {
+  let end = text.length;
+  while (pythonSpaces.has(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
 
 /** Python's str.strip() over the whole text: white space is held back until text follows it. */
 export function strippingSpaces(): Stage {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { classDefaults } from "./class-defaults.js";
+import { classDefaults, type TokenFlags } from "./class-defaults.js";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -47,6 +47,7 @@ export async function readTokenizerFiles(folder: string, fallbackClass = ""): Pr
   const specialContents = new Set([...roles.values(), ...additionalSpecial]);
   const added = addedTokens(config["added_tokens_decoder"], addedIds, specialContents);
   const written = [...roleNames.map((role) => named[role]), ...listOf(named["additional_special_tokens"])];
+  const flags = classFlags(className, roles);
   return {
     folder,
     config,
@@ -54,7 +55,7 @@ export async function readTokenizerFiles(folder: string, fallbackClass = ""): Pr
     added,
     roles,
     additionalSpecial,
-    specials: [...specialContents].map((content) => specialToken(content, added, written)),
+    specials: [...specialContents].map((content) => specialToken(content, added, written, flags.get(content) ?? {})),
     cleansUp: config["clean_up_tokenization_spaces"] === true,
   };
 }
@@ -113,12 +114,23 @@ function contentOf(token: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-/** Flags as the files write them; <mask> takes the space before it, as fairseq's classes say. */
-function specialToken(content: string, added: readonly AddedTokenSpec[], written: readonly unknown[]): AddedTokenSpec {
+/** Flags as the files write them, else as the class has them. */
+function specialToken(
+  content: string,
+  added: readonly AddedTokenSpec[],
+  written: readonly unknown[],
+  flags: TokenFlags,
+): AddedTokenSpec {
   const known = added.find((token) => token.content === content);
   if (known !== undefined) return { ...known, special: true };
   const object = written.find((token) => typeof token === "object" && contentOf(token) === content) as Json | undefined;
-  return { ...addedToken(null, object ?? { content, lstrip: content === "<mask>", normalized: false }), special: true };
+  return { ...addedToken(null, object ?? { content, normalized: false, ...flags }), special: true };
+}
+
+/** Flags of the class by token. */
+function classFlags(className: string, roles: ReadonlyMap<string, string>): ReadonlyMap<string, TokenFlags> {
+  const flags = Object.entries(classDefaults[className]?.flags ?? {});
+  return new Map(flags.map(([role, value]): [string, TokenFlags] => [roles.get(role) ?? "", value]));
 }
 
 function addedTokens(decoder: unknown, ids: Json, specials: ReadonlySet<string>): AddedTokenSpec[] {

@@ -48,7 +48,6 @@ export class VocabularyTokenizer implements Tokenizer {
     return this.#table.size;
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async encode(text: string): Promise<SourceToken[]> {
     const { split = "characters", lowercase = false, reverse = false } = this.#options;
     const symbols = splitText(text, split, lowercase);

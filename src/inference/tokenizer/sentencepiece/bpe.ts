@@ -3,7 +3,7 @@ import { pieceTypes, type SentencePieceFile } from "./model-file.js";
 import type { PrefixMatcher } from "./prefixes.js";
 import type { Segment, Segmenter } from "./segment.js";
 
-interface Symbol {
+interface Link {
   text: string;
   previous: number;
   next: number;
@@ -33,7 +33,7 @@ export function bpeSegmenter(file: SentencePieceFile, lookup: BpeLookup): Segmen
 class Merging {
   readonly #file: SentencePieceFile;
   readonly #lookup: BpeLookup;
-  readonly #symbols: Symbol[];
+  readonly #symbols: Link[];
   readonly #agenda = new Heap();
   /** How unused pieces came about: they are taken apart again at the end. */
   readonly #parts = new Map<string, readonly [string, string]>();
@@ -93,8 +93,8 @@ class Merging {
   }
 }
 
-function splitSymbols(text: string, userDefined: PrefixMatcher): Symbol[] {
-  const symbols: Symbol[] = [];
+function splitSymbols(text: string, userDefined: PrefixMatcher): Link[] {
+  const symbols: Link[] = [];
   for (let at = 0; at < text.length;) {
     const own = userDefined.longestAt(text, at);
     const part = own ?? String.fromCodePoint(text.codePointAt(at) ?? 0);

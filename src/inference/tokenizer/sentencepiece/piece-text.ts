@@ -10,7 +10,7 @@ export function pieceText(model: SentencePiece, special: ReadonlySet<string>, be
       if (!special.has(piece)) return run.push(piece);
       const before = run.flush();
       run = model.decoding();
-      return [...before, piece + behind];
+      return [before.join("") + piece + behind];
     },
     flush: () => run.flush(),
   };

@@ -75,7 +75,7 @@ export class SentencePiece {
         const takesSpace = isFirst && this.#hasDummySpace && this.#isText(id) && piece.startsWith(spaceMark);
         // With extra spaces removed, all spaces before the first text go; else only the one that the normaliser put there.
         hasTakenSpace = takesSpace && !this.file.normalizer.removeExtraWhitespaces;
-        return [before, noted(this.#surfaceOf(takesSpace ? piece.slice(spaceMark.length) : piece, id))];
+        return [before + noted(this.#surfaceOf(takesSpace ? piece.slice(spaceMark.length) : piece, id))];
       },
       flush: () => [bytes.flush()],
     };
