@@ -22,9 +22,9 @@ export function languageNamed(wanted: string, known: readonly string[]): string 
 
 /** "German", "Simplified Chinese"; "Chinese" is the one that is written as Chinese mostly is. */
 function languageByName(name: string, spellings: readonly Spelling[]): string | null {
-  const full = onlyCode(spellings.filter(({ names }) => names[0] === name));
-  const language = spellings.find(({ names }) => names.includes(name))?.locale?.language;
-  return full ?? (language === undefined ? null : bestOf(new Intl.Locale(language), spellings));
+  const same = spellings.filter(({ names }) => names.includes(name));
+  const language = same[0]?.locale?.language ?? otherNames.get(name);
+  return onlyCode(same) ?? (language === undefined ? null : languageByCode(language, spellings));
 }
 
 function languageByCode(code: string, spellings: readonly Spelling[]): string | null {
@@ -40,7 +40,8 @@ function onlyCode(spellings: readonly Spelling[]): string | null {
 /** One line for a language that the model lacks, with the nearest that it knows. */
 export function wrongLanguage(wanted: string, known: readonly string[]): string {
   const spellings = spellingsOf(known);
-  const near = nearest(wanted, [...known, ...spellings.flatMap(({ names }) => names)]);
+  // Two letters are near to everything.
+  const near = wanted.length < 4 ? null : nearest(wanted, [...known, ...spellings.flatMap(({ names }) => names)]);
   const found = spellings.find(({ code, names }) => near !== null && (code === near || names.includes(near)));
   return `the model does not know the language "${wanted}"${found === undefined ? "" : ` (did you mean ${described(found)}?)`}`;
 }
@@ -74,6 +75,14 @@ function agrees(known: string | undefined, wanted: string | undefined): boolean 
 
 const englishNames = new Intl.DisplayNames(["en"], { type: "language" });
 
+/** English names that CLDR does not use. */
+const otherNames = new Map([
+  ["norwegian", "no"],
+  ["tagalog", "fil"],
+  ["farsi", "fa"],
+  ["mandarin", "zh"],
+]);
+
 /** Codes that CLDR spells otherwise. */
 const renamed = new Map([
   ["ns", "nso"],
@@ -101,7 +110,8 @@ function spellingsOf(known: readonly string[]): readonly Spelling[] {
   if (cached !== undefined) return cached;
   const spellings = known.map((code): Spelling => {
     const locale = localeOf(code);
-    const tags = locale === null ? [] : [locale.baseName, locale.language];
+    // "prs" is Dari, although its locale is Persian in Afghanistan.
+    const tags = locale === null ? [] : [locale.baseName, code.replace(/_.*$/u, ""), locale.language];
     const names = tags.map((tag) => (englishNames.of(tag) ?? tag).toLowerCase());
     return { code, locale, names: [...new Set(names)] };
   });

@@ -39,11 +39,9 @@ export class Normalizer {
     const kept = first < 0 ? [] : steps.slice(first);
     const [head] = kept;
     if (head === undefined) return { text: "", origins: [0] };
-    const parts: Step[] = [];
     const dummy = { text: " ", start: head.start, stop: head.start };
-    if (addDummyPrefix && !this.#whitespaceAsSuffix) parts.push(dummy);
-    parts.push(...(removeExtraWhitespaces ? withoutDoubledSpaces(kept) : kept));
-    return this.#joined(parts, input.length);
+    const before = addDummyPrefix && !this.#whitespaceAsSuffix ? [dummy] : [];
+    return this.#joined(before.concat(removeExtraWhitespaces ? withoutDoubledSpaces(kept) : kept), input.length);
   }
 
   #joined(parts: readonly Step[], inputLength: number): Normalized {
@@ -79,7 +77,7 @@ export class Normalizer {
       const step =
         rule === null ? stepOf(own ?? characterAt(text, at), at) : ruleStep(text, at, rule.text, rule.length);
       steps.push(step);
-      byte += Buffer.byteLength(text.slice(step.start, step.stop));
+      byte += rule === null ? byteLengthOf(text, step.start, step.stop) : rule.length;
       at = step.stop;
     }
     return steps;
@@ -97,11 +95,22 @@ function characterAt(text: string, at: number): string {
 function ruleStep(text: string, start: number, replacement: string, byteLength: number): Step {
   let stop = start;
   for (let left = byteLength; left > 0;) {
-    const character = characterAt(text, stop);
-    left -= Buffer.byteLength(character);
-    stop += character.length;
+    const width = characterAt(text, stop).length;
+    left -= byteLengthOf(text, stop, stop + width);
+    stop += width;
   }
   return { text: replacement, start, stop };
+}
+
+/** UTF-8 bytes of a part of a well-formed text. */
+function byteLengthOf(text: string, start: number, stop: number): number {
+  let length = 0;
+  for (let at = start; at < stop; at++) {
+    const unit = text.charCodeAt(at);
+    const isSurrogate = unit >= 0xd800 && unit < 0xe000;
+    length += unit < 0x80 ? 1 : unit < 0x800 || isSurrogate ? 2 : 3;
+  }
+  return length;
 }
 
 function withoutDoubledSpaces(steps: readonly Step[]): Step[] {
