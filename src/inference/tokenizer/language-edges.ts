@@ -40,6 +40,8 @@ export function languageRule(files: TokenizerFiles, specialTokens: Iterable<stri
     const code = family.codeOf(token);
     if (code !== null) tokens.set(code, token);
   }
+  // Without tokens of its own the file's post-processor is all there is to go by.
+  if (tokens.size === 0) return null;
   const configured = files.config["src_lang"];
   const wanted = typeof configured === "string" ? configured : family.fallback;
   return { place: family.place(files.config), tokens, fallback: tokens.has(wanted) ? wanted : null };
