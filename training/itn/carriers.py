@@ -40,7 +40,7 @@ COMMON = [w for w in COMMON if w not in SPECIAL]
 
 NOUNS = (
     "people students apples cats dogs cars houses tickets chairs books pages files messages emails users servers requests errors tests meetings days weeks months years hours minutes seconds "
-    "times questions answers items boxes bottles eggs cookies players teams games points goals votes seats rooms floors windows doors trees birds cows sheep horses employees customers "
+    "times questions answers items boxes bottles eggs cookies players teams games points goals votes seats seconds seconds minutes minutes hours hours days weeks months years years rooms floors windows doors trees birds cows sheep horses employees customers "
     "patients nurses doctors soldiers passengers guests children kids friends brothers sisters bags shirts shoes pairs cups slices pieces copies samples steps laps rounds stops stations "
     "cities countries states islands volunteers workers jobs shares units machines phones tables beds nights miles away others left more attempts reviews photos songs episodes chapters"
 ).split()
@@ -70,7 +70,7 @@ is too much|is not enough|would be fine|sounds good|works for me|looks right|is 
 PHRASES = {
     "cardinal": [
         ("any", "{x} {noun}|about {x} {noun}|more than {x} {noun}|the {x} {noun}|all {x} of them|{x} of the {noun}|some {x} {noun}|only {x}|{x} new {noun}|over {x} {adj} {noun}|with {x} {noun}|{x} {noun} and more|between {x} and {x} {noun}|from {x} to {x}"
-                "|it took {x} {noun}|{x} {noun} later|in {x} {noun}|for {x} {noun}|{x} {noun} ago|at least {x} {noun}|he is {x}|she turned {x}|at the age of {x}|a group of {x}|a population of {x}|{x} {noun} per day|of {x} {noun}|nearly {x} {noun}|{x}|every {x} {noun}|{x} {adj} {noun}|and {x} {noun}|or {x} {noun}|by {x} {noun}|under {x}|if {x} {noun} came"),
+                "|it took {x} {noun}|{x} {noun} later|in {x} {noun}|for {x} {noun}|{x} {noun} ago|at least {x} {noun}|he is {x}|she turned {x}|at the age of {x}|a group of {x}|a population of {x}|{x} {noun} per day|of {x} {noun}|nearly {x} {noun}|{x}|every {x} {noun}|{x} {adj} {noun}|and {x} {noun}|or {x} {noun}|by {x} {noun}|under {x}|if {x} {noun} came|a {x} year old {noun1}|the {x} year old {noun1}|the last {x} {noun} of the {noun}"),
         ("count", "{x} {noun}|about {x} {noun}|the {x} {noun}|the other {x}|{x} of them|{x} of us|{x} more {noun}|in {x} {noun}|for {x} {noun}|{x} {noun} ago|only {x} {noun}|{x} or {x} {noun}|{x} {adj} {noun}|all {x} {noun}|just {x} {noun}|another {x} {noun}|table for {x}|group of {x}|{x} at a time|{x} by {x}|no {noun} but {x}|from {x} to {x}|between {x} and {x} {noun}|{x} and a half {noun}|every {x} {noun}|{x} and {x}"),
     ],
     "ordinal": [
@@ -89,8 +89,8 @@ PHRASES = {
     ],
     "date": [
         ("any", "on {x}|by {x}|until {x}|since {x}|before {x}|after {x}|from {x}|{x} is my birthday|due {x}|it's {x}|{x}|the deadline is {x}|{x} works|starting {x}|for {x}|born on {x}|dated {x}|to {x}|is {x}|between {x} and {x}|from {x} to {x}|was {x}|around {x}|no later than {x}|this {x}|next {x}|as of {x}|of {x}|and {x}|through {x}"),
-        ("year", "in {x}|since {x}|back in {x}|before {x}|the {x} election|until {x}|in early {x}|in late {x}|the summer of {x}|the class of {x}|by {x}|from {x} to {x}|between {x} and {x}|{x} was a good year|the {x} world cup|around {x}|as early as {x}|after {x}|of {x}|was built in {x}|circa {x}|a {x} film|in the spring of {x}"),
-        ("year-only", "in {x}|since {x}|back in {x}|before {x}|until {x}|in early {x}|in late {x}|the summer of {x}|the class of {x}|by {x}|from {x} to {x}|the year {x}|in the year {x}|after {x}|was built in {x}|born in {x}|died in {x}|between {x} and {x}"),
+        ("year", "in {x}|since {x}|back in {x}|before {x}|the {x} election|until {x}|in early {x}|in late {x}|the summer of {x}|the class of {x}|by {x}|from {x} to {x}|between {x} and {x}|{x} was a good year|the {x} world cup|around {x}|as early as {x}|after {x}|of {x}|was built in {x}|circa {x}|a {x} film|in the spring of {x}|in {x} half of the {noun}|in {x} a {noun1}|by {x} most {noun}"),
+        ("year-only", "in {x}|since {x}|back in {x}|before {x}|until {x}|in early {x}|in late {x}|the summer of {x}|the class of {x}|by {x}|from {x} to {x}|the year {x}|in the year {x}|after {x}|was built in {x}|born in {x}|died in {x}|between {x} and {x}|in {x} half of the {noun}|in {x} a {noun1}|by {x} most {noun}"),
         ("decade", "in the {x}|the {x} were {adj}|since the late {x}|music from the {x}|in the early {x}|of the {x}|a {x} {noun1}|during the {x}|the {x}|{x} style"),
     ],
     "time": [

@@ -10,13 +10,16 @@ import random
 import re
 
 from carriers import CLOSERS, COMMON, FUNCTION, NOUNS, OPENERS, PHRASES, SPECIAL, TRAPS
-from spans import HELD_OUT, TEMPLATES
+from spans import HELD_OUT, LABELS, TEMPLATES, day_of_month, grouped, month_day
+from spoken import ONES, cardinal
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORDS = [w for w in (HERE / "words.txt").read_text().split() if w not in SPECIAL]
-TRAP_WORDS = "may march second point pound quarter half double minus plus percent dollars feet degrees first third past hundreds thousands million dot zero one two three five seven eight number room page line".split()
+TRAP_WORDS = "may march second point pound quarter half double minus plus percent dollars feet degrees first third past hundreds thousands million dot zero one two three five seven eight number room page line".split() + LABELS
+HEADS = tuple(sorted(w for w in SPECIAL if len(w) > 2))
+LOOKALIKES = [w for w in WORDS if w.startswith(HEADS)]  # "yardage", "tenant": words that begin like a special one
 CLASSES = list(TEMPLATES)
-CLASS_WEIGHTS = {"cardinal": 5, "ordinal": 3, "decimal": 3, "percent": 3, "measure": 5, "money": 6, "date": 7, "time": 6, "digits": 5}
+CLASS_WEIGHTS = {"cardinal": 5, "ordinal": 3, "decimal": 3, "percent": 3, "measure": 5, "money": 6, "date": 7, "time": 6, "digits": 9}
 ARTICLE = r"(^|\b)(a|an|the|this|our|his|my|some|only|all|another|every|last) $"
 ROUND = ("hundred", "thousand", "million", "billion", "trillion")
 WHOLE_MONEY = ("dollar", "dollars", "euro", "euros", "pound", "pounds", "sterling")
@@ -66,7 +69,10 @@ class Generator:
         rng, kind = self.rng, self.rng.random()
         if kind < 0.4:
             return rng.choice(COMMON)
-        if kind < 0.82:
+        if kind < 0.44:
+            word = rng.choice(LOOKALIKES) if kind < 0.42 else rng.choice(HEADS) + self.syllable() + rng.choice(["", self.syllable()])
+            return "re" + word if word in SPECIAL else word
+        if kind < 0.83:
             word = rng.choice(WORDS)
             return word + "'s" if rng.random() < 0.02 else word
         return self.made_up()
@@ -76,10 +82,14 @@ class Generator:
         rng = self.rng
         if rng.random() < 0.4:
             return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.choice([2, 3, 4, 5, 6, 7, 8, 9])))
-        word = ""
-        for _ in range(rng.choice([1, 2, 2, 3, 4])):
-            word += rng.choice("b c d f g h j k l m n p r s t v w z ch sh th br kr st tr qu x".split()) + rng.choice("a e i o u a e i o ai ee ou ia y".split()) + rng.choice(["", "", "n", "r", "s", "l", "m", "ck", "tt", "ng"])
+        word = "".join(self.syllable() for _ in range(rng.choice([1, 2, 2, 3, 4])))
         return word if word not in SPECIAL else word + "ski"
+
+    def syllable(self):
+        rng = self.rng
+        onset = rng.choice("b c d f g h j k l m n p r s t v w z ch sh th br kr st tr qu x".split())
+        vowel = rng.choice("a e i o u a e i o ai ee ou ia y".split())
+        return onset + vowel + rng.choice(["", "", "n", "r", "s", "l", "m", "ck", "tt", "ng"])
 
     def filler(self, count):
         return [self.rng.choice(FUNCTION) if self.rng.random() < 0.4 else self.word() for _ in range(count)]
@@ -99,6 +109,8 @@ class Generator:
     def phrase(self):
         """A span in a phrase that suits it: (spoken, written, class)."""
         rng = self.rng
+        if rng.random() < 0.02 and not self.held_out:
+            return self.date_then_count()
         cls, fn, ctx = self.span()
         texts = [t for context, rows in PHRASES[cls] if context == ctx for t in rows]
         text = rng.choice(texts)
@@ -111,6 +123,15 @@ class Generator:
             spoken, written, last = spoken.replace("{x}", a, 1), written.replace("{x}", b, 1), a
         return spoken, written, cls
 
+    def date_then_count(self):
+        """"on july fourth three hundred people": a count right behind a date, one that can't be a year."""
+        rng = self.rng
+        date_said, date = rng.choice([day_of_month, month_day])(rng)
+        n = rng.choice([rng.randint(2, 9), rng.randint(10, 99), rng.randint(101, 999), rng.randint(3, 90) * 1000])
+        count = ONES[n] if n < 10 else grouped(n)
+        tail = f"{self.slot('noun')} {self.word()}"
+        return f"on {date_said} {cardinal(rng, n)} {tail}", f"on {date} {count} {tail}", "mixed"
+
     def unlike(self, fn, last):
         """A span that doesn't run together with the one before it ("three hundred" and "fifty")."""
         while True:
@@ -122,7 +143,7 @@ class Generator:
 
     def slot(self, name):
         rng = self.rng
-        if name == "noun" and rng.random() < 0.6:
+        if name == "noun" and rng.random() < 0.5:
             return rng.choice(NOUNS)
         if name == "noun1" and rng.random() < 0.4:
             return rng.choice(COMMON)

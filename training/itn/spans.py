@@ -9,7 +9,7 @@ from spoken import ONES, below_hundred, cardinal, digits, ordinal, ordinal_small
 
 MONTHS = "january february march april may june july august september october november december".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-HELD_OUT = {"date:day-of-month-year", "time:minutes-past", "percent:minus"}
+HELD_OUT = {"date:day-of-month-year", "percent:minus"}
 
 # ---- numbers
 
@@ -21,7 +21,7 @@ def size(rng, low=10, high=9):
         return rng.randint(low, 99)
     if kind < 0.62:
         return rng.randint(100, 999)
-    if kind < 0.72:
+    if kind < 0.76:
         return rng.randint(1, 99) * 100
     if kind < 0.86:
         return rng.randint(1000, 9999)
@@ -48,7 +48,9 @@ def plain_cardinal(rng):
 
 def big_cardinal(rng):
     name = rng.choice(["million", "million", "billion", "trillion"])
-    n = rng.choice([rng.randint(1, 9), rng.randint(10, 99), rng.randint(100, 999)])
+    n = rng.choice([1, rng.randint(1, 9), rng.randint(10, 99), rng.randint(100, 999)])
+    if n == 1 and rng.random() < 0.5:
+        return "a " + name, f"1 {name}"
     return cardinal(rng, n) + " " + name, f"{n} {name}"
 
 
@@ -70,6 +72,10 @@ def negative(rng):
 def plain_ordinal(rng):
     n = rng.choice([rng.randint(10, 31), rng.randint(10, 99), rng.randint(100, 999), rng.randint(1, 99) * 100])
     return ordinal(rng, n), f"{grouped(n)}{suffix(n)}"
+
+
+def round_ordinal(rng):
+    return rng.choice([("hundredth", "100th"), ("thousandth", "1,000th")])
 
 
 def ordinal_kept(rng):
@@ -493,8 +499,8 @@ def random_digits(rng, length):
 
 
 def digit_string(rng):
-    text = random_digits(rng, rng.choice([3, 3, 4, 4, 4, 5, 5, 6, 8, 9, 12, 16]))
-    return digits(rng, text), text
+    text = random_digits(rng, rng.choice([3, 3, 4, 4, 4, 5, 5, 6, 6, 8, 8, 9, 9, 12, 12, 13, 16, 16, rng.randint(3, 16)]))
+    return digits(rng, text), grouped_phone(text)
 
 
 def phone(rng):
@@ -551,7 +557,7 @@ def labelled(rng):
 
 TEMPLATES = {
     "cardinal": [(10, "plain", plain_cardinal, "any"), (2, "big", big_cardinal, "any"), (2, "negative", negative, "any"), (4, "small", small_kept, "count"), (3, "small-bare", small_bare, "bare")],
-    "ordinal": [(8, "plain", plain_ordinal, "any"), (4, "small", ordinal_kept, "text"), (2, "small-bare", ordinal_bare, "bare")],
+    "ordinal": [(8, "plain", plain_ordinal, "any"), (0.6, "round", round_ordinal, "any"), (4, "small", ordinal_kept, "text"), (2, "small-bare", ordinal_bare, "bare")],
     "decimal": [(8, "plain", plain_decimal, "any"), (1, "dot", dot_decimal, "any"), (2, "negative", negative_decimal, "any"), (1, "point", bare_point, "bare"), (2, "scaled", scaled_decimal, "any"), (1, "half", half_scaled, "any")],
     "percent": [(8, "plain", plain_percent, "any"), (1, "minus", minus_percent, "any"), (2, "range", percent_range, "any"), (1, "between", percent_between, "any")],
     "measure": [(8, "plain", plain_measure, "any"), (2, "adjective", adjective_measure, "adjective"), (2, "range", measure_range, "any"), (2, "compound", compound_measure, "any"), (3, "temperature", temperature, "any")],

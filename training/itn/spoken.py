@@ -30,7 +30,7 @@ def below_thousand(n, use_and):
 def cardinal(rng, n):
     """One of the usual ways to say n: with or without "and", "a hundred" for "one hundred", "fifteen hundred"."""
     use_and = rng.random() < 0.45
-    if 1100 <= n <= 9900 and n % 100 == 0 and n % 1000 and rng.random() < 0.3:
+    if 1100 <= n <= 9900 and n % 100 == 0 and n % 1000 and rng.random() < 0.5:
         return below_hundred(n // 100) + " hundred"
     parts, rest = [], n
     for size, name in SCALES:
