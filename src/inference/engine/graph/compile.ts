@@ -1,7 +1,10 @@
 // Stock encoder and decoder files in, an encode graph and a step graph for rows of any age out, with all that the host must know of them.
 import type { ModelProto } from "onnx-buf";
+import { chooseHeads } from "./choose.js";
 import { encodeGraph } from "./cross-memory.js";
 import { GraphView } from "./graph.js";
+import { int8Products, type Int8Products } from "./int8.js";
+import { dropZeroBias, takeScores } from "./logits.js";
 import { hoistBranch, isMerged, type Branch } from "./merged.js";
 import { attempt, PatternMissing, type Outcome } from "./pattern.js";
 import type { PositionRule } from "./positions.js";
@@ -16,6 +19,12 @@ export type StockFiles = { readonly encoder: string } & (
 );
 
 export interface CompileOptions {
+  /** "int8": products with constant weights in int8, from fp32 files. Default fp32: the arithmetic of the files. */
+  readonly dtype?: "fp32" | "int8";
+  /** Largest magnitude of an int8 weight: 127, or 63 for CPUs without VNNI. */
+  readonly weightLimit?: 127 | 63;
+  /** False leaves the plain output logits [B,1,V] in place of the heads that choose. */
+  readonly heads?: boolean;
   /** relative_attention_max_distance of config.json, for graphs that hold no constant for it. */
   readonly maxDistance?: number;
 }
@@ -68,9 +77,20 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
   const step = stepGraph(decoder.withPast(), options.maxDistance);
   const { shape, vocabSize, positions, relativeBias } = step;
   const encode = encodeGraph(encoder, decoder.withoutPast(), shape);
+  dropZeroBias(step.view);
+  const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
+  if (options.heads ?? true) chooseHeads(step.view, takeScores(step.view, products), vocabSize);
   return {
     encode: encode.toModel("encode"),
     step: step.view.toModel("step"),
     description: { ...shape, vocabSize, positions, relativeBias },
   };
+}
+
+function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): Int8Products {
+  const limit = options.weightLimit === undefined ? {} : { weightLimit: options.weightLimit };
+  const products = int8Products(step, { layout: "rows", ...limit });
+  if (products.count === 0) throw new PatternMissing("the decoder has no products with fp32 weights to turn to int8", "");
+  int8Products(encode, { layout: "tokens", ...limit });
+  return products;
 }

@@ -12,7 +12,7 @@ import {
 } from "onnx-buf";
 import { constantTensor, copyNode, node, readsOf, type NodeShape } from "./node.js";
 import { PatternMissing } from "./pattern.js";
-import { floatsOf, integersOf, sizeOf } from "./tensor.js";
+import { floatsOf, integersOf, renamedTensor, sizeOf } from "./tensor.js";
 
 export class GraphView {
   readonly inputs = new Map<string, ValueInfoProto>();
@@ -75,8 +75,13 @@ export class GraphView {
     return `${stem}#${this.#freshNames}`;
   }
 
-  /** Inserts a node as it is; its outputs must be new names. */
+  /** Inserts a node as it is; its outputs must be new names. A large Constant becomes an initializer, so that its bytes can lie outside. */
   insert(added: NodeProto): void {
+    const tensor = constantTensor(added);
+    if (tensor !== undefined && sizeOf(tensor) >= 256) {
+      this.addConstant(renamedTensor(tensor, added.output[0] ?? ""));
+      return;
+    }
     for (const name of added.output) {
       if (name !== "" && this.#producers.has(name)) throw new PatternMissing(`two nodes make ${name}`, added.name);
       if (name !== "") this.#producers.set(name, added);
@@ -125,6 +130,14 @@ export class GraphView {
     if (this.#producers.has(info.name)) throw new PatternMissing(`the graph already has a value ${info.name}`, info.name);
     if (this.#producers.has(value) && !this.outputs.has(value)) this.#rename(value, info.name);
     else this.insert(node({ op: "Identity", inputs: [value], outputs: [info.name] }));
+  }
+
+  /** Gives up an output; returns the name by which its value goes on, so that the output's own name is free. */
+  takeOutput(name: string): string {
+    this.outputs.delete(name);
+    const value = this.fresh(name);
+    this.#rename(name, value);
+    return value;
   }
 
   /** A model of what leads to the outputs, in an order that runs. Unread inputs, nodes and weights are left out. */

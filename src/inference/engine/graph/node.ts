@@ -13,11 +13,17 @@ import {
 } from "onnx-buf";
 
 /** Integers become INT; floats must be wrapped, as 1.0 and 1 are one number in JavaScript. */
-export type AttributeValue = number | readonly number[] | { readonly float: number } | { readonly graph: GraphProto };
+export type AttributeValue =
+  | number
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly graph: GraphProto }
+  | { readonly tensor: TensorProto };
 
 export function attribute(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === "number") return create(AttributeProtoSchema, { name, type: Kind.INT, i: BigInt(value) });
   if ("float" in value) return create(AttributeProtoSchema, { name, type: Kind.FLOAT, f: value.float });
+  if ("tensor" in value) return create(AttributeProtoSchema, { name, type: Kind.TENSOR, t: value.tensor });
   if ("graph" in value) return create(AttributeProtoSchema, { name, type: Kind.GRAPH, g: value.graph });
   return create(AttributeProtoSchema, { name, type: Kind.INTS, ints: value.map(BigInt) });
 }

@@ -5,20 +5,20 @@ import { attentionMask, cacheNames, integers, type Feeds, type PlainTensor } fro
 
 export type StockLayout = "merged" | "split";
 
-/** Logits after each of `ids`, the row alone, fed one by one. */
+/** Logits after each of `ids`, the row alone, fed one by one. The source is padded to `width`. */
 export async function stockTrace(
   run: Run,
   options: { readonly description: Description; readonly stock: StockLayout },
-  source: readonly number[],
+  source: { readonly ids: readonly number[]; readonly width: number },
   ids: readonly number[],
 ): Promise<Float32Array[]> {
-  const mask = attentionMask([source.length], source.length);
-  const encoded = await run("stock.encoder", { input_ids: integers(source, [1, source.length]), attention_mask: mask }, [
-    "last_hidden_state",
-  ]);
+  const mask = attentionMask([source.ids.length], source.width);
+  const padded = Array.from({ length: source.width }, (_, index) => source.ids[index] ?? 0);
+  const feeds = { input_ids: integers(padded, [1, source.width]), attention_mask: mask };
+  const encoded = await run("stock.encoder", feeds, ["last_hidden_state"]);
   const fixed: Feeds = { encoder_attention_mask: mask, encoder_hidden_states: encoded["last_hidden_state"] as PlainTensor };
   const logits: Float32Array[] = [];
-  let caches: Feeds = emptyCaches(options.description, source.length);
+  let caches: Feeds = emptyCaches(options.description, source.width);
   for (const [age, id] of ids.entries()) {
     const outputs = await stockStep(run, options, { ...fixed, ...caches, input_ids: integers([id], [1, 1]) }, age);
     logits.push(outputs["logits"]?.data as Float32Array);
