@@ -7,7 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, type GraphProto } from "onnx-buf";
 import type { GraphView } from "./graph.js";
 import { node, valueInfo } from "./node.js";
-import { integersConstant, lastAxisMax, numberConstant, reduceMax, reshape } from "./operators.js";
+import { integersConstant, lastAxis, numberConstant, reduceLast, reshape } from "./operators.js";
 import { dataType, floatTensor } from "./tensor.js";
 
 export interface Scores {
@@ -53,7 +53,7 @@ function chooseByGroups(view: GraphView, flat: string, vocabSize: number): Chose
   const padded = padding === 0 ? flat : padWithLowest(view, flat, padding);
   const grouped = reshape(view, padded, [-1, count, size]);
   const groupCount = view.add("Min", [inputNames.k, integersConstant(view, [count])]);
-  const best = topK(view, reduceMax(view, grouped, 0), groupCount, 1).indices;
+  const best = topK(view, reduceLast(view, "ReduceMax", grouped, 0), groupCount, 1).indices;
   // In rising order, so that of equal scores the lowest id comes first, as TopK prefers earlier places.
   const groups = topK(view, best, groupCount, 0).values;
   const picks = view.add("Unsqueeze", [groups, integersConstant(view, [-1])]);
@@ -100,7 +100,7 @@ function logSumExp(view: GraphView, flat: string, factors: string | undefined): 
 function wantedBranch(view: GraphView, flat: string, factors: string | undefined): GraphProto {
   const logits = factors === undefined ? flat : "lse.logits";
   const scale = factors === undefined ? [] : [node({ op: "Mul", inputs: [flat, factors], outputs: [logits] })];
-  const { inputs, attributes } = lastAxisMax(view, "", 0);
+  const { inputs, attributes } = lastAxis(view, "ReduceMax", "", 0);
   const max = (value: string, output: string): ReturnType<typeof node> =>
     node({ op: "ReduceMax", inputs: [value, ...inputs.slice(1)], outputs: [output], attributes });
   return create(GraphProtoSchema, {

@@ -7,7 +7,7 @@ import type { NodeProto } from "onnx-buf";
 import { quantiseColumns, type Quantised } from "./column-weights.js";
 import type { GraphView } from "./graph.js";
 import { intsAttribute } from "./node.js";
-import { integersConstant, numberConstant, reduceMax, reshape } from "./operators.js";
+import { integersConstant, numberConstant, reduceLast, reshape } from "./operators.js";
 import { PatternMissing } from "./pattern.js";
 import { dataType, dimsOf, rawTensor } from "./tensor.js";
 
@@ -84,7 +84,7 @@ function quantiseWeight(view: GraphView, value: string, limit: 127 | 63): Quanti
 
 function quantiseRows(view: GraphView, source: string, options: Int8Options): Activation {
   const rows = options.layout === "rows" ? source : flatten(view, source);
-  const largest = reduceMax(view, view.add("Abs", [rows]), 1);
+  const largest = reduceLast(view, "ReduceMax", view.add("Abs", [rows]), 1);
   // A row of zeros has scale 0: its quantised numbers mean nothing, and the row scale makes the product 0 again.
   const rowScale = view.add("Mul", [largest, numberConstant(view, 1 / 127)]);
   const scales = reshape(view, rowScale, [-1]);

@@ -13,15 +13,22 @@ export function numberConstant(view: GraphView, value: number): string {
   return view.initializers.has(name) ? name : view.addConstant(floatTensor(name, [], [value]));
 }
 
-/** Inputs and attributes of ReduceMax over the last axis: the axes became an input in version 18. */
-export function lastAxisMax(view: GraphView, value: string, keepdims: 0 | 1): { inputs: string[]; attributes: Record<string, number | number[]> } {
-  if (view.opset < 18) return { inputs: [value], attributes: { axes: [-1], keepdims } };
-  return { inputs: [value, integersConstant(view, [-1])], attributes: { keepdims } };
+/** Inputs and attributes of a reduction over the last axis: axes became an input in version 13 (ReduceSum) and 18 (the others). */
+export function lastAxis(view: GraphView, op: "ReduceMax" | "ReduceSum", value: string, keepdims: 0 | 1): Reduction {
+  const asInput = view.opset >= (op === "ReduceSum" ? 13 : 18);
+  return asInput
+    ? { inputs: [value, integersConstant(view, [-1])], attributes: { keepdims } }
+    : { inputs: [value], attributes: { axes: [-1], keepdims } };
 }
 
-export function reduceMax(view: GraphView, value: string, keepdims: 0 | 1): string {
-  const { inputs, attributes } = lastAxisMax(view, value, keepdims);
-  return view.add("ReduceMax", inputs, { attributes });
+interface Reduction {
+  readonly inputs: readonly string[];
+  readonly attributes: Readonly<Record<string, number | number[]>>;
+}
+
+export function reduceLast(view: GraphView, op: "ReduceMax" | "ReduceSum", value: string, keepdims: 0 | 1): string {
+  const { inputs, attributes } = lastAxis(view, op, value, keepdims);
+  return view.add(op, inputs, { attributes });
 }
 
 export function reshape(view: GraphView, value: string, dims: readonly number[]): string {

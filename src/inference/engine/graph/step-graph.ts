@@ -1,6 +1,7 @@
 // The step graph: one decoder step for rows of any age, from the stock decoder with past. Runs the rewritings in their order and names what goes in and out.
 import type { NodeProto, ValueInfoProto } from "onnx-buf";
 import { constantScale, isConstantScale, transposesLastTwo } from "./chain.js";
+import { constantShapes } from "./constant-shapes.js";
 import type { GraphView } from "./graph.js";
 import { describeValue, valueInfo } from "./node.js";
 import { PatternMissing } from "./pattern.js";
@@ -31,6 +32,7 @@ export function stepGraph(withPast: GraphView, configuredDistance?: number): Ste
   view.prune();
   for (let layer = 0; layer < shape.layers; layer++) scaleCrossQuery(view, layer);
   refusePastLength(view);
+  constantShapes(view);
   renameCaches(view, shape);
   return { view, shape, vocabSize, positions, relativeBias: relative };
 }

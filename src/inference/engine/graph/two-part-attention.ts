@@ -5,12 +5,13 @@
 //   q·[c] ─┬▶ ·past_kᵀ ─┐
 //          └▶ ·new_kᵀ ──┴▶ Concat ─▶ + self_bias ─▶ Softmax ─┬▶ w[:P]·past_v ─┐
 //                                                            └▶ w[P:]·new_v ──┴▶ Add
-import { dataType, floatTensor, int64Tensor } from "./tensor.js";
 import type { NodeProto } from "onnx-buf";
 import { constantScale, isConstantScale, skipCasts, transposesLastTwo } from "./chain.js";
 import type { GraphView } from "./graph.js";
 import { describeValue, intAttribute, valueInfo } from "./node.js";
+import { reduceLast } from "./operators.js";
 import { PatternMissing } from "./pattern.js";
+import { dataType, floatTensor, int64Tensor } from "./tensor.js";
 
 /** Shape of a decoder's caches, read from its inputs. */
 export interface CacheShape {
@@ -137,9 +138,9 @@ function scaleQuery(view: GraphView, product: NodeProto, scale: number): string 
 }
 
 function joinScores(view: GraphView, scores: Scores, query: string, key: Cache): void {
-  const transposed = { attributes: { perm: [0, 1, 3, 2] } };
-  const past = view.add("MatMul", [query, view.add("Transpose", [key.past], transposed)]);
-  const own = view.add("MatMul", [query, view.add("Transpose", [key.fresh], transposed)]);
+  const past = view.add("MatMul", [query, view.add("Transpose", [key.past], { attributes: { perm: [0, 1, 3, 2] } })]);
+  // One number per head: summing is several times faster than a product of single vectors.
+  const own = reduceLast(view, "ReduceSum", view.add("Mul", [query, key.fresh]), 1);
   view.replaceUses(scores.product.output[0] ?? "", view.add("Concat", [past, own], { attributes: { axis: -1 } }));
 }
 
