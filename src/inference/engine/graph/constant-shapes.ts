@@ -5,7 +5,7 @@
 import type { NodeProto } from "onnx-buf";
 import { ancestors } from "./chain.js";
 import type { GraphView } from "./graph.js";
-import { intAttribute } from "./node.js";
+import { intAttribute, intsAttribute } from "./node.js";
 import { integersConstant } from "./operators.js";
 
 /** Call on a pruned step graph, before its caches are renamed. */
@@ -14,6 +14,7 @@ export function constantShapes(view: GraphView): void {
     if (candidate.opType === "Reshape") fixReshape(view, candidate);
     if (candidate.opType === "Slice") dropWholeSlice(view, candidate);
   }
+  for (const candidate of view.nodes) if (swapsHeads(candidate)) dropTranspose(view, candidate);
   view.prune();
 }
 
@@ -56,6 +57,27 @@ function isWeight(view: GraphView, value: string): boolean {
   const maker = view.producer(value);
   const source = maker?.opType === "Transpose" ? (maker.input[0] ?? "") : value;
   return view.constant(source)?.dims.length === 2;
+}
+
+function swapsHeads(candidate: NodeProto): boolean {
+  return candidate.opType === "Transpose" && intsAttribute(candidate, "perm").join() === "0,2,1,3";
+}
+
+// [B,1,H,D] and [B,H,1,D] are the same numbers in the same order: the Reshape next to it says the other shape.
+function dropTranspose(view: GraphView, transpose: NodeProto): void {
+  const [source = ""] = transpose.input;
+  const output = transpose.output[0] ?? "";
+  const before = view.producer(source);
+  const dims = before?.opType === "Reshape" ? view.integers(before.input[1] ?? "") : undefined;
+  if (before !== undefined && dims?.length === 4 && (dims[1] === 1 || dims[1] === -1)) {
+    const [batch = 0, , heads = 0, size = 0] = dims;
+    view.remove(transpose);
+    view.add("Reshape", [before.input[0] ?? "", integersConstant(view, [batch, heads, 1, size])], { name: output });
+    return;
+  }
+  const readers = view.readers(output);
+  const flattens = (reader: NodeProto): boolean => reader.opType === "Reshape" && view.integers(reader.input[1] ?? "")?.length === 3;
+  if (readers.length > 0 && readers.every(flattens)) view.replaceUses(output, source);
 }
 
 // Cuts the mask to the source width, which it has already: it is made from encoder_attention_mask [B,S].

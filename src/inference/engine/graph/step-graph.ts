@@ -6,8 +6,9 @@ import type { GraphView } from "./graph.js";
 import { describeValue, valueInfo } from "./node.js";
 import { PatternMissing } from "./pattern.js";
 import { isPast, positionsFromInput, type PositionRule } from "./positions.js";
+import { scaleQuery } from "./query-scale.js";
 import { findRelativeBias, type RelativeBias } from "./relative-bias.js";
-import { dataType, floatTensor } from "./tensor.js";
+import { dataType } from "./tensor.js";
 import { selfBias, twoPartAttention, type CacheShape } from "./two-part-attention.js";
 
 export interface StepGraph {
@@ -63,21 +64,13 @@ function keepLogits(view: GraphView): number {
 // The stock graph scales the whole cross key, transposed, in every step; the query is S times smaller.
 function scaleCrossQuery(view: GraphView, layer: number): void {
   const transposed = view.readers(`past_key_values.${layer}.encoder.key`).find(transposesLastTwo);
-  const [scaled] = transposed === undefined ? [] : view.readers(transposed.output[0] ?? "");
-  if (transposed === undefined || scaled === undefined || !isConstantScale(view, scaled)) return;
-  const [product] = view.readers(scaled.output[0] ?? "");
-  if (product?.opType !== "MatMul" || product.input[1] !== scaled.output[0]) return;
-  view.setInput(product, 0, timesConstant(view, product.input[0] ?? "", constantScale(view, scaled)));
+  const [reader] = transposed === undefined ? [] : view.readers(transposed.output[0] ?? "");
+  if (transposed === undefined || reader === undefined || !isConstantScale(view, reader)) return;
+  const [product] = view.readers(reader.output[0] ?? "");
+  if (product?.opType !== "MatMul" || product.input[1] !== reader.output[0]) return;
+  view.setInput(product, 0, scaleQuery(view, product.input[0] ?? "", constantScale(view, reader)));
   view.setInput(product, 1, transposed.output[0] ?? "");
-  view.remove(scaled);
-}
-
-function timesConstant(view: GraphView, value: string, factor: number): string {
-  const maker = view.producer(value);
-  const merged = maker !== undefined && isConstantScale(view, maker);
-  const whole = merged ? factor * constantScale(view, maker) : factor;
-  const scale = view.addConstant(floatTensor(view.fresh("query_scale"), [], [whole]));
-  return view.add("Mul", [merged ? (maker.input[0] ?? "") : value, scale]);
+  view.remove(reader);
 }
 
 // What still counts the past would give all rows one age.

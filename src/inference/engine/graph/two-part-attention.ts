@@ -11,6 +11,7 @@ import type { GraphView } from "./graph.js";
 import { describeValue, intAttribute, valueInfo } from "./node.js";
 import { reduceLast } from "./operators.js";
 import { PatternMissing } from "./pattern.js";
+import { scaleQuery } from "./query-scale.js";
 import { dataType, floatTensor, int64Tensor } from "./tensor.js";
 
 /** Shape of a decoder's caches, read from its inputs. */
@@ -53,7 +54,7 @@ function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string
   const scaled = soleReader(view, transposed);
   const scale = isConstantScale(view, scaled) ? constantScale(view, scaled) : undefined;
   const scores = findScores(view, scale === undefined ? transposed : scaled, value);
-  const query = scale === undefined ? (scores.product.input[0] ?? "") : scaleQuery(view, scores.product, scale);
+  const query = scaleQuery(view, scores.product.input[0] ?? "", scale ?? 1);
   joinScores(view, scores, query, key);
   splitWeights(view, scores, value, layer);
   const before = putBias(view, scores, key);
@@ -124,17 +125,6 @@ function findScores(view: GraphView, keys: NodeProto, value: Cache): Scores {
     throw new PatternMissing(`expected the product of attention weights and values, found ${weighted.opType}`, weighted.name);
   }
   return { product, adds, softmax, weighted };
-}
-
-function scaleQuery(view: GraphView, product: NodeProto, scale: number): string {
-  const query = product.input[0] ?? "";
-  const maker = view.producer(query);
-  // Both factors are constants: one Mul on the query serves.
-  if (maker !== undefined && view.readers(query).length === 1 && isConstantScale(view, maker)) {
-    const factor = view.addConstant(floatTensor(view.fresh("query_scale"), [], [scale * constantScale(view, maker)]));
-    return view.add("Mul", [maker.input[0] ?? "", factor]);
-  }
-  return view.add("Mul", [query, view.addConstant(floatTensor(view.fresh("query_scale"), [], [scale]))]);
 }
 
 function joinScores(view: GraphView, scores: Scores, query: string, key: Cache): void {
