@@ -2,13 +2,6 @@
 import type { TensorProto } from "onnx-buf";
 import { dimsOf, floatsOf } from "./tensor.js";
 
-/** Names of the constants that stand for a weight. */
-export interface Quantised {
-  readonly name: string;
-  readonly scaleName: string;
-  readonly columns: number;
-}
-
 export interface ColumnWeights {
   /** [K,N], row after row, whatever the order of the source. */
   readonly values: Int8Array<ArrayBuffer>;
@@ -21,6 +14,21 @@ export function quantiseColumns(tensor: TensorProto, transposed: boolean, limit:
   const [rows = 0, columns = 0] = dimsOf(tensor);
   const weights = floatsOf(tensor);
   return transposed ? fromColumns(weights, columns, rows, limit) : fromRows(weights, rows, columns, limit);
+}
+
+/** Several matrices of one depth as one, side by side. */
+export function besides(parts: readonly ColumnWeights[]): ColumnWeights {
+  const columns = parts.reduce((sum, part) => sum + part.scales.length, 0);
+  const depth = (parts[0]?.values.length ?? 0) / (parts[0]?.scales.length ?? 1);
+  const [values, scales] = [new Int8Array(depth * columns), new Float32Array(columns)];
+  let start = 0;
+  for (const part of parts) {
+    const width = part.scales.length;
+    scales.set(part.scales, start);
+    for (let row = 0; row < depth; row++) values.set(part.values.subarray(row * width, (row + 1) * width), row * columns + start);
+    start += width;
+  }
+  return { values, scales };
 }
 
 function fromRows(weights: Float32Array, depth: number, columns: number, limit: number): ColumnWeights {

@@ -53,9 +53,11 @@ export class GraphView {
     return [...(this.#readers.get(value) ?? [])];
   }
 
-  /** Initializer or Constant node behind the value. */
+  /** Initializer or Constant node behind the value; exporters give equal weights one initializer and an Identity for each further use. */
   constant(value: string): TensorProto | undefined {
-    return this.initializers.get(value) ?? constantTensor(this.#producers.get(value));
+    const maker = this.#producers.get(value);
+    if (maker?.opType === "Identity") return this.constant(maker.input[0] ?? "");
+    return this.initializers.get(value) ?? constantTensor(maker);
   }
 
   /** The one number of a constant scalar or 1-element tensor. */
