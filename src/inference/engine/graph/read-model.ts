@@ -1,0 +1,37 @@
+// Reads an ONNX file into messages. Weights stay views of the file's bytes; external data is named by absolute path and read when wanted.
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema, type GraphProto, type ModelProto, type TensorProto } from "onnx-buf";
+import { isExternal } from "./tensor.js";
+
+/** Throws what the file system or the decoder throws; callers run it inside `attempt`. */
+export function readModel(path: string): ModelProto {
+  const model = fromBinary(ModelProtoSchema, readFileSync(path));
+  if (model.graph !== undefined) anchorExternalData(model.graph, dirname(resolve(path)));
+  return model;
+}
+
+/** Files beside the model that hold its weights, absolute; none for most models. */
+export function externalFiles(model: ModelProto): string[] {
+  const places = model.graph === undefined ? [] : tensorsOf(model.graph).filter(isExternal).map(locationOf);
+  return [...new Set(places.flatMap((entry) => entry?.value ?? []))];
+}
+
+function anchorExternalData(graph: GraphProto, folder: string): void {
+  for (const tensor of tensorsOf(graph).filter(isExternal)) {
+    const location = locationOf(tensor);
+    if (location !== undefined) location.value = resolve(folder, location.value);
+  }
+}
+
+function locationOf(tensor: TensorProto): { value: string } | undefined {
+  return tensor.externalData.find((pair) => pair.key === "location");
+}
+
+function tensorsOf(graph: GraphProto): TensorProto[] {
+  const inNodes = graph.node.flatMap((node) =>
+    node.attribute.flatMap((held) => [...(held.t ? [held.t] : []), ...(held.g ? tensorsOf(held.g) : [])]),
+  );
+  return [...graph.initializer, ...inNodes];
+}
