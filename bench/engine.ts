@@ -85,6 +85,7 @@ function options(model: string, onStep: InferenceOptions["onStep"]): InferenceOp
     models: [model],
     device: "cpu",
     dtype: "auto",
+    cacheDir: ".cache",
     engines: 1,
     threads: 1,
     cpus: 1,

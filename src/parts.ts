@@ -1,4 +1,7 @@
 // The parts under the routes, made and connected for a real server. Apart from app.ts so that documents and route tests need no engine.
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Config } from "./config.js";
 import { cpuLimit } from "./cpu-limit.js";
 import { createInference, type Inference } from "./inference/inference.js";
@@ -28,6 +31,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     models: config.models.length === 0 ? null : config.models,
     device: config.device,
     dtype: config.dtype,
+    cacheDir: config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir,
     engines: config.engines,
     threads: config.threads,
     cpus: cpuLimit(),

@@ -17,6 +17,8 @@ export interface CatalogOptions {
   readonly models: readonly string[] | null;
   readonly device: string;
   readonly dtype: string;
+  /** Where compiled graphs are kept. */
+  readonly cacheDir: string;
   readonly engines: number | null;
   readonly threads: number | null;
   /** CPUs this process may use. */
@@ -88,7 +90,7 @@ export class Catalog {
   async #load(entry: Entry): Promise<void> {
     const started = performance.now();
     try {
-      entry.folder = await readFolder(join(this.#options.modelsDir, entry.name), this.#options.dtype);
+      entry.folder = await readFolder(join(this.#options.modelsDir, entry.name), this.#options);
       entry.loaded = await this.#start(entry, entry.folder);
     } catch (error) {
       entry.error = (error as Error).message;

@@ -18,11 +18,18 @@ export interface FolderPlan {
   readonly generationConfig: Readonly<Record<string, unknown>>;
 }
 
+export interface FolderOptions {
+  /** The DTYPE setting. */
+  readonly dtype: string;
+  /** Where compiled graphs are kept. */
+  readonly cacheDir: string;
+}
+
 /** Suffixes in the order in which "auto" takes them: exact first, then the ones that lose least. */
 const suffixes = ["", "_fp16", "_int8", "_quantized", "_uint8", "_q4f16", "_q4", "_bnb4"];
 
 /** Throws one line that names folder, role, what was expected and what was found. */
-export async function readFolder(folder: string, dtype: string): Promise<FolderPlan> {
+export async function readFolder(folder: string, { dtype, cacheDir }: FolderOptions): Promise<FolderPlan> {
   const manifest = (await readManifest(folder)) ?? {};
   const config = await readJson(join(folder, "config.json"));
   const generationConfig = await readJson(join(folder, "generation_config.json"));
@@ -32,7 +39,7 @@ export async function readFolder(folder: string, dtype: string): Promise<FolderP
     const { plan, files, found } = recurrentPlan(folder, manifest, wanted);
     return { ...read, plan, files, dtype: found };
   }
-  const { plan, files, found } = transformerPlan(folder, config, wanted);
+  const { plan, files, found } = transformerPlan(folder, config, { dtype: wanted, cacheDir });
   return { ...read, plan, files, dtype: found };
 }
 
@@ -76,19 +83,29 @@ function suffixed(folder: string, file: string, dtype: string): string {
   return path;
 }
 
-function transformerPlan(folder: string, config: Readonly<Record<string, unknown>>, dtype: string) {
+function transformerPlan(
+  folder: string,
+  config: Readonly<Record<string, unknown>>,
+  { dtype, cacheDir }: FolderOptions,
+) {
   const at = existsSync(join(folder, "onnx")) ? join(folder, "onnx") : folder;
-  const suffix = chosenSuffix(at, dtype);
+  // int8 is made by us from the fp32 files; the files' own int8 serves where there are none.
+  const makesInt8 = dtype === "int8" && existsSync(join(at, "encoder_model.onnx"));
+  const suffix = makesInt8 ? "" : chosenSuffix(at, dtype);
   const roles = decoderFiles(at, suffix);
   const plan: TransformerPlan = {
     layout: "transformer",
     encoderFile: join(at, `encoder_model${suffix}.onnx`),
     ...roles,
     padId: Number(config["pad_token_id"] ?? 0),
+    dtype: makesInt8 ? "int8" : "stored",
+    cacheDir,
+    maxDistance: numberOf(config["relative_attention_max_distance"]),
+    sourceVocabSize: numberOf(config["vocab_size"]),
   };
   const files: Record<string, string> = { encoder: basename(plan.encoderFile) };
   for (const [role, path] of Object.entries(roles)) if (path !== null) files[role.replace("File", "")] = basename(path);
-  return { plan, files, found: suffix.slice(1) || "fp32" };
+  return { plan, files, found: makesInt8 ? "int8" : suffix.slice(1) || "fp32" };
 }
 
 // A merged decoder holds both halves with their weights once; transformers.js ships nothing else.
@@ -119,6 +136,10 @@ function chosenSuffix(folder: string, dtype: string): string {
     throw new Error(`${folder}: DTYPE ${dtype}: expected encoder_model${wanted}.onnx, found ${found}`);
   }
   return chosen;
+}
+
+function numberOf(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {

@@ -1,16 +1,11 @@
-// Promise 3: a request's tokens are the same alone and in any company. Real models, random schedules, mixed options.
+// Promise 3: a request's tokens are the same alone and in any company. Real models, random schedules of joins and cancels, mixed options.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js";
-import { loadModel } from "../../../src/inference/engine/models/load-model.js";
-import { readFolder } from "../../../src/inference/folder.js";
-import { specialIds } from "../../../src/inference/served-model.js";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
 import { readTsv } from "../../../bench/workload.js";
-import { decoding, randomDecoding } from "../../support/decoding.js";
-import { pick, seededRandom } from "../../support/random.js";
+import { loadJobs } from "../../support/jobs.js";
+import { below, seededRandom } from "../../support/random.js";
 import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../../support/schedules.js";
 
 const shipped = [
@@ -18,43 +13,69 @@ const shipped = [
   { name: "itn-en", inputs: "training/itn/heldout-seed.tsv" },
 ];
 const inputsPerModel = 500;
-const schedules = 6;
+const schedulesOfAll = 6;
 
 for (const { name, inputs } of shipped) {
-  test(`${name}: ${inputsPerModel} inputs give identical tokens alone and in ${schedules} random schedules`, async () => {
-    assert.ok(existsSync(inputs), `${inputs} is missing`);
-    const { model, jobs } = await loadJobs(join("models", name), readTsv(inputs).slice(0, inputsPerModel), 7);
-    const alone: Result[] = [];
-    for (const job of jobs) alone.push(await runAlone(model, job));
+  test(`${name}: ${inputsPerModel} inputs give identical tokens alone and in ${schedulesOfAll} random schedules of all`, async () => {
+    const texts = readTsv(inputs).map(([text = ""]) => text);
+    const { model, jobs } = await loadJobs(join("models", name), "auto", texts.slice(0, inputsPerModel));
+    const alone = await resultsAlone(model, jobs);
     let worst = 0;
-    for (let seed = 0; seed < schedules; seed += 1) {
+    for (let seed = 0; seed < schedulesOfAll; seed += 1) {
       const together = await runSchedule(model, jobs, seededRandom(seed), 0.1);
-      together.forEach((result, i) => {
-        if (result !== null) worst = Math.max(worst, largestDifference(result, alone[i]!));
-      });
+      worst = Math.max(worst, compare(together, alone));
     }
     assert.ok(worst <= 1e-5, `log-probabilities differ by ${worst}`);
     await model.close();
   });
 }
 
-async function loadJobs(folder: string, rows: string[][], seed: number): Promise<{ model: Seq2SeqModel; jobs: Job[] }> {
-  const random = seededRandom(seed);
-  const read = await readFolder(folder, "auto");
-  const { source, target } = await loadTokenizers(folder, read.manifest);
-  const special = specialIds(read, target);
-  const { model } = await loadModel({ ...read.plan, padId: special.pad }, { threads: 1, device: "cpu" });
-  const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength: 40 });
-  const jobs: Job[] = [];
-  for (const [text = ""] of rows) {
-    const sourceIds = (await source.encode(text)).map((token) => token.id);
-    const details = {
-      wantLogprobs: random() < 0.7,
-      topN: pick(random, [0, 0, 3]),
-      wantAttention: false,
-      deadlineAt: null,
-    };
-    jobs.push({ sourceIds, decoding: randomDecoding(random, base), ...details });
+const zoo = process.env["ZOO_DIR"] ?? "test/zoo";
+const folders = readdirSync(zoo).filter((name) => existsSync(join(zoo, name, "oracle.json")));
+const schedulesInAll = Number(process.env["SCHEDULES"] ?? 2000);
+
+for (const name of folders) {
+  for (const dtype of ["fp32", "int8"]) {
+    const count = Math.ceil(schedulesInAll / folders.length / 2);
+    test(`${name} in ${dtype}: each sequence of ${count} random schedules equals its solo run, to the bit where the load check said so`, async () => {
+      const oracle = JSON.parse(readFileSync(join(zoo, name, "oracle.json"), "utf8")) as {
+        generate: { text: string }[];
+      };
+      const texts = [...new Set(oracle.generate.map(({ text }) => text))];
+      const pool = Array.from({ length: 120 }, (_, i) => texts[i % texts.length]!);
+      const { model, jobs, notes } = await loadJobs(join(zoo, name), dtype, pool);
+      assert.match(notes.join(), /rewritten for rows of any age/);
+      const tolerance = /same bits/.test(notes.join()) ? 0 : 1e-5;
+      const alone = await resultsAlone(model, jobs);
+      for (let seed = 0; seed < count; seed += 1) {
+        const random = seededRandom(seed);
+        const drawn = Array.from({ length: 3 + below(random, 10) }, () => below(random, jobs.length));
+        const together = await runSchedule(
+          model,
+          drawn.map((i) => jobs[i]!),
+          random,
+          0.15,
+        );
+        const difference = compare(
+          together,
+          drawn.map((i) => alone[i]!),
+        );
+        assert.ok(difference <= tolerance, `schedule ${seed}: log-probabilities differ by ${difference}`);
+      }
+      await model.close();
+    });
   }
-  return { model, jobs };
+}
+
+async function resultsAlone(model: Parameters<typeof runAlone>[0], jobs: readonly Job[]): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const job of jobs) results.push(await runAlone(model, job));
+  return results;
+}
+
+/** Largest difference; throws when ids differ. Cancelled jobs have no result. */
+function compare(together: readonly (Result | null)[], alone: readonly Result[]): number {
+  return together.reduce((worst, result, i) => {
+    return result === null ? worst : Math.max(worst, largestDifference(result, alone[i]!));
+  }, 0);
 }

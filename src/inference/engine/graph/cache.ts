@@ -82,7 +82,8 @@ function fileDigest(path: string): Buffer {
   const chunk = Buffer.allocUnsafe(1 << 22);
   const file = openSync(path, "r");
   try {
-    for (let count = readSync(file, chunk); count > 0; count = readSync(file, chunk)) hash.update(chunk.subarray(0, count));
+    for (let count = readSync(file, chunk); count > 0; count = readSync(file, chunk))
+      hash.update(chunk.subarray(0, count));
   } finally {
     closeSync(file);
   }

@@ -29,7 +29,11 @@ export function transposesLastTwo(of: NodeProto): boolean {
 }
 
 /** Nodes that the value is made from, nearest first, as far as `stops` does not say so. */
-export function ancestors(view: GraphView, value: string, stops: (node: NodeProto) => boolean = () => false): NodeProto[] {
+export function ancestors(
+  view: GraphView,
+  value: string,
+  stops: (node: NodeProto) => boolean = () => false,
+): NodeProto[] {
   const found = new Set<NodeProto>();
   const queue = [value];
   for (let name = queue.shift(); name !== undefined; name = queue.shift()) {

@@ -25,7 +25,8 @@ export function besides(parts: readonly ColumnWeights[]): ColumnWeights {
   for (const part of parts) {
     const width = part.scales.length;
     scales.set(part.scales, start);
-    for (let row = 0; row < depth; row++) values.set(part.values.subarray(row * width, (row + 1) * width), row * columns + start);
+    for (let row = 0; row < depth; row++)
+      values.set(part.values.subarray(row * width, (row + 1) * width), row * columns + start);
     start += width;
   }
   return { values, scales };
@@ -60,7 +61,9 @@ function fromColumns(weights: Float32Array, depth: number, columns: number, limi
     const end = Math.min(start + block, columns);
     for (let row = 0; row < depth; row++) {
       for (let column = start; column < end; column++) {
-        values[row * columns + column] = Math.round((weights[column * depth + row] as number) * (inverse[column] as number));
+        values[row * columns + column] = Math.round(
+          (weights[column * depth + row] as number) * (inverse[column] as number),
+        );
       }
     }
   }

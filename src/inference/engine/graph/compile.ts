@@ -14,8 +14,7 @@ import { stepGraph } from "./step-graph.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (
-  | { readonly merged: string }
-  | { readonly withPast: string; readonly withoutPast: string }
+  { readonly merged: string } | { readonly withPast: string; readonly withoutPast: string }
 );
 
 export interface CompileOptions {
@@ -90,7 +89,8 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
 function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): Int8Products {
   const limit = options.weightLimit === undefined ? {} : { weightLimit: options.weightLimit };
   const products = int8Products(step, { layout: "rows", ...limit });
-  if (products.count === 0) throw new PatternMissing("the decoder has no products with fp32 weights to turn to int8", "");
+  if (products.count === 0)
+    throw new PatternMissing("the decoder has no products with fp32 weights to turn to int8", "");
   int8Products(encode, { layout: "tokens", ...limit });
   return products;
 }

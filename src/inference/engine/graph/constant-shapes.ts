@@ -50,7 +50,9 @@ function axisOfHidden(view: GraphView, value: string): number | undefined {
 function isHidden(view: GraphView, value: string): boolean {
   if (value === "input_ids") return true;
   if (value.startsWith("past_key_values.")) return false;
-  return view.readers(value).some((reader) => reader.opType === "MatMul" && reader.input[0] === value && isWeight(view, reader.input[1] ?? ""));
+  return view
+    .readers(value)
+    .some((reader) => reader.opType === "MatMul" && reader.input[0] === value && isWeight(view, reader.input[1] ?? ""));
 }
 
 function isWeight(view: GraphView, value: string): boolean {
@@ -76,7 +78,8 @@ function dropTranspose(view: GraphView, transpose: NodeProto): void {
     return;
   }
   const readers = view.readers(output);
-  const flattens = (reader: NodeProto): boolean => reader.opType === "Reshape" && view.integers(reader.input[1] ?? "")?.length === 3;
+  const flattens = (reader: NodeProto): boolean =>
+    reader.opType === "Reshape" && view.integers(reader.input[1] ?? "")?.length === 3;
   if (readers.length > 0 && readers.every(flattens)) view.replaceUses(output, source);
 }
 
@@ -87,7 +90,9 @@ function dropWholeSlice(view: GraphView, slice: NodeProto): void {
   const axis = view.scalar(axes);
   if (!whole || (axis !== 3 && axis !== -1) || !isSourceWidth(view, ends)) return;
   const fromMask = ancestors(view, data).some((maker) => maker.input.includes("encoder_attention_mask"));
-  const fromCaches = ancestors(view, data).some((maker) => maker.input.some((name) => name.startsWith("past_key_values.")));
+  const fromCaches = ancestors(view, data).some((maker) =>
+    maker.input.some((name) => name.startsWith("past_key_values.")),
+  );
   if (fromMask && !fromCaches) view.replaceUses(slice.output[0] ?? "", data);
 }
 
@@ -96,5 +101,7 @@ function isSourceWidth(view: GraphView, value: string): boolean {
   const gather = view.producer(view.producer(value)?.input[0] ?? "");
   const shape = view.producer(gather?.input[0] ?? "");
   const isCross = /^past_key_values\.\d+\.encoder\.key$/.test(shape?.input[0] ?? "");
-  return gather?.opType === "Gather" && shape?.opType === "Shape" && isCross && view.scalar(gather.input[1] ?? "") === 2;
+  return (
+    gather?.opType === "Gather" && shape?.opType === "Shape" && isCross && view.scalar(gather.input[1] ?? "") === 2
+  );
 }

@@ -44,7 +44,9 @@ function keepCrossOutputs(view: GraphView, shape: CacheShape): number {
 
 // The stock shape is computed from sizes of other values, which would keep half of the decoder alive.
 function fixReshape(view: GraphView, output: string, shape: CacheShape): void {
-  const reshape = ancestors(view, output, (maker) => maker.opType === "Reshape").find((maker) => maker.opType === "Reshape");
+  const reshape = ancestors(view, output, (maker) => maker.opType === "Reshape").find(
+    (maker) => maker.opType === "Reshape",
+  );
   if (reshape === undefined) throw new PatternMissing(`${output} does not come from a Reshape into heads`, output);
   const dims = [0, 0, shape.heads, shape.headDim];
   view.setInput(reshape, 1, view.addConstant(int64Tensor(`cross.shape`, [4], dims)));
@@ -54,7 +56,8 @@ function checkInputs(view: GraphView): void {
   const needed = view.needed();
   const other = [...view.inputs.keys()].find((name) => needed.has(name) && name !== hiddenStates);
   if (other !== undefined) throw new PatternMissing(`cross-attention keys depend on ${other}`, other);
-  if (!view.inputs.has(hiddenStates)) throw new PatternMissing(`the decoder has no input ${hiddenStates}`, hiddenStates);
+  if (!view.inputs.has(hiddenStates))
+    throw new PatternMissing(`the decoder has no input ${hiddenStates}`, hiddenStates);
 }
 
 // Both graphs name values as they please: everything of the encoder gets a prefix, except what the caller feeds.
@@ -73,7 +76,8 @@ function joinEncoder(view: GraphView, encoder: GraphView): void {
 function renameWires(original: NodeProto, rename: (name: string) => string): NodeProto {
   const copy = copyNode(original);
   const graph = copy.attribute.find((held) => held.g !== undefined);
-  if (graph !== undefined) throw new PatternMissing(`${original.opType} of the encoder holds a graph of its own`, original.name);
+  if (graph !== undefined)
+    throw new PatternMissing(`${original.opType} of the encoder holds a graph of its own`, original.name);
   copy.input = copy.input.map(rename);
   copy.output = copy.output.map(rename);
   return copy;

@@ -92,7 +92,11 @@ export class GraphView {
   }
 
   /** Adds a node with one fresh output; returns that output's name. */
-  add(op: string, inputs: readonly string[], rest: Pick<NodeShape, "attributes" | "domain"> & { name?: string } = {}): string {
+  add(
+    op: string,
+    inputs: readonly string[],
+    rest: Pick<NodeShape, "attributes" | "domain"> & { name?: string } = {},
+  ): string {
     const { name, ...shape } = rest;
     const output = name ?? this.fresh(op);
     this.insert(node({ op, inputs, outputs: [output], ...shape }));
@@ -121,7 +125,8 @@ export class GraphView {
   replaceUses(before: string, after: string): void {
     for (const reader of this.readers(before)) {
       for (const [index, name] of reader.input.entries()) if (name === before) this.setInput(reader, index, after);
-      if (readsOf(reader).includes(before)) throw new PatternMissing(`${before} is read inside a sub-graph`, reader.name);
+      if (readsOf(reader).includes(before))
+        throw new PatternMissing(`${before} is read inside a sub-graph`, reader.name);
     }
   }
 
@@ -129,7 +134,8 @@ export class GraphView {
   setOutput(info: ValueInfoProto, value: string): void {
     this.outputs.set(info.name, info);
     if (info.name === value) return;
-    if (this.#producers.has(info.name)) throw new PatternMissing(`the graph already has a value ${info.name}`, info.name);
+    if (this.#producers.has(info.name))
+      throw new PatternMissing(`the graph already has a value ${info.name}`, info.name);
     if (this.#producers.has(value) && !this.outputs.has(value)) this.#rename(value, info.name);
     else this.insert(node({ op: "Identity", inputs: [value], outputs: [info.name] }));
   }
@@ -153,7 +159,9 @@ export class GraphView {
       input: [...this.inputs.values()].filter((info) => read.has(info.name)),
       output: [...this.outputs.values()],
     });
-    const opsetImport = [...this.#domains].map(([domain, version]) => create(OperatorSetIdProtoSchema, { domain, version }));
+    const opsetImport = [...this.#domains].map(([domain, version]) =>
+      create(OperatorSetIdProtoSchema, { domain, version }),
+    );
     return create(ModelProtoSchema, { irVersion, producerName, producerVersion, functions, opsetImport, graph });
   }
 

@@ -63,7 +63,12 @@ function singleProduct(
 }
 
 //   q, k, v (or gate and up) as one product:   x8 ─▶ ·[Wq|Wk|Wv] ─▶ · row scale ─▶ + [bq|bk|bv] ─▶ Split
-function mergedProduct(view: GraphView, products: readonly NodeProto[], activation: Activation, options: Int8Options): void {
+function mergedProduct(
+  view: GraphView,
+  products: readonly NodeProto[],
+  activation: Activation,
+  options: Int8Options,
+): void {
   const parts = products.map((product) => quantiseWeight(view, product.input[1] ?? "", options));
   const name = view.fresh(`${products[0]?.input[1] ?? ""}/merged`);
   storeWeight(view, name, besides(parts));
@@ -73,7 +78,10 @@ function mergedProduct(view: GraphView, products: readonly NodeProto[], activati
   const ends = allBiased ? biases.map((bias) => bias.add) : products;
   const whole = allBiased ? view.add("Add", [scaled, joinedBias(view, name, biases)]) : scaled;
   for (const gone of allBiased ? [...products, ...ends] : products) view.remove(gone);
-  const sizes = integersConstant(view, parts.map((part) => part.scales.length));
+  const sizes = integersConstant(
+    view,
+    parts.map((part) => part.scales.length),
+  );
   const outputs = ends.map((end) => end.output[0] ?? "");
   view.insert(node({ op: "Split", inputs: [whole, sizes], outputs, attributes: { axis: -1 } }));
 }
@@ -128,17 +136,28 @@ function quantiseRows(view: GraphView, source: string, options: Int8Options): Ac
   // A row of zeros has scale 0: its quantised numbers mean nothing, and the row scale makes the product 0 again.
   const rowScale = view.add("Mul", [largest, numberConstant(view, 1 / 127)]);
   const scales = reshape(view, rowScale, [-1]);
-  const quantised = view.add("QuantizeLinear", [rows, scales, zeroPoints(view, scales, options)], { attributes: { axis: 0 } });
+  const quantised = view.add("QuantizeLinear", [rows, scales, zeroPoints(view, scales, options)], {
+    attributes: { axis: 0 },
+  });
   return { quantised, rowScale };
 }
 
 function flatten(view: GraphView, source: string): string {
-  const width = view.add("Slice", [shapeOf(view, source), ...[-1, 2 ** 31].map((edge) => integersConstant(view, [edge]))]);
-  return view.add("Reshape", [source, view.add("Concat", [integersConstant(view, [-1]), width], { attributes: { axis: 0 } })]);
+  const width = view.add("Slice", [
+    shapeOf(view, source),
+    ...[-1, 2 ** 31].map((edge) => integersConstant(view, [edge])),
+  ]);
+  return view.add("Reshape", [
+    source,
+    view.add("Concat", [integersConstant(view, [-1]), width], { attributes: { axis: 0 } }),
+  ]);
 }
 
 function shapeOf(view: GraphView, value: string): string {
-  return view.readers(value).find((reader) => reader.opType === "Shape" && reader.attribute.length === 0)?.output[0] ?? view.add("Shape", [value]);
+  return (
+    view.readers(value).find((reader) => reader.opType === "Shape" && reader.attribute.length === 0)?.output[0] ??
+    view.add("Shape", [value])
+  );
 }
 
 // 128 for each row. In a step all activations have one row per id, and share them; encoders may hold values of other lengths.
@@ -160,14 +179,25 @@ function integerProduct(view: GraphView, activation: Activation, weight: string)
 }
 
 // Multiplies by the row scale and takes the product's place; its output keeps its name.
-function finish(view: GraphView, product: NodeProto, value: string, activation: Activation, options: Int8Options): string {
+function finish(
+  view: GraphView,
+  product: NodeProto,
+  value: string,
+  activation: Activation,
+  options: Int8Options,
+): string {
   const output = product.output[0] ?? "";
   view.remove(product);
   if (options.layout === "rows") return view.add("Mul", [value, activation.rowScale], { name: output });
   const scaled = view.add("Mul", [value, activation.rowScale]);
-  const outer = view.add("Slice", [shapeOf(view, product.input[0] ?? ""), ...[0, -1].map((edge) => integersConstant(view, [edge]))]);
+  const outer = view.add("Slice", [
+    shapeOf(view, product.input[0] ?? ""),
+    ...[0, -1].map((edge) => integersConstant(view, [edge])),
+  ]);
   const columns = integersConstant(view, [columnsOf(view, value)]);
-  return view.add("Reshape", [scaled, view.add("Concat", [outer, columns], { attributes: { axis: 0 } })], { name: output });
+  return view.add("Reshape", [scaled, view.add("Concat", [outer, columns], { attributes: { axis: 0 } })], {
+    name: output,
+  });
 }
 
 function columnsOf(view: GraphView, value: string): number {

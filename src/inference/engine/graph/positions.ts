@@ -28,7 +28,8 @@ export function positionsFromInput(view: GraphView): PositionRule | undefined {
   const lookups = findLookups(view);
   const [lookup] = lookups;
   if (lookup === undefined) return undefined;
-  if (lookups.length > 1) throw new PatternMissing("more than one table is looked up by the age of the rows", lookups[1]?.name ?? "");
+  if (lookups.length > 1)
+    throw new PatternMissing("more than one table is looked up by the age of the rows", lookups[1]?.name ?? "");
   const rule = readRule(view, lookup);
   view.inputs.set(positionIds, valueInfo(positionIds, dataType.INT64, ["B", 1]));
   view.setInput(lookup, 1, positionIds);

@@ -48,5 +48,9 @@ function scaleConstant(view: GraphView, node: NodeProto, input: number, factor: 
   const tensor = view.constant(node.input[input] ?? "");
   if (tensor === undefined) return;
   const values = floatsOf(tensor).map((value) => value * factor);
-  view.setInput(node, input, view.addConstant(rawTensor(view.fresh(`${tensor.name}/scaled`), dataType.FLOAT, dimsOf(tensor), values)));
+  view.setInput(
+    node,
+    input,
+    view.addConstant(rawTensor(view.fresh(`${tensor.name}/scaled`), dataType.FLOAT, dimsOf(tensor), values)),
+  );
 }

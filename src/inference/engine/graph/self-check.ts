@@ -1,7 +1,17 @@
 // Proof at load that the rewritten graphs say what the stock files say, and that a row's numbers do not depend on its company.
 // Pure orchestration: sessions belong to the caller, who passes `run`.
 import type { Description } from "./compile.js";
-import { attentionMask, cacheNames, grown, integers, openedRow, stepFeeds, type CachedRow, type Feeds, type Widths } from "./step-feeds.js";
+import {
+  attentionMask,
+  cacheNames,
+  grown,
+  integers,
+  openedRow,
+  stepFeeds,
+  type CachedRow,
+  type Feeds,
+  type Widths,
+} from "./step-feeds.js";
 import { stockTrace, type StockLayout } from "./stock-trace.js";
 
 export type ModelRole = "encode" | "step" | "stock.encoder" | "stock.merged" | "stock.withPast" | "stock.withoutPast";
@@ -104,14 +114,18 @@ async function stockTraces(run: Run, options: CheckOptions, widths: SourceWidths
     const source = random(length, options.sourceVocab);
     const ids = random(steps, options.description.vocabSize);
     // Exactly its own width where the files allow it: then padding is part of what is checked.
-    const width = widths.step === usualWidths.step && (await takesOddWidths(run, source)) ? length : sourceWidth(widths, length);
+    const width =
+      widths.step === usualWidths.step && (await takesOddWidths(run, source)) ? length : sourceWidth(widths, length);
     traces.push({ source, ids, logits: await stockTrace(run, options, { ids: source, width }, ids) });
   }
   return traces;
 }
 
 async function takesOddWidths(run: Run, source: readonly number[]): Promise<boolean> {
-  const feeds = { input_ids: integers(source, [1, source.length]), attention_mask: attentionMask([source.length], source.length) };
+  const feeds = {
+    input_ids: integers(source, [1, source.length]),
+    attention_mask: attentionMask([source.length], source.length),
+  };
   return run("stock.encoder", feeds, ["last_hidden_state"]).then(
     () => true,
     () => false,
@@ -183,12 +197,22 @@ async function rowHistory(run: Run, options: Check, trace: Trace, difference: Di
   return history;
 }
 
-async function encodeRow(run: Run, description: Description, source: readonly number[], width: number): Promise<CachedRow> {
+async function encodeRow(
+  run: Run,
+  description: Description,
+  source: readonly number[],
+  width: number,
+): Promise<CachedRow> {
   const padded = Array.from({ length: width }, (_, index) => source[index] ?? 0);
   const feeds = { input_ids: integers(padded, [1, width]), attention_mask: attentionMask([source.length], width) };
   const names = cacheNames(description.layers).map((name) => `cross.${name}`);
   const outputs = await run("encode", feeds, names);
-  return openedRow(description, names.map((name) => tensor(outputs, name)), 0, source.length);
+  return openedRow(
+    description,
+    names.map((name) => tensor(outputs, name)),
+    0,
+    source.length,
+  );
 }
 
 function stepOutputs(description: Description): string[] {
@@ -212,14 +236,25 @@ async function stepLogits(
 }
 
 // One row alone, then at other places of other batches with other widths and other contents of the padding.
-async function bitsHold(run: Run, description: Description, rows: readonly CachedRow[], ids: readonly number[]): Promise<boolean> {
+async function bitsHold(
+  run: Run,
+  description: Description,
+  rows: readonly CachedRow[],
+  ids: readonly number[],
+): Promise<boolean> {
   const [alone] = await stepLogits(run, description, rows.slice(0, 1), ids.slice(0, 1), { past: 16, source: 16 });
   for (const size of batchSizes) {
     const own = size - 1;
     const seats = Array.from({ length: size }, (_, seat) => (seat === own ? 0 : 1 + (seat % (rows.length - 1))));
     const company = seats.map((row) => at(rows, row));
     const widths = { past: 16 * (1 + (size % 3)), source: 16 * (1 + (size % 2)), filler: size };
-    const logits = await stepLogits(run, description, company, seats.map((row) => at(ids, row)), widths);
+    const logits = await stepLogits(
+      run,
+      description,
+      company,
+      seats.map((row) => at(ids, row)),
+      widths,
+    );
     if (!sameBits(alone, logits[own])) return false;
   }
   return true;

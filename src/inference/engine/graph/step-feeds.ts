@@ -39,23 +39,47 @@ export function selfBiasOf(description: Description): SelfBias {
 }
 
 /** ids[i] is what rows[i] consumes. Asks for full logits of every row where the graph has heads that choose. */
-export function stepFeeds(description: Description, rows: readonly CachedRow[], ids: readonly number[], widths: Widths): Feeds {
+export function stepFeeds(
+  description: Description,
+  rows: readonly CachedRow[],
+  ids: readonly number[],
+  widths: Widths,
+): Feeds {
   const { layers } = description;
   const feeds: Feeds = {
     input_ids: integers(ids, [rows.length, 1]),
-    encoder_attention_mask: attentionMask(rows.map((row) => row.source), widths.source),
+    encoder_attention_mask: attentionMask(
+      rows.map((row) => row.source),
+      widths.source,
+    ),
     [selfBias]: biasFeed(description, rows, widths.past),
     top_k: integers([1], [1]),
-    full_rows: integers(rows.map((_, index) => index), [rows.length]),
+    full_rows: integers(
+      rows.map((_, index) => index),
+      [rows.length],
+    ),
     want_logsumexp: { type: "bool", data: Uint8Array.of(0), dims: [1] },
   };
   const rule = description.positions;
   if (rule !== undefined) {
-    feeds[positionIds] = integers(rows.map((row, index) => positionOf(rule, row.age, ids[index] ?? 0)), [rows.length, 1]);
+    feeds[positionIds] = integers(
+      rows.map((row, index) => positionOf(rule, row.age, ids[index] ?? 0)),
+      [rows.length, 1],
+    );
   }
   for (const [index, name] of cacheNames(layers).entries()) {
-    feeds[`past.${name}`] = pack(description, rows.map((row) => row.past[index]), widths.past, widths.filler);
-    feeds[`cross.${name}`] = pack(description, rows.map((row) => row.cross[index]), widths.source, widths.filler);
+    feeds[`past.${name}`] = pack(
+      description,
+      rows.map((row) => row.past[index]),
+      widths.past,
+      widths.filler,
+    );
+    feeds[`cross.${name}`] = pack(
+      description,
+      rows.map((row) => row.cross[index]),
+      widths.source,
+      widths.filler,
+    );
   }
   return feeds;
 }
@@ -73,7 +97,11 @@ export function attentionMask(lengths: readonly number[], width: number): PlainT
 function biasFeed(description: Description, rows: readonly CachedRow[], width: number): PlainTensor {
   const bias = selfBiasOf(description);
   const data = new Float32Array(rows.length * bias.heads * (width + 1));
-  bias.fill(rows.map((row) => row.age), width, data);
+  bias.fill(
+    rows.map((row) => row.age),
+    width,
+    data,
+  );
   return { type: "float32", data, dims: [rows.length, bias.heads, 1, width + 1] };
 }
 
@@ -96,7 +124,12 @@ function pack(
 }
 
 /** The row after a step: `fresh` holds new.* of the whole run, each [B,H,1,D]. */
-export function grown(description: Description, row: CachedRow, fresh: readonly Float32Array[], index: number): CachedRow {
+export function grown(
+  description: Description,
+  row: CachedRow,
+  fresh: readonly Float32Array[],
+  index: number,
+): CachedRow {
   const { heads, headDim } = description;
   const past = row.past.map((before, part) => {
     const after = new Float32Array(heads * (row.age + 1) * headDim);

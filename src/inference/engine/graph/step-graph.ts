@@ -76,7 +76,8 @@ function scaleCrossQuery(view: GraphView, layer: number): void {
 // What still counts the past would give all rows one age.
 function refusePastLength(view: GraphView): void {
   const counted = view.nodes.find((candidate) => countsPast(view, candidate));
-  if (counted !== undefined) throw new PatternMissing(`${counted.opType} still depends on the length of the past`, counted.name);
+  if (counted !== undefined)
+    throw new PatternMissing(`${counted.opType} still depends on the length of the past`, counted.name);
 }
 
 function countsPast(view: GraphView, candidate: NodeProto): boolean {

@@ -16,7 +16,10 @@ export async function stockTrace(
   const padded = Array.from({ length: source.width }, (_, index) => source.ids[index] ?? 0);
   const feeds = { input_ids: integers(padded, [1, source.width]), attention_mask: mask };
   const encoded = await run("stock.encoder", feeds, ["last_hidden_state"]);
-  const fixed: Feeds = { encoder_attention_mask: mask, encoder_hidden_states: encoded["last_hidden_state"] as PlainTensor };
+  const fixed: Feeds = {
+    encoder_attention_mask: mask,
+    encoder_hidden_states: encoded["last_hidden_state"] as PlainTensor,
+  };
   const logits: Float32Array[] = [];
   let caches: Feeds = emptyCaches(options.description, source.width);
   for (const [age, id] of ids.entries()) {

@@ -71,7 +71,8 @@ function readExternal(tensor: TensorProto): Uint8Array<ArrayBuffer> {
     let done = 0;
     while (done < bytes.length) {
       const count = readSync(file, bytes, done, Math.min(bytes.length - done, 1 << 30), offset + done);
-      if (count === 0) throw new PatternMissing(`external data of ${tensor.name} ends early in ${location}`, tensor.name);
+      if (count === 0)
+        throw new PatternMissing(`external data of ${tensor.name} ends early in ${location}`, tensor.name);
       done += count;
     }
   } finally {

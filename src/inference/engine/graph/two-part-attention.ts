@@ -50,7 +50,8 @@ function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string
   const key = findCache(view, `past_key_values.${layer}.decoder.key`);
   const value = findCache(view, `past_key_values.${layer}.decoder.value`);
   const transposed = only(joinedReaders(view, key), "Transpose", key.joined);
-  if (!transposesLastTwo(transposed)) throw new PatternMissing("the key is transposed in an unknown way", transposed.name);
+  if (!transposesLastTwo(transposed))
+    throw new PatternMissing("the key is transposed in an unknown way", transposed.name);
   const scaled = soleReader(view, transposed);
   const scale = isConstantScale(view, scaled) ? constantScale(view, scaled) : undefined;
   const scores = findScores(view, scale === undefined ? transposed : scaled, value);
@@ -69,7 +70,10 @@ function findCache(view: GraphView, input: string): Cache {
   const joined = view.readers(past).find((reader) => reader.opType === "Concat" && reader.input[0] === past);
   if (joined === undefined) {
     const reader = view.readers(past).find((candidate) => candidate.opType !== "Shape");
-    throw new PatternMissing(`${input} is read by ${reader?.opType ?? "nothing"}, not by a Concat`, reader?.name ?? input);
+    throw new PatternMissing(
+      `${input} is read by ${reader?.opType ?? "nothing"}, not by a Concat`,
+      reader?.name ?? input,
+    );
   }
   const axis = intAttribute(joined, "axis", 0);
   const [, fresh] = joined.input;
@@ -80,7 +84,9 @@ function findCache(view: GraphView, input: string): Cache {
 }
 
 function joinedReaders(view: GraphView, cache: Cache): NodeProto[] {
-  return view.readers(cache.joined.output[0] ?? "").filter((reader) => reader.opType !== "Shape" && !leavesGraph(reader));
+  return view
+    .readers(cache.joined.output[0] ?? "")
+    .filter((reader) => reader.opType !== "Shape" && !leavesGraph(reader));
 }
 
 // On the way to an output present.*, which is given up.
@@ -92,7 +98,10 @@ function only(readers: readonly NodeProto[], op: string, after: NodeProto): Node
   const [reader] = readers;
   if (readers.length === 1 && reader?.opType === op) return reader;
   const seen = readers.map((candidate) => candidate.opType).join(", ");
-  throw new PatternMissing(`expected one ${op} after ${after.opType}, found ${seen === "" ? "nothing" : seen}`, reader?.name ?? after.name);
+  throw new PatternMissing(
+    `expected one ${op} after ${after.opType}, found ${seen === "" ? "nothing" : seen}`,
+    reader?.name ?? after.name,
+  );
 }
 
 function soleReader(view: GraphView, of: NodeProto): NodeProto {
@@ -122,7 +131,10 @@ function findScores(view: GraphView, keys: NodeProto, value: Cache): Scores {
   let weighted = soleReader(view, softmax);
   while (weighted.opType === "Cast") weighted = soleReader(view, weighted);
   if (weighted.opType !== "MatMul" || weighted.input[1] !== value.joined.output[0]) {
-    throw new PatternMissing(`expected the product of attention weights and values, found ${weighted.opType}`, weighted.name);
+    throw new PatternMissing(
+      `expected the product of attention weights and values, found ${weighted.opType}`,
+      weighted.name,
+    );
   }
   return { product, adds, softmax, weighted };
 }
@@ -136,8 +148,7 @@ function joinScores(view: GraphView, scores: Scores, query: string, key: Cache):
 
 function splitWeights(view: GraphView, scores: Scores, value: Cache, layer: number): void {
   const weights = scores.weighted.input[0] ?? "";
-  const at = (name: string, index: number): string =>
-    view.addConstant(int64Tensor(`attention.${name}`, [1], [index]));
+  const at = (name: string, index: number): string => view.addConstant(int64Tensor(`attention.${name}`, [1], [index]));
   const [first, last, end, axis] = [at("first", 0), at("last", -1), at("end", 2 ** 31), at("axis", 3)];
   const past = view.add("MatMul", [view.add("Slice", [weights, first, last, axis]), value.past]);
   const own = view.add("Mul", [view.add("Slice", [weights, last, end, axis]), value.fresh]);

@@ -35,7 +35,9 @@ function outside(model: ModelProto, weights: WeightsFile): ModelProto {
   if (graph === undefined) return model;
   const initializer = graph.initializer.map((tensor) => {
     const bytes = tensorBytes(tensor);
-    return bytes.length < smallestOutside ? tensor : externalTensor(tensor, weights.place(bytes, !isExternal(tensor)), bytes.length);
+    return bytes.length < smallestOutside
+      ? tensor
+      : externalTensor(tensor, weights.place(bytes, !isExternal(tensor)), bytes.length);
   });
   const { name, node, input, output } = graph;
   const { irVersion, opsetImport, functions, producerName, producerVersion } = model;

@@ -1,9 +1,10 @@
 // From a plan to a running model: the one place that knows all layouts.
 import type { Seq2SeqModel } from "./model.js";
 import type { SessionOptions } from "./onnx-session.js";
+import { loadTransformer } from "./load-transformer.js";
 import type { ModelPlan } from "./plan.js";
 import { RecurrentModel } from "./recurrent.js";
-import { StockTransformer } from "./stock-transformer.js";
+
 
 export interface LoadedModel {
   readonly model: Seq2SeqModel;
@@ -17,7 +18,7 @@ export async function loadModel(plan: ModelPlan, options: SessionOptions): Promi
     case "recurrent":
       return { model: await RecurrentModel.load(plan, options), notes: [] };
     case "transformer":
-      return { model: await StockTransformer.load(plan, options), notes: ["stock graphs: rows of equal age run together"] };
+      return loadTransformer(plan, options);
     default:
       throw new Error(`no engine for layout ${(plan satisfies never as ModelPlan).layout}`);
   }

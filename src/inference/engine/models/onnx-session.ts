@@ -1,5 +1,5 @@
 // The only home of onnxruntime-node: opens a graph, tells its tensors, runs it. Blocks its thread while running, so it lives in the engine's worker.
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { env, InferenceSession, Tensor } from "onnxruntime-node";
 
 export type TensorData = Float32Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
@@ -64,6 +64,13 @@ export class OnnxSession {
   }
 }
 
+/** One output of a run. */
+export function valueOf(results: Readonly<Record<string, Value>>, name: string): Value {
+  const value = results[name];
+  if (value === undefined) throw new Error(`the run returned no "${name}"`);
+  return value;
+}
+
 /** A view on `data` as a tensor of that ONNX type; no copy. */
 export function tensor(type: string, data: TensorData, dims: readonly number[]): Tensor {
   return new Tensor(type as "float32", data as Float32Array, dims);
@@ -88,6 +95,9 @@ function integerData(info: TensorInfo, values: ArrayLike<number>): TensorData {
       throw new Error(`input "${info.name}": expected int64, int32, float32 or bool, found ${info.type}`);
   }
 }
+
+/** The version whose kernels run: what it fuses decides what the compiler writes. */
+export const runtimeVersion = env.versions.node ?? env.versions.common;
 
 function tensorInfo(metadata: InferenceSession.ValueMetadata): TensorInfo {
   if (!metadata.isTensor) return { name: metadata.name, type: "not a tensor", dims: [] };

@@ -31,7 +31,7 @@ export interface RecurrentPlan {
   readonly padId: number;
 }
 
-/** A stock Optimum or transformers.js export. `merged` stands for both decoder files. */
+/** An Optimum or transformers.js export. A merged file stands for both decoder files. */
 export interface TransformerPlan {
   readonly layout: "transformer";
   readonly encoderFile: string;
@@ -39,6 +39,14 @@ export interface TransformerPlan {
   readonly decoderWithPastFile: string | null;
   readonly mergedFile: string | null;
   readonly padId: number;
+  /** "int8": made by us from these files; "stored": whatever the files hold. */
+  readonly dtype: "stored" | "int8";
+  /** Where compiled graphs are kept. */
+  readonly cacheDir: string;
+  /** relative_attention_max_distance of config.json. */
+  readonly maxDistance: number | null;
+  /** Ids that the encoder knows; null when config.json doesn't say. */
+  readonly sourceVocabSize: number | null;
 }
 
 export type ModelPlan = RecurrentPlan | TransformerPlan;

@@ -1,7 +1,11 @@
 // A recurrent encoder–decoder pair (LSTM, GRU, with or without attention): states have no time axis, so rows of any age share a run.
 import type { RowScores, Wanted } from "../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
-import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
+import {
+  integerTensor,
+  OnnxSession,
+  tensor,
+  valueOf, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
 import type { RecurrentPlan } from "./plan.js";
 import { gatherPadded, gatherRows, paddedWidth, type Slice } from "./rows.js";
@@ -157,12 +161,6 @@ export class RecurrentModel implements Seq2SeqModel {
       },
     };
   }
-}
-
-function valueOf(results: Record<string, Value>, name: string): Value {
-  const value = results[name];
-  if (value === undefined) throw new Error(`the run returned no "${name}"`);
-  return value;
 }
 
 function infoOf(session: OnnxSession, name: string): TensorInfo {

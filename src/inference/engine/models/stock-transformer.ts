@@ -1,10 +1,12 @@
-// Stock transformer exports as they are: their graphs take one past length per run, so rows of equal age run together (cohorts).
+// Stock transformer exports as they are, where the compiler knows no way: their graphs take one past length per run, so rows of equal age
+// run together (cohorts); where activations are quantised per tensor, each row runs alone.
 //
 //   encoder ─▶ hidden ─▶ first step (decoder_model): logits, self and cross K/V ─▶ later steps (decoder_with_past): logits, self K/V
 import type { RowScores, Wanted } from "../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
+import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { TransformerPlan } from "./plan.js";
 import { gatherPadded, gatherRows, paddedWidth, type Slice } from "./rows.js";
 import { fullScores, lastLogits } from "./scores.js";
@@ -34,12 +36,15 @@ const presentPrefix = "present.";
 export class StockTransformer implements Seq2SeqModel {
   readonly vocabSize: number;
   readonly hasAttention = false;
+  /** Rows would change each other's numbers: each runs by itself. */
+  readonly isAlone: boolean;
   readonly #sessions: StockSessions;
   readonly #padId: number;
 
-  private constructor(sessions: StockSessions, padId: number) {
+  private constructor(sessions: StockSessions, { padId, encoderFile }: TransformerPlan) {
     this.#sessions = sessions;
     this.#padId = padId;
+    this.isAlone = quantisesPerTensor(encoderFile);
     this.vocabSize = Number(sessions.later.output("logits")?.dims.at(-1));
   }
 
@@ -47,15 +52,22 @@ export class StockTransformer implements Seq2SeqModel {
     const encoder = await OnnxSession.open(plan.encoderFile, options);
     if (plan.mergedFile !== null) {
       const merged = await OnnxSession.open(plan.mergedFile, options);
-      return new StockTransformer({ encoder, first: merged, later: merged }, plan.padId);
+      return new StockTransformer({ encoder, first: merged, later: merged }, plan);
     }
     if (plan.decoderFile === null || plan.decoderWithPastFile === null) throw new Error("a plan without decoder files");
     const first = await OnnxSession.open(plan.decoderFile, options);
     const later = await OnnxSession.open(plan.decoderWithPastFile, options);
-    return new StockTransformer({ encoder, first, later }, plan.padId);
+    return new StockTransformer({ encoder, first, later }, plan);
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
+    if (!this.isAlone) return this.#encodeTogether(sources);
+    const memories: Memory[] = [];
+    for (const source of sources) memories.push(...(await this.#encodeTogether([source])));
+    return memories;
+  }
+
+  async #encodeTogether(sources: readonly (readonly number[])[]): Promise<Memory[]> {
     const longest = Math.max(...sources.map((source) => source.length));
     const padded = padSources(sources, this.#padId, paddedWidth(longest));
     const { encoder } = this.#sessions;
@@ -78,7 +90,7 @@ export class StockTransformer implements Seq2SeqModel {
 
   async step(rows: readonly Row[], _wanted: readonly Wanted[]): Promise<StepScores> {
     const scores: RowScores[] = [];
-    for (const cohort of cohortsOf(rows as readonly StockRow[])) {
+    for (const cohort of cohortsOf(rows as readonly StockRow[], this.isAlone)) {
       const logits = await this.#stepCohort(cohort.map(({ row }) => row));
       cohort.forEach(({ index }, i) => (scores[index] = fullScores(logits[i] as Float32Array)));
     }
@@ -134,15 +146,16 @@ export class StockTransformer implements Seq2SeqModel {
   }
 }
 
-/** Rows of one age, with their places in the step. */
-function cohortsOf(rows: readonly StockRow[]): { row: StockRow; index: number }[][] {
-  const byAge = new Map<number, { row: StockRow; index: number }[]>();
+/** Rows of one age, or each row alone, with their places in the step. */
+function cohortsOf(rows: readonly StockRow[], isAlone: boolean): { row: StockRow; index: number }[][] {
+  const cohorts = new Map<number, { row: StockRow; index: number }[]>();
   rows.forEach((row, index) => {
-    const cohort = byAge.get(row.age) ?? [];
+    const key = isAlone ? index : row.age;
+    const cohort = cohorts.get(key) ?? [];
     cohort.push({ row, index });
-    byAge.set(row.age, cohort);
+    cohorts.set(key, cohort);
   });
-  return [...byAge.values()];
+  return [...cohorts.values()];
 }
 
 function pastFeed(info: TensorInfo, rows: readonly StockRow[], width: number, isFirst: boolean): Feeds[string] {

@@ -11,8 +11,18 @@ for (const { name, files, layout } of stockCases()) {
     assert.ok(outcome.ok, outcome.ok ? "" : `${outcome.reason} (${outcome.node})`);
     const { description } = outcome.value;
     const run = runner(files, outcome.value);
-    const result = await selfCheck(run, { description, stock: layout, sourceVocab: description.vocabSize, tolerance: 1e-5 });
-    console.log(name, JSON.stringify(result), JSON.stringify(description.positions), description.relativeBias?.maxDistance);
+    const result = await selfCheck(run, {
+      description,
+      stock: layout,
+      sourceVocab: description.vocabSize,
+      tolerance: 1e-5,
+    });
+    console.log(
+      name,
+      JSON.stringify(result),
+      JSON.stringify(description.positions),
+      description.relativeBias?.maxDistance,
+    );
     assert.equal(result.argmaxDifferences, 0);
     assert.ok(result.ok && result.bitEqual, JSON.stringify(result));
     assert.equal(result.positionOffset, description.positions?.offset);

@@ -32,7 +32,8 @@ export function casesOf(name: string, folder: string): StockCase[] {
   const merged = file("decoder_model_merged");
   const [withPast, withoutPast] = [file("decoder_with_past_model"), file("decoder_model")];
   const cases: StockCase[] = [];
-  if (existsSync(withPast)) cases.push({ name: `${name} split`, layout: "split", files: { encoder, withPast, withoutPast } });
+  if (existsSync(withPast))
+    cases.push({ name: `${name} split`, layout: "split", files: { encoder, withPast, withoutPast } });
   if (existsSync(merged)) cases.push({ name: `${name} merged`, layout: "merged", files: { encoder, merged } });
   return cases;
 }
