@@ -6,6 +6,7 @@ import { suggestion } from "../nearest.js";
 import type { EngineInfo, StepReport } from "./engine-protocol.js";
 import { EnginePool } from "./engine-pool.js";
 import { readFolder, type FolderPlan } from "./folder.js";
+import { modelLanguages } from "./languages.js";
 import { folderInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import { defaultParameters } from "./default-parameters.js";
 import { modelLimits, specialIds, type ServedModel, type ServerLimits } from "./served-model.js";
@@ -72,6 +73,11 @@ export class Catalog {
 
   /** Throws AppError "not_found" with the nearest name, "unavailable" while it loads or when it failed. */
   get(name: string | undefined): Loaded {
+    if (this.#entries.size === 0) {
+      throw new AppError("unavailable", `no models: ${this.#options.modelsDir} has no model folder`, {
+        retryAfterSeconds: 60,
+      });
+    }
     const entry = this.#entries.get(name ?? this.#defaultName);
     if (entry === undefined) throw this.#notFound(name ?? "");
     if (entry.loaded !== null) return entry.loaded;
@@ -114,7 +120,8 @@ export class Catalog {
       onCrash: (error) => (entry.error = error.message),
     });
     const info = await pool.load({ ...folder.plan, padId: special.pad });
-    return { model: { name: entry.name, folder, source, target, special, defaults, limits }, pool, info };
+    const { hasAttention } = info;
+    return { model: { name: entry.name, folder, source, target, special, defaults, limits, hasAttention }, pool, info };
   }
 
   // The cores are shared out over the engines; one thread an engine is the fastest way to use two small ones.
@@ -149,7 +156,7 @@ function loadedInfo({ model, pool, info }: Loaded) {
     device: info.device,
     notes: info.notes,
     limits: model.limits,
-    languages: { source: model.source.languages, target: model.target.languages },
+    languages: modelLanguages(model),
     vocabSize: info.vocabSize,
     attention: info.hasAttention,
     engines: pool.size,

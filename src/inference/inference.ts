@@ -38,7 +38,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
         defaultTimeoutMs: options.defaultTimeoutMs,
       }),
     generate: (prepared, signal) => generate(catalog, prepared, signal),
-    tokenize: (model, text) => encodeSource(text, catalog.get(model).model, {}),
+    tokenize: (model, text) => encodeSource(text, catalog.get(model).model),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
 }

@@ -2,6 +2,7 @@
 import { AppError } from "../errors.js";
 import type { GenerationRequest, Prepared } from "../generation.js";
 import type { Parameters } from "../parameters.js";
+import { requestLanguages, type RequestLanguages } from "./languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "./served-model.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
@@ -27,38 +28,60 @@ export async function prepare(
 ): Promise<Prepared> {
   const asked = present(request.parameters);
   const options: Parameters = { ...model.defaults, ...asked };
-  const source = await encodeSource(request.inputs, model, options);
+  const languages = requestLanguages(options, model);
+  const source = await encodeSource(request.inputs, model, languages, options.truncate);
   const timeoutMs = options.timeout_ms ?? context.defaultTimeoutMs;
   return {
     id: context.id,
     model: model.name,
     sourceIds: source.map((token) => token.id),
-    decoding: resolveDecoding(asked, model, Math.floor(context.random * seedRange)),
+    decoding: resolveDecoding(withLanguage(asked, languages), model, Math.floor(context.random * seedRange)),
     stop: [options.stop ?? []].flat(),
-    wantLogprobs:
-      options.details === true ||
-      options.logprobs === true ||
-      (options.top_n_tokens ?? 0) > 0 ||
-      (options.best_of ?? 1) > 1,
-    topN: options.top_n_tokens ?? 0,
-    wantAttention: options.details === true,
+    ...detailsOf(options, model),
     deadlineAt: timeoutMs === null ? null : context.now + timeoutMs,
   };
 }
 
-/** Source tokens as the model gets them, its input prefix included. */
-export async function encodeSource(text: string, model: ServedModel, options: Parameters): Promise<SourceToken[]> {
-  const { src_lang: srcLang, tgt_lang: tgtLang, truncate } = options;
-  const languages = { ...(srcLang != null && { srcLang }), ...(tgtLang != null && { tgtLang }) };
-  const tokens = await model.source.encode((model.folder.manifest.inputPrefix ?? "") + text, languages);
-  if (tokens.length === 0)
-    throw new AppError("validation", "inputs: no tokens are left of this text", { field: "inputs" });
+/** Source tokens as the model gets them, its input prefix included. Throws AppError "validation" for a text that does not fit. */
+export async function encodeSource(
+  text: string,
+  model: ServedModel,
+  languages: RequestLanguages = {},
+  truncate?: number,
+): Promise<SourceToken[]> {
+  const { prefix = "", ...inTokenizer } = languages;
+  const tokens = await model.source.encode(prefix + (model.folder.manifest.inputPrefix ?? "") + text, inTokenizer);
+  if (tokens.length === 0) throw wrongInput("no tokens are left of this text");
   const { maxInputTokens } = model.limits;
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);
   if (tokens.length <= limit) return tokens;
-  if (truncate != null) return truncated(tokens, limit);
-  const message = `inputs: ${tokens.length} tokens, at most ${maxInputTokens} fit this model (parameters.truncate cuts)`;
-  throw new AppError("validation", message, { field: "inputs" });
+  if (truncate !== undefined) return truncated(tokens, limit);
+  throw wrongInput(`${tokens.length} tokens, at most ${maxInputTokens} fit this model (parameters.truncate cuts)`);
+}
+
+// An id that the request forces itself wins over the language's.
+function withLanguage(asked: Parameters, { forcedBosTokenId }: RequestLanguages): Parameters {
+  return forcedBosTokenId === undefined ? asked : { forced_bos_token_id: forcedBosTokenId, ...asked };
+}
+
+function detailsOf(
+  { details, logprobs, attention, top_n_tokens = 0, best_of = 1 }: Parameters,
+  { hasAttention }: ServedModel,
+) {
+  if (attention === true && !hasAttention) {
+    const message = "parameters.attention: this model hands out no attention";
+    throw new AppError("validation", message, { field: "parameters.attention" });
+  }
+  const wantsAll = details === true || attention === true;
+  return {
+    wantLogprobs: wantsAll || logprobs === true || top_n_tokens > 0 || best_of > 1,
+    topN: top_n_tokens,
+    wantAttention: wantsAll && hasAttention,
+  };
+}
+
+function wrongInput(message: string): AppError {
+  return new AppError("validation", `inputs: ${message}`, { field: "inputs" });
 }
 
 // As transformers truncates: text goes from the end, special tokens behind it stay.

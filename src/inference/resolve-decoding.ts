@@ -43,7 +43,7 @@ export function resolveDecoding(asked: Parameters, model: ServedModel, randomSee
     ...lengthsOf(options, asked, prefix.length, model),
     eosTokenIds: model.special.eos,
     padTokenId: model.special.pad,
-    numReturnSequences: options.best_of ?? options.num_return_sequences,
+    numReturnSequences: outputsOf(options, model),
     numBeams: beamsOf(options, asked, doSample, model),
     lengthPenalty: options.length_penalty,
     earlyStopping: options.early_stopping,
@@ -68,6 +68,13 @@ function beamsOf({ num_beams: numBeams }: Options, asked: Parameters, doSample: 
   if (numBeams > 1 && doSample)
     reject("num_beams", "beam search with sampling is not supported: set do_sample false or num_beams 1");
   return numBeams;
+}
+
+function outputsOf(options: Options, { limits }: ServedModel): number {
+  const outputs = options.best_of ?? options.num_return_sequences;
+  const field = options.best_of === undefined ? "num_return_sequences" : "best_of";
+  if (outputs > limits.maxBeams) reject(field, `at most ${limits.maxBeams} for this model`);
+  return outputs;
 }
 
 function prefixOf(options: Options, model: ServedModel): number[] {

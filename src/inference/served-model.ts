@@ -20,6 +20,8 @@ export interface ServedModel {
   /** generation_config.json, then seqserve.json: under the request's own parameters. */
   readonly defaults: Parameters;
   readonly limits: ModelLimits;
+  /** Steps can hand out attention rows. */
+  readonly hasAttention: boolean;
 }
 
 export interface ServerLimits {

@@ -1,6 +1,6 @@
 // What a step graph with heads that choose is asked for and what it hands out: the k best of every row, full logits only of rows that need them.
 import type { RowScores, Wanted } from "../decoding/search.js";
-import { tensor, valueOf, type Feeds, type Value } from "./onnx-session.js";
+import { tensor, valueOf, type Feeds, type TensorData, type Value } from "./onnx-session.js";
 
 const nothing: RowScores = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), logSumExp: Number.NaN };
 
@@ -30,23 +30,22 @@ export function chosenScores(results: Readonly<Record<string, Value>>, wanted: r
   return (row) => {
     const want = wanted[row];
     if (want === undefined || want.kind === "none") return nothing;
-    if (want.kind === "full") return { kind: "full", logits: slice(results["logits"], full.indexOf(row)) };
-    const ids = results["top.ids"];
-    const width = ids?.dims[1] ?? 0;
-    const first = row * width;
+    if (want.kind === "full") return { kind: "full", logits: slice(valueOf(results, "logits"), full.indexOf(row)) as Float32Array };
+    const ids = slice(valueOf(results, "top.ids"), row).subarray(0, want.k) as BigInt64Array;
     return {
       kind: "top",
-      ids: Int32Array.from((ids?.data as BigInt64Array).subarray(first, first + want.k), Number),
-      logits: slice(results["top.values"], row).subarray(0, want.k),
+      ids: Int32Array.from(ids, Number),
+      logits: slice(valueOf(results, "top.values"), row).subarray(0, want.k) as Float32Array,
       // Computed for all rows or none; handed only to those that asked, so that an answer never shows what its company wanted.
       logSumExp: want.logSumExp ? (valueOf(results, "logsumexp").data[row] as number) : Number.NaN,
     };
   };
 }
 
-function slice(value: Value | undefined, row: number): Float32Array {
-  const width = value?.dims[1] ?? 0;
-  return (value?.data as Float32Array).subarray(row * width, (row + 1) * width);
+/** Row of a [rows, width] tensor. */
+function slice({ data, dims }: Value, row: number): TensorData {
+  const width = dims[1] ?? 0;
+  return data.subarray(row * width, (row + 1) * width);
 }
 
 function fullRows(wanted: readonly Wanted[]): number[] {

@@ -52,7 +52,7 @@ export class CacheSide {
     const old = this.#data[k] as Float32Array;
     const fresh = new Float32Array(capacity * heads * width * headDim);
     const run = Math.min(width, this.#width) * headDim;
-    for (let block = 0; run > 0 && block < kept * heads; block += 1) {
+    for (let block = 0; block < kept * heads; block += 1) {
       const from = block * this.#width * headDim;
       fresh.set(old.subarray(from, from + run), block * width * headDim);
     }
