@@ -102,6 +102,7 @@ function transformerPlan(
     cacheDir,
     maxDistance: numberOf(config["relative_attention_max_distance"]),
     sourceVocabSize: numberOf(config["vocab_size"]),
+    int8Check: null,
   };
   const files: Record<string, string> = { encoder: basename(plan.encoderFile) };
   for (const [role, path] of Object.entries(roles)) if (path !== null) files[role.replace("File", "")] = basename(path);

@@ -31,6 +31,13 @@ export interface RecurrentPlan {
   readonly padId: number;
 }
 
+export interface Int8Check {
+  readonly sources: readonly (readonly number[])[];
+  /** The decoder's first input. */
+  readonly startId: number;
+  readonly eosIds: readonly number[];
+}
+
 /** An Optimum or transformers.js export. A merged file stands for both decoder files. */
 export interface TransformerPlan {
   readonly layout: "transformer";
@@ -47,6 +54,8 @@ export interface TransformerPlan {
   readonly maxDistance: number | null;
   /** Ids that the encoder knows; null when config.json doesn't say. */
   readonly sourceVocabSize: number | null;
+  /** Sources on which int8 is held against fp32. */
+  readonly int8Check: Int8Check | null;
 }
 
 export type ModelPlan = RecurrentPlan | TransformerPlan;
