@@ -1,22 +1,65 @@
-// npm run bench [-- --seconds 5]: the engine without HTTP, then the server with HTTP; writes bench/results/latest.json and .md.
+// npm run bench [-- --seconds 5]: the engine without HTTP, then the server with HTTP, on the shipped models.
+// npm run bench -- --shapes: models of real shape against their stock graphs. Each writes bench/results/<name>.json and .md.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchEngine, type EngineResult } from "./engine.js";
 import { benchHttp, type HttpResult } from "./http.js";
+import {
+  benchEngineShare,
+  benchLoad,
+  benchSteps,
+  shapesIn,
+  type EngineShare,
+  type LoadResult,
+  type StepResult,
+} from "./shapes.js";
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "5" },
+    shapes: { type: "boolean", default: false },
+    folder: { type: "string", default: ".cache/shapes" },
+  },
+});
 const seconds = Number(values.seconds);
-const engine = await benchEngine(seconds);
-const http = await benchHttp(seconds);
-const tables = `${engineTable(engine)}\n${httpTable(http)}`;
 mkdirSync("bench/results", { recursive: true });
-writeFileSync(
-  "bench/results/latest.json",
-  `${JSON.stringify({ machine: machine(), seconds, engine, http }, null, 2)}\n`,
-);
-writeFileSync("bench/results/latest.md", `${describeMachine()}\n\n${tables}`);
-console.log(tables);
+if (values.shapes) await runShapes(values.folder);
+else await runShipped();
+
+async function runShipped(): Promise<void> {
+  const engine = await benchEngine(seconds);
+  const http = await benchHttp(seconds);
+  write("shipped", `npm run bench -- --seconds ${seconds}`, { engine, http }, [engineTable(engine), httpTable(http)]);
+}
+
+async function runShapes(root: string): Promise<void> {
+  const steps: StepResult[] = [];
+  const shares: EngineShare[] = [];
+  const loads: LoadResult[] = [];
+  for (const folder of shapesIn(root)) {
+    for (const dtype of ["fp32", "int8"]) loads.push(benchLoad(folder, dtype));
+    steps.push(...(await benchSteps(folder)));
+    for (const dtype of ["fp32", "int8"]) shares.push(await benchEngineShare(folder, dtype));
+  }
+  const tables = [objectTable(steps), objectTable(shares), objectTable(loads)];
+  write("shapes", "npm run bench -- --shapes", { steps, shares, loads }, tables);
+}
+
+function write(name: string, command: string, results: object, tables: readonly string[]): void {
+  const text = tables.join("\n");
+  writeFileSync(
+    `bench/results/${name}.json`,
+    `${JSON.stringify({ machine: machine(), command, ...results }, null, 2)}\n`,
+  );
+  writeFileSync(`bench/results/${name}.md`, `${describeMachine(command)}\n\n${text}`);
+  console.log(text);
+}
+
+function objectTable(results: readonly object[]): string {
+  const rows = results.map((result) => Object.values(result) as (string | number)[]);
+  return table(Object.keys(results[0] ?? {}), rows);
+}
 
 function machine() {
   const dependencies = JSON.parse(readFileSync("package.json", "utf8")) as { dependencies: Record<string, string> };
@@ -31,9 +74,9 @@ function machine() {
   };
 }
 
-function describeMachine(): string {
+function describeMachine(command: string): string {
   const { cpu, cores, memoryGiB, node, onnxruntime, date } = machine();
-  return `${cpu}, ${cores} cores, ${memoryGiB} GiB; Node ${node}, ONNX Runtime ${onnxruntime}; ${date}; \`npm run bench -- --seconds ${seconds}\`.`;
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB; Node ${node}, ONNX Runtime ${onnxruntime}; ${date}; \`${command}\`.`;
 }
 
 function engineTable(results: readonly EngineResult[]): string {

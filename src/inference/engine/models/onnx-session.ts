@@ -21,6 +21,13 @@ export interface SessionOptions {
   readonly device: string;
 }
 
+let insideMs = 0;
+
+/** Milliseconds that this thread has spent inside ONNX Runtime, all sessions together. */
+export function sessionMs(): number {
+  return insideMs;
+}
+
 /** Feeds: typed array and dims by input name. Inputs are not copied; they must stay untouched during the run. */
 export type Feeds = Readonly<Record<string, Tensor>>;
 
@@ -56,7 +63,10 @@ export class OnnxSession {
 
   /** Only `fetches` are computed into fresh arrays: leave out what is not needed, each output is a copy. */
   async run(feeds: Feeds, fetches: readonly string[]): Promise<Record<string, Value>> {
-    return (await this.#session.run(feeds, [...fetches])) as unknown as Record<string, Value>;
+    const started = performance.now();
+    const results = await this.#session.run(feeds, [...fetches]);
+    insideMs += performance.now() - started;
+    return results as unknown as Record<string, Value>;
   }
 
   async close(): Promise<void> {
