@@ -92,7 +92,7 @@ def export(model: G2P, folder: Path) -> None:
     )
     difference = verify(model, folder)
     print(f"largest difference between the exported graphs and the network: {difference:.1e}")
-    assert difference < 1e-5
+    assert difference < 5e-5  # rounding reaches 1e-5 on random letters; a wrong graph is off by 1e-2 and more
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from . import data, evaluate  # noqa: E402
 from .export import export  # noqa: E402
 from .package import package  # noqa: E402
 from .quantize import quantize  # noqa: E402
+from .restore import restore  # noqa: E402
 from .score import score  # noqa: E402
 from .train import Settings, load_average, train  # noqa: E402
 
@@ -31,13 +32,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=98, help="time box of the training")
     parser.add_argument("--work", type=Path, default=HERE / "runs", help="folder for data and checkpoints")
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "models" / "g2p-en", help="the model folder to write")
+    parser.add_argument("--peak-rate", type=float, default=Settings.peak_rate, help="peak learning rate")
+    parser.add_argument("--start", type=Path, help="exported folder whose weights the training starts from")
     parser.add_argument("--pronasyl", type=Path, help="see evaluate.py")
     arguments = parser.parse_args()
 
     words = data.load(data.fetch(arguments.work / "data"))
     train_words, dev_words, test_words = data.split(words)
     data.write_references(test_words)
-    checkpoint = train(Settings(minutes=arguments.minutes), arguments.work, train_words, dev_words, score)
+    settings = Settings(minutes=arguments.minutes, peak_rate=arguments.peak_rate)
+    start = restore(arguments.start) if arguments.start else None
+    checkpoint = train(settings, arguments.work, train_words, dev_words, score, start)
     model = load_average(checkpoint)
     export(model, arguments.folder)
     quantize(model, arguments.folder)

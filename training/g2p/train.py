@@ -15,7 +15,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -40,7 +40,8 @@ class Settings:
     smoothing: float = 0.1
     clip: float = 1.0
     ema: float = 0.9995
-    bfloat16: bool = True  # autocast; oneDNN has bfloat16 LSTM kernels, twice as fast where the CPU has AVX512-BF16
+    # Autocast. oneDNN has bfloat16 LSTM kernels, twice as fast where the CPU has AVX512-BF16, and none at all for AVX2.
+    bfloat16: bool = field(default_factory=torch.ops.mkldnn._is_mkldnn_bf16_supported)
     seed: int = 1
 
 
@@ -99,12 +100,15 @@ def train(
     train_words: data.Dictionary,
     dev_words: data.Dictionary,
     score: Callable[[dict[str, str], data.Dictionary], tuple[float, float]],
+    start: G2P | None = None,
 ) -> Path:
-    """Run (or resume) the training in `work` and return the checkpoint."""
+    """Run (or resume) the training in `work`, from the weights of `start` if given, and return the checkpoint."""
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     torch.manual_seed(settings.seed)
     model = G2P(dropout=settings.dropout)
+    if start is not None:
+        model.load_state_dict(start.state_dict())
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.peak_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay, fused=True
