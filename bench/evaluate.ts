@@ -20,22 +20,30 @@ try {
 
 /** Error rates over words: any variant counts as right, phones by edit distance to the nearest variant. */
 async function evaluateG2p(url: string): Promise<void> {
-  const references = readTsv("training/g2p/test-references.tsv").map(([word = "", variants = ""]) => {
-    return { word, variants: variants.split("|").map((variant) => variant.trim().split(/\s+/)) };
-  });
-  const answers = await generateAll(
-    url,
-    "g2p-en",
-    references.map(({ word }) => word),
+  const npm = readReferences("training/g2p/test-references.tsv");
+  const pronasyl = readReferences("training/g2p/pronasyl-references.tsv");
+  const words = [...pronasyl.keys()];
+  const texts = await generateAll(url, "g2p-en", words);
+  const answers = new Map(words.map((word, i) => [word, phones(texts[i])]));
+  const rates = (references: Map<string, string[][]>, form: (symbols: string[]) => string[]): string => {
+    const compared = [...references].map(([word, variants]) => {
+      return { variants: variants.map(form), answer: form(answers.get(word) ?? []) };
+    });
+    const { wer, per } = errorRates(compared);
+    return `WER ${wer}  PER ${per}  (${compared.length} words)`;
+  };
+  const asIs = (symbols: string[]) => symbols;
+  const withoutStress = (symbols: string[]) => symbols.map((symbol) => symbol.replace(/\d$/, ""));
+  console.log("g2p-en, greedy");
+  console.log(`npm references, with stress          ${rates(npm, asIs)}`);
+  console.log(`npm references, without stress       ${rates(npm, withoutStress)}`);
+  console.log(`PRONASYL references, without stress  ${rates(pronasyl, withoutStress)}`);
+}
+
+function readReferences(file: string): Map<string, string[][]> {
+  return new Map(
+    readTsv(file).map(([word = "", variants = ""]) => [word, variants.split(" | ").map((variant) => phones(variant))]),
   );
-  const withStress = errorRates(references.map(({ variants }, i) => ({ variants, answer: phones(answers[i]) })));
-  const plain = (symbols: string[]) => symbols.map((symbol) => symbol.replace(/\d$/, ""));
-  const without = errorRates(
-    references.map(({ variants }, i) => ({ variants: variants.map(plain), answer: plain(phones(answers[i])) })),
-  );
-  console.log(`g2p-en, ${references.length} words, greedy, references: npm cmu-pronouncing-dictionary`);
-  console.log(`with stress     WER ${withStress.wer}  PER ${withStress.per}`);
-  console.log(`without stress  WER ${without.wer}  PER ${without.per}`);
 }
 
 async function evaluateItn(url: string): Promise<void> {

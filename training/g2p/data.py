@@ -20,6 +20,7 @@ VERSION = "3.0.0"
 HERE = Path(__file__).resolve().parent
 TEST_WORDS = HERE / "test-words.txt"
 TEST_REFERENCES = HERE / "test-references.tsv"
+PRONASYL_REFERENCES = HERE / "pronasyl-references.tsv"  # without stress; what published figures compare with
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIALS = ["<pad>", "<s>", "</s>"]
@@ -94,6 +95,6 @@ def write_references(test: Dictionary) -> None:
     TEST_REFERENCES.write_text("".join(lines), encoding="utf-8")
 
 
-def read_references() -> Dictionary:
-    pairs = (line.split("\t") for line in TEST_REFERENCES.read_text(encoding="utf-8").splitlines())
+def read_references(file: Path) -> Dictionary:
+    pairs = (line.split("\t") for line in file.read_text(encoding="utf-8").splitlines())
     return {word: references.split(" | ") for word, references in pairs}

@@ -1,11 +1,9 @@
 """Evaluation of the exported files: error rates, agreement, independence of rows, speed, size.
 
-    python -m training.g2p.evaluate [--folder models/g2p-en] [--pronasyl FOLDER]
+    python -m training.g2p.evaluate [--folder models/g2p-en]
 
 Last step of the recipe; runs the ONNX files only. References are test-references.tsv (CMUdict
-as in the npm package). `--pronasyl` names a folder with `test.word` and `test.phon`, the
-references of the classic split without stress, for a cross-check; they are not part of the
-repository.
+as in the npm package) and pronasyl-references.tsv (the classic split's own, without stress).
 """
 
 from __future__ import annotations
@@ -80,16 +78,8 @@ class Pair:
         return worst
 
 
-def read_pronasyl(folder: Path) -> data.Dictionary:
-    words: data.Dictionary = {}
-    spelled = (folder / "test.word").read_text().splitlines()
-    for word, phones in zip(spelled, (folder / "test.phon").read_text().splitlines()):
-        words.setdefault(word.replace(" ", ""), []).append(phones.strip())
-    return words
-
-
-def evaluate(folder: Path, pronasyl: Path | None = None, threads: int = 1) -> None:
-    references = data.read_references()
+def evaluate(folder: Path, threads: int = 1) -> None:
+    references, pronasyl = data.read_references(data.TEST_REFERENCES), data.read_references(data.PRONASYL_REFERENCES)
     words = data.TEST_WORDS.read_text(encoding="utf-8").split()
     found: dict[str, dict[str, str]] = {}
     print(f"onnxruntime {ort.__version__}, {threads} thread(s), {len(references)} words with references")
@@ -102,9 +92,8 @@ def evaluate(folder: Path, pronasyl: Path | None = None, threads: int = 1) -> No
         for label, stress in (("with stress", True), ("without stress", False)):
             wer, per = score(results, references, stress)
             print(f"  {label}: WER {wer:.2f} PER {per:.2f}")
-        if pronasyl:
-            wer, per = score({w: without_stress(r) for w, r in results.items()}, read_pronasyl(pronasyl))
-            print(f"  PRONASYL references, without stress: WER {wer:.2f} PER {per:.2f}")
+        wer, per = score({w: without_stress(r) for w, r in results.items()}, pronasyl)
+        print(f"  PRONASYL references, without stress: WER {wer:.2f} PER {per:.2f}")
         for multiple in (8, 1):
             worst = {size: pair.dependence(words[:96], size, multiple) for size in (2, 8, 13, 32)}
             print(f"  rows of a batch against rows alone, widths in multiples of {multiple}: {worst}")
@@ -115,10 +104,9 @@ def evaluate(folder: Path, pronasyl: Path | None = None, threads: int = 1) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description="Evaluate the exported g2p-en files.")
     parser.add_argument("--folder", type=Path, default=ROOT / "models" / "g2p-en")
-    parser.add_argument("--pronasyl", type=Path, help="folder with test.word and test.phon")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    evaluate(arguments.folder, arguments.pronasyl, arguments.threads)
+    evaluate(arguments.folder, arguments.threads)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "models" / "g2p-en", help="the model folder to write")
     parser.add_argument("--peak-rate", type=float, default=Settings.peak_rate, help="peak learning rate")
     parser.add_argument("--start", type=Path, help="exported folder whose weights the training starts from")
-    parser.add_argument("--pronasyl", type=Path, help="see evaluate.py")
     arguments = parser.parse_args()
 
     words = data.load(data.fetch(arguments.work / "data"))
@@ -47,7 +46,7 @@ def main() -> None:
     export(model, arguments.folder)
     quantize(model, arguments.folder)
     package(arguments.folder)
-    evaluate.evaluate(arguments.folder, arguments.pronasyl)
+    evaluate.evaluate(arguments.folder)
 
 
 if __name__ == "__main__":
