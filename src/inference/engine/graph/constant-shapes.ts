@@ -3,9 +3,9 @@
 //   Shape(hidden) ─▶ Gather ─▶ Unsqueeze ─▶ Concat(batch, length, heads, size) ─▶ Reshape      becomes      Reshape(·, [0, 1, heads, size])
 //   Shape(cross key) ─▶ … ─▶ Slice(mask)                                                     becomes      mask
 import type { NodeProto } from "onnx-buf";
-import { ancestors } from "./chain.js";
+import { ancestors, chain, sizeRead } from "./chain.js";
 import type { GraphView } from "./graph.js";
-import { intAttribute, intsAttribute } from "./node.js";
+import { inputOf, intAttribute, intsAttribute, outputOf } from "./node.js";
 import { integersConstant } from "./operators.js";
 
 /** Call on a pruned step graph, before its caches are renamed. */
@@ -30,20 +30,10 @@ function fixReshape(view: GraphView, reshape: NodeProto): void {
 function sizes(view: GraphView, value: string, index: number): number[] | undefined {
   const known = view.integers(value);
   if (known !== undefined) return known;
-  const axis = axisOfHidden(view, value);
+  const read = sizeRead(view, value);
+  const axis = read !== undefined && isHidden(view, read.of) ? read.axis : undefined;
   if (axis === 1) return [1];
   return axis === 0 && index === 0 ? [0] : undefined;
-}
-
-// Unsqueeze(Gather(Shape(hidden), axis)) for a hidden value [B,1,width] or input_ids [B,1].
-function axisOfHidden(view: GraphView, value: string): number | undefined {
-  const unsqueeze = view.producer(value);
-  if (unsqueeze?.opType !== "Unsqueeze") return undefined;
-  const gather = view.producer(unsqueeze.input[0] ?? "");
-  if (gather?.opType !== "Gather") return undefined;
-  const shape = view.producer(gather.input[0] ?? "");
-  if (shape?.opType !== "Shape" || !isHidden(view, shape.input[0] ?? "")) return undefined;
-  return view.scalar(gather.input[1] ?? "");
 }
 
 // What a product with a constant weight reads has one vector per row.
@@ -67,41 +57,37 @@ function swapsHeads(candidate: NodeProto): boolean {
 
 // [B,1,H,D] and [B,H,1,D] are the same numbers in the same order: the Reshape next to it says the other shape.
 function dropTranspose(view: GraphView, transpose: NodeProto): void {
-  const [source = ""] = transpose.input;
-  const output = transpose.output[0] ?? "";
-  const before = view.producer(source);
-  const dims = before?.opType === "Reshape" ? view.integers(before.input[1] ?? "") : undefined;
-  if (before !== undefined && dims?.length === 4 && (dims[1] === 1 || dims[1] === -1)) {
+  const [source, output] = [inputOf(transpose, 0), outputOf(transpose)];
+  const [before] = chain(view, source, "Reshape") ?? [];
+  const dims = view.integers(inputOf(before, 1)) ?? [];
+  if (dims.length === 4 && (dims[1] === 1 || dims[1] === -1)) {
     const [batch = 0, , heads = 0, size = 0] = dims;
     view.remove(transpose);
-    view.add("Reshape", [before.input[0] ?? "", integersConstant(view, [batch, heads, 1, size])], { name: output });
-    return;
-  }
-  const readers = view.readers(output);
+    view.add("Reshape", [inputOf(before, 0), integersConstant(view, [batch, heads, 1, size])], { name: output });
+  } else if (isFlattened(view, output)) view.replaceUses(output, source);
+}
+
+function isFlattened(view: GraphView, value: string): boolean {
+  const readers = view.readers(value);
   const flattens = (reader: NodeProto): boolean =>
-    reader.opType === "Reshape" && view.integers(reader.input[1] ?? "")?.length === 3;
-  if (readers.length > 0 && readers.every(flattens)) view.replaceUses(output, source);
+    reader.opType === "Reshape" && view.integers(inputOf(reader, 1))?.length === 3;
+  return readers.length > 0 && readers.every(flattens);
 }
 
 // Cuts the mask to the source width, which it has already: it is made from encoder_attention_mask [B,S].
 function dropWholeSlice(view: GraphView, slice: NodeProto): void {
-  const [data = "", starts = "", ends = "", axes = "", steps = ""] = slice.input;
-  const whole = view.scalar(starts) === 0 && (steps === "" || view.scalar(steps) === 1);
-  const axis = view.scalar(axes);
-  if (!whole || (axis !== 3 && axis !== -1) || !isSourceWidth(view, ends)) return;
-  const fromMask = ancestors(view, data).some((maker) => maker.input.includes("encoder_attention_mask"));
-  const fromCaches = ancestors(view, data).some((maker) =>
-    maker.input.some((name) => name.startsWith("past_key_values.")),
-  );
-  if (fromMask && !fromCaches) view.replaceUses(slice.output[0] ?? "", data);
+  const data = inputOf(slice, 0);
+  if (!keepsSourceWidth(view, slice)) return;
+  const sources = ancestors(view, data).flatMap((maker) => maker.input);
+  const fromCaches = sources.some((name) => name.startsWith("past_key_values."));
+  if (sources.includes("encoder_attention_mask") && !fromCaches) view.replaceUses(outputOf(slice), data);
 }
 
-// Unsqueeze(Gather(Shape(past_key_values.i.encoder.key), 2))
-function isSourceWidth(view: GraphView, value: string): boolean {
-  const gather = view.producer(view.producer(value)?.input[0] ?? "");
-  const shape = view.producer(gather?.input[0] ?? "");
-  const isCross = /^past_key_values\.\d+\.encoder\.key$/.test(shape?.input[0] ?? "");
-  return (
-    gather?.opType === "Gather" && shape?.opType === "Shape" && isCross && view.scalar(gather.input[1] ?? "") === 2
-  );
+// From 0 to the size 2 of past_key_values.i.encoder.key, in single steps along the last axis of four.
+function keepsSourceWidth(view: GraphView, slice: NodeProto): boolean {
+  const [, start, , axis, step] = slice.input.map((name) => view.scalar(name));
+  const end = sizeRead(view, inputOf(slice, 2));
+  const isCross = /^past_key_values\.\d+\.encoder\.key$/.test(end?.of ?? "");
+  const whole = start === 0 && (step ?? 1) === 1 && isCross && end?.axis === 2;
+  return whole && (axis === 3 || axis === -1);
 }

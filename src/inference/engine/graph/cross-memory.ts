@@ -17,7 +17,7 @@ const fromEncoder = "encoder/";
 export function encodeGraph(encoder: ModelProto, firstStep: GraphView, shape: CacheShape): GraphView {
   const view = firstStep;
   const type = keepCrossOutputs(view, shape);
-  for (const name of [...view.outputs.keys()]) fixReshape(view, name, shape);
+  for (const name of view.outputs.keys()) fixReshape(view, name, shape);
   view.prune();
   checkInputs(view);
   joinEncoder(view, new GraphView(encoder));

@@ -32,12 +32,7 @@ export interface Int8Products {
 }
 
 export function int8Products(view: GraphView, options: Int8Options): Int8Products {
-  const bySource = new Map<string, NodeProto[]>();
-  for (const product of view.nodes) {
-    const [source = "", weight = ""] = product.input;
-    if (product.opType !== "MatMul" || findWeight(view, weight) === undefined) continue;
-    bySource.set(source, [...(bySource.get(source) ?? []), product]);
-  }
+  const bySource = productsBySource(view);
   const unscaled = new Map<string, { value: string; rowScale: string }>();
   for (const [source, products] of bySource) {
     const activation = quantiseRows(view, source, options);
@@ -45,6 +40,16 @@ export function int8Products(view: GraphView, options: Int8Options): Int8Product
     else for (const product of products) singleProduct(view, product, activation, options, unscaled);
   }
   return { count: [...bySource.values()].flat().length, unscaled };
+}
+
+function productsBySource(view: GraphView): Map<string, NodeProto[]> {
+  const bySource = new Map<string, NodeProto[]>();
+  for (const product of view.nodes) {
+    const [source = "", weight = ""] = product.input;
+    if (product.opType !== "MatMul" || findWeight(view, weight) === undefined) continue;
+    bySource.set(source, [...(bySource.get(source) ?? []), product]);
+  }
+  return bySource;
 }
 
 function singleProduct(

@@ -55,6 +55,16 @@ export function copyNode(original: NodeProto): NodeProto {
   return create(NodeProtoSchema, { name, opType, domain, overload, attribute: [...attributes], ...wires });
 }
 
+/** Name of an input; "" where the node, or the input, is not there. */
+export function inputOf(of: NodeProto | undefined, index: number): string {
+  return of?.input[index] ?? "";
+}
+
+/** Name of the first output; "" where there is no node. */
+export function outputOf(of: NodeProto | undefined): string {
+  return of?.output[0] ?? "";
+}
+
 export function findAttribute(of: NodeProto, name: string): AttributeProto | undefined {
   return of.attribute.find((candidate) => candidate.name === name);
 }

@@ -6,6 +6,7 @@
 import type { NodeProto } from "onnx-buf";
 import { constantScale, isConstantScale } from "./chain.js";
 import type { GraphView } from "./graph.js";
+import { inputOf } from "./node.js";
 import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "./tensor.js";
 
 /** A value that is `query` times `factor`; query is read by one node. */
@@ -27,20 +28,34 @@ interface ConstantInput {
   readonly input: number;
 }
 
-// Back over what only moves numbers, to the bias and the weight; undefined where something else reads them half-way.
+/** What a factor passes on its way back to the weight: the input it takes with it, if any, and the one it goes on along. */
+type Passage = (view: GraphView, node: NodeProto) => { readonly scales: number[]; readonly on?: number } | undefined;
+
+const moves: Passage = () => ({ scales: [], on: 0 });
+const passages: Readonly<Record<string, Passage>> = {
+  Transpose: moves,
+  Reshape: moves,
+  MatMul: (view, node) => (isFloat(view, inputOf(node, 1)) ? { scales: [1] } : undefined),
+  Add: (view, node) => {
+    const bias = node.input.findIndex((name) => isFloat(view, name));
+    return bias < 0 ? undefined : { scales: [bias], on: 1 - bias };
+  },
+};
+
+// Back to the bias and the weight; undefined where something else reads them half-way.
 function findProjection(view: GraphView, value: string): ConstantInput[] | undefined {
-  const maker = view.producer(value);
-  if (maker === undefined || view.readers(value).length !== 1) return undefined;
-  if (maker.opType === "Transpose" || maker.opType === "Reshape") return findProjection(view, maker.input[0] ?? "");
-  if (maker.opType === "MatMul") return isFloat(view, maker.input[1]) ? [{ node: maker, input: 1 }] : undefined;
-  if (maker.opType !== "Add") return undefined;
-  const bias = maker.input.findIndex((name) => isFloat(view, name));
-  const rest = bias < 0 ? undefined : findProjection(view, maker.input[1 - bias] ?? "");
-  return rest && [{ node: maker, input: bias }, ...rest];
+  const node = view.producer(value);
+  if (node === undefined || view.readers(value).length !== 1) return undefined;
+  const passage = passages[node.opType]?.(view, node);
+  if (passage === undefined) return undefined;
+  const own = passage.scales.map((input) => ({ node, input }));
+  if (passage.on === undefined) return own;
+  const rest = findProjection(view, inputOf(node, passage.on));
+  return rest && [...own, ...rest];
 }
 
-function isFloat(view: GraphView, value: string | undefined): boolean {
-  return value !== undefined && view.constant(value)?.dataType === dataType.FLOAT;
+function isFloat(view: GraphView, value: string): boolean {
+  return view.constant(value)?.dataType === dataType.FLOAT;
 }
 
 // A constant of its own: others may share the old one.

@@ -1,23 +1,13 @@
 // Proof at load that the rewritten graphs say what the stock files say, and that a row's numbers do not depend on its company.
 // Pure orchestration: sessions belong to the caller, who passes `run`.
+import { encodeRow, freshOf, stepLogits, stepOutputs } from "./check-rows.js";
+import { at, floats, type Run } from "./check-run.js";
+import { stockTraces, type Trace } from "./check-traces.js";
 import type { Description } from "./compile.js";
-import {
-  attentionMask,
-  cacheNames,
-  grown,
-  integers,
-  openedRow,
-  stepFeeds,
-  type CachedRow,
-  type Feeds,
-  type Widths,
-} from "./step-feeds.js";
-import { stockTrace, type StockLayout } from "./stock-trace.js";
-
-export type ModelRole = "encode" | "step" | "stock.encoder" | "stock.merged" | "stock.withPast" | "stock.withoutPast";
-
-/** Runs one model and hands back the named outputs. Feeds that the model has no input for are to be dropped. */
-export type Run = (role: ModelRole, feeds: Feeds, outputs: readonly string[]) => Promise<Feeds>;
+import { compare, sameBits, type Difference } from "./differences.js";
+import { findSourceWidths, sourceWidth, type SourceWidths } from "./source-widths.js";
+import { grown, stepFeeds, type CachedRow } from "./step-feeds.js";
+import type { StockLayout } from "./stock-trace.js";
 
 export interface CheckOptions {
   readonly description: Description;
@@ -43,24 +33,6 @@ export interface CheckResult {
   readonly positionOffset: number | undefined;
 }
 
-export interface SourceWidths {
-  readonly first: number;
-  readonly step: number;
-}
-
-/** Smallest width that takes that many source ids. */
-export function sourceWidth({ first, step }: SourceWidths, length: number): number {
-  return first + step * Math.max(0, Math.ceil((length - first) / step));
-}
-
-interface Trace {
-  readonly source: readonly number[];
-  readonly ids: readonly number[];
-  /** Stock logits at age 0, 1, … */
-  readonly logits: readonly Float32Array[];
-}
-
-const steps = 8;
 const checkedAges = [0, 1, 5];
 const mixedAges = [1, 4, 7];
 const batchSizes = [2, 8, 13];
@@ -84,67 +56,6 @@ function candidates(description: Description): Description[] {
   if (rule === undefined) return [description];
   const offsets = [...new Set([rule.offset, 0, 1, 2, 3])];
   return offsets.map((offset) => ({ ...description, positions: { ...rule, offset } }));
-}
-
-const usualWidths: SourceWidths = { first: 16, step: 16 };
-
-async function findSourceWidths(run: Run, description: Description): Promise<SourceWidths> {
-  if ((await encodes(run, description, 16)) && (await encodes(run, description, 32))) return usualWidths;
-  const working: number[] = [];
-  for (let width = 16; width <= 1040 && working.length < 2; width += 16) {
-    if (await encodes(run, description, width)) working.push(width);
-  }
-  const [first = usualWidths.first, second] = working;
-  return { first, step: second === undefined ? usualWidths.step : second - first };
-}
-
-async function encodes(run: Run, description: Description, width: number): Promise<boolean> {
-  try {
-    await encodeRow(run, description, [5], width);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function stockTraces(run: Run, options: CheckOptions, widths: SourceWidths): Promise<Trace[]> {
-  const random = randomIds(options);
-  const traces: Trace[] = [];
-  for (const length of [5, 9, 3]) {
-    const source = random(length, options.sourceVocab);
-    const ids = random(steps, options.description.vocabSize);
-    // Exactly its own width where the files allow it: then padding is part of what is checked.
-    const width =
-      widths.step === usualWidths.step && (await takesOddWidths(run, source)) ? length : sourceWidth(widths, length);
-    traces.push({ source, ids, logits: await stockTrace(run, options, { ids: source, width }, ids) });
-  }
-  return traces;
-}
-
-async function takesOddWidths(run: Run, source: readonly number[]): Promise<boolean> {
-  const feeds = {
-    input_ids: integers(source, [1, source.length]),
-    attention_mask: attentionMask([source.length], source.length),
-  };
-  return run("stock.encoder", feeds, ["last_hidden_state"]).then(
-    () => true,
-    () => false,
-  );
-}
-
-// Ids that a family treats apart (pad) stay out; low ids are mostly special.
-function randomIds(options: CheckOptions): (count: number, vocab: number) => number[] {
-  const pad = options.description.positions?.pad?.id;
-  let state = 12345;
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-  return (count, vocab) => {
-    const low = Math.min(5, vocab - 1);
-    const draw = (): number => low + Math.floor(next() * (vocab - low));
-    return Array.from({ length: count }, draw).map((id) => (id === pad ? low : id));
-  };
 }
 
 async function checkOffset(run: Run, options: Check, traces: readonly Trace[]): Promise<CheckResult> {
@@ -177,11 +88,6 @@ async function checkOffset(run: Run, options: Check, traces: readonly Trace[]): 
 
 type Check = CheckOptions & { readonly sourceWidths: SourceWidths };
 
-interface Difference {
-  largest: number;
-  argmax: number;
-}
-
 /** The row before each step, while it goes alone through the step graph over exactly its own columns. */
 async function rowHistory(run: Run, options: Check, trace: Trace, difference: Difference): Promise<CachedRow[]> {
   const { description } = options;
@@ -195,44 +101,6 @@ async function rowHistory(run: Run, options: Check, trace: Trace, difference: Di
     row = grown(description, row, freshOf(description, result), 0);
   }
   return history;
-}
-
-async function encodeRow(
-  run: Run,
-  description: Description,
-  source: readonly number[],
-  width: number,
-): Promise<CachedRow> {
-  const padded = Array.from({ length: width }, (_, index) => source[index] ?? 0);
-  const feeds = { input_ids: integers(padded, [1, width]), attention_mask: attentionMask([source.length], width) };
-  const names = cacheNames(description.layers).map((name) => `cross.${name}`);
-  const outputs = await run("encode", feeds, names);
-  return openedRow(
-    description,
-    names.map((name) => tensor(outputs, name)),
-    0,
-    source.length,
-  );
-}
-
-function stepOutputs(description: Description): string[] {
-  return ["logits", ...cacheNames(description.layers).map((name) => `new.${name}`)];
-}
-
-function freshOf(description: Description, result: Feeds): Float32Array[] {
-  return cacheNames(description.layers).map((name) => floats(result, `new.${name}`));
-}
-
-async function stepLogits(
-  run: Run,
-  description: Description,
-  rows: readonly CachedRow[],
-  ids: readonly number[],
-  widths: Widths,
-): Promise<Float32Array[]> {
-  const all = floats(await run("step", stepFeeds(description, rows, ids, widths), ["logits"]), "logits");
-  const { vocabSize } = description;
-  return rows.map((_, index) => all.subarray(index * vocabSize, (index + 1) * vocabSize));
 }
 
 // One row alone, then at other places of other batches with other widths and other contents of the padding.
@@ -258,39 +126,4 @@ async function bitsHold(
     if (!sameBits(alone, logits[own])) return false;
   }
   return true;
-}
-
-function sameBits(a: Float32Array | undefined, b: Float32Array | undefined): boolean {
-  if (a === undefined || b === undefined || a.length !== b.length) return false;
-  return a.every((value, index) => Object.is(value, b[index]));
-}
-
-function compare(expected: Float32Array, actual: Float32Array, difference: Difference): void {
-  let [largest, scale, best, bestActual] = [0, 1e-30, 0, 0];
-  for (let id = 0; id < expected.length; id++) {
-    const value = expected[id] ?? NaN;
-    const apart = Math.abs(value - (actual[id] ?? NaN));
-    largest = Number.isNaN(apart) ? Infinity : Math.max(largest, apart);
-    scale = Math.max(scale, Math.abs(value));
-    if (value > (expected[best] ?? NaN)) best = id;
-    if ((actual[id] ?? NaN) > (actual[bestActual] ?? NaN)) bestActual = id;
-  }
-  difference.largest = Math.max(difference.largest, largest / scale);
-  if (best !== bestActual) difference.argmax += 1;
-}
-
-function tensor(outputs: Feeds, name: string): Feeds[string] {
-  const found = outputs[name];
-  if (found === undefined) throw new Error(`the run gave no output ${name}`);
-  return found;
-}
-
-export function floats(outputs: Feeds, name: string): Float32Array {
-  return tensor(outputs, name).data as Float32Array;
-}
-
-function at<T>(list: readonly T[], index: number): T {
-  const item = list[index];
-  if (item === undefined) throw new Error(`no item ${index}`);
-  return item;
 }

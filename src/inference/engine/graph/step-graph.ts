@@ -1,9 +1,9 @@
 // The step graph: one decoder step for rows of any age, from the stock decoder with past. Runs the rewritings in their order and names what goes in and out.
 import type { NodeProto, ValueInfoProto } from "onnx-buf";
-import { constantScale, isConstantScale, transposesLastTwo } from "./chain.js";
+import { constantScale, isConstantScale, multipliesBy, readerOf, transposesLastTwo } from "./chain.js";
 import { constantShapes } from "./constant-shapes.js";
 import type { GraphView } from "./graph.js";
-import { describeValue, valueInfo } from "./node.js";
+import { describeValue, inputOf, outputOf, valueInfo } from "./node.js";
 import { PatternMissing } from "./pattern.js";
 import { isPast, positionsFromInput, type PositionRule } from "./positions.js";
 import { scaleQuery } from "./query-scale.js";
@@ -64,13 +64,13 @@ function keepLogits(view: GraphView): number {
 // The stock graph scales the whole cross key, transposed, in every step; the query is S times smaller.
 function scaleCrossQuery(view: GraphView, layer: number): void {
   const transposed = view.readers(`past_key_values.${layer}.encoder.key`).find(transposesLastTwo);
-  const [reader] = transposed === undefined ? [] : view.readers(transposed.output[0] ?? "");
-  if (transposed === undefined || reader === undefined || !isConstantScale(view, reader)) return;
-  const [product] = view.readers(reader.output[0] ?? "");
-  if (product?.opType !== "MatMul" || product.input[1] !== reader.output[0]) return;
-  view.setInput(product, 0, scaleQuery(view, product.input[0] ?? "", constantScale(view, reader)));
-  view.setInput(product, 1, transposed.output[0] ?? "");
-  view.remove(reader);
+  const scaling = transposed && readerOf(view, transposed);
+  if (transposed === undefined || scaling === undefined || !isConstantScale(view, scaling)) return;
+  const product = readerOf(view, scaling);
+  if (!multipliesBy(product, outputOf(scaling))) return;
+  view.setInput(product, 0, scaleQuery(view, inputOf(product, 0), constantScale(view, scaling)));
+  view.setInput(product, 1, outputOf(transposed));
+  view.remove(scaling);
 }
 
 // What still counts the past would give all rows one age.

@@ -1,6 +1,6 @@
 // What the stock files say of one row, step by step: the reference of the self-check.
 import type { Description } from "./compile.js";
-import type { Run } from "./self-check.js";
+import type { Run } from "./check-run.js";
 import { attentionMask, cacheNames, integers, type Feeds, type PlainTensor } from "./step-feeds.js";
 
 export type StockLayout = "merged" | "split";

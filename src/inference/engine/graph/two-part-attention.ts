@@ -67,20 +67,23 @@ function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string
 function findCache(view: GraphView, input: string): Cache {
   if (!view.inputs.has(input)) throw new PatternMissing(`there is no input ${input}`, input);
   const past = skipCasts(view, input);
-  const joined = view.readers(past).find((reader) => reader.opType === "Concat" && reader.input[0] === past);
-  if (joined === undefined) {
-    const reader = view.readers(past).find((candidate) => candidate.opType !== "Shape");
-    throw new PatternMissing(
-      `${input} is read by ${reader?.opType ?? "nothing"}, not by a Concat`,
-      reader?.name ?? input,
-    );
-  }
-  const axis = intAttribute(joined, "axis", 0);
-  const [, fresh] = joined.input;
-  if (joined.input.length !== 2 || fresh === undefined || (axis !== 2 && axis !== -2)) {
+  const joined = findJoin(view, past, input);
+  const [, fresh, ...others] = joined.input;
+  if (fresh === undefined || others.length > 0 || ![2, -2].includes(intAttribute(joined, "axis", 0))) {
     throw new PatternMissing(`${input} is not joined with the new row along axis 2`, joined.name);
   }
   return { input, past, fresh, joined, isCast: past !== input };
+}
+
+function findJoin(view: GraphView, past: string, input: string): NodeProto {
+  const readers = view.readers(past).filter((reader) => reader.opType !== "Shape");
+  const joined = readers.find((reader) => reader.opType === "Concat" && reader.input[0] === past);
+  if (joined !== undefined) return joined;
+  const [reader] = readers;
+  throw new PatternMissing(
+    `${input} is read by ${reader?.opType ?? "nothing"}, not by a Concat`,
+    reader?.name ?? input,
+  );
 }
 
 function joinedReaders(view: GraphView, cache: Cache): NodeProto[] {

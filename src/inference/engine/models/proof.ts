@@ -6,7 +6,8 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import type { CachedModels } from "../graph/cache.js";
 import type { StockFiles } from "../graph/compile.js";
-import { selfCheck, type CheckOptions, type CheckResult, type ModelRole, type Run } from "../graph/self-check.js";
+import type { ModelRole, Run } from "../graph/check-run.js";
+import { selfCheck, type CheckOptions, type CheckResult } from "../graph/self-check.js";
 import type { Agreement } from "./agreement.js";
 import { OnnxSession, tensor, type SessionOptions } from "./onnx-session.js";
 

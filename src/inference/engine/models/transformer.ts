@@ -5,7 +5,7 @@ import type { Wanted } from "../decoding/search.js";
 import type { Description } from "../graph/compile.js";
 import { positionOf } from "../graph/positions.js";
 import type { SelfBias } from "../graph/relative-bias.js";
-import { sourceWidth, type SourceWidths } from "../graph/self-check.js";
+import { sourceWidth, type SourceWidths } from "../graph/source-widths.js";
 import { cacheNames, selfBiasOf } from "../graph/step-feeds.js";
 import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
 import { CacheSide, type CacheTensor } from "./kv-cache.js";

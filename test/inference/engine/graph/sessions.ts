@@ -5,7 +5,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, type ModelProto } from "onnx-buf";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Compiled, StockFiles } from "../../../../src/inference/engine/graph/compile.js";
-import type { ModelRole, Run } from "../../../../src/inference/engine/graph/self-check.js";
+import type { ModelRole, Run } from "../../../../src/inference/engine/graph/check-run.js";
 import type { Feeds, PlainTensor } from "../../../../src/inference/engine/graph/step-feeds.js";
 
 export interface StockCase {
