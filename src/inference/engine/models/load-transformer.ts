@@ -13,6 +13,7 @@ import type { TransformerPlan } from "./plan.js";
 import { keepProof, proofOf, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
+import { weightLimit } from "./weight-limit.js";
 
 /** int8 rounds weights and activations: its logits may move by this share of the largest. */
 const int8Tolerance = 0.25;
@@ -40,7 +41,8 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
   if (quantisesPerTensor(files.encoder)) return { reason: "the files quantise activations per tensor" };
   const dtype = plan.dtype === "int8" ? "int8" : "fp32";
   const distance = plan.maxDistance === null ? {} : { maxDistance: plan.maxDistance };
-  const compiled = compileCached({ directory: plan.cacheDir, files, options: { dtype, ...distance }, runtime: runtimeVersion });
+  const limit = dtype === "int8" ? { weightLimit: await weightLimit(options) } : {};
+  const compiled = compileCached({ directory: plan.cacheDir, files, options: { dtype, ...distance, ...limit }, runtime: runtimeVersion });
   if (!compiled.ok) return { reason: refusalNote(compiled) };
   try {
     return await openRewritten(plan, files, compiled.value, options);

@@ -44,10 +44,11 @@ export class OnnxSession {
     this.outputs = session.outputMetadata.map(tensorInfo);
   }
 
-  /** @param model a path, or the serialised model. Throws ONNX Runtime's own message, prefixed with the file. */
-  static async open(file: string, options: SessionOptions): Promise<OnnxSession> {
+  /** Opens the file, or `model`, which is then called `file`. Throws ONNX Runtime's own message, prefixed with the file. */
+  static async open(file: string, options: SessionOptions, model?: Uint8Array): Promise<OnnxSession> {
+    const created = model === undefined ? InferenceSession.create(file, sessionOptions(options)) : InferenceSession.create(model, sessionOptions(options));
     try {
-      return new OnnxSession(file, await InferenceSession.create(file, sessionOptions(options)));
+      return new OnnxSession(file, await created);
     } catch (error) {
       throw new Error(`${file}: ONNX Runtime cannot load it: ${(error as Error).message}`, { cause: error });
     }
