@@ -93,6 +93,8 @@ export interface TokenEvent {
   /** What this token adds to the text; "" while a character is incomplete. */
   readonly text: string;
   readonly logprob?: number;
+  /** Under the distribution that was drawn from, where options had changed it. */
+  readonly sampledLogprob?: number;
   readonly special: boolean;
   readonly top?: readonly TopToken[];
   /** Weights over the source tokens, summing to 1. */
@@ -103,6 +105,8 @@ export interface OutputToken {
   readonly id: number;
   readonly text: string;
   readonly logprob?: number;
+  /** Under the distribution that was drawn from, where options had changed it. */
+  readonly sampledLogprob?: number;
   readonly special: boolean;
   readonly top?: readonly TopToken[];
   readonly attention?: readonly number[];

@@ -42,6 +42,8 @@ export type ToEngine =
 export interface EngineToken {
   readonly id: number;
   readonly logprob?: number;
+  /** Under the distribution that was drawn from, where options had changed it. */
+  readonly sampledLogprob?: number;
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
   /** [source tokens] */
   readonly attention?: Float32Array;

@@ -51,9 +51,10 @@ class Line {
     return { ...this.#annotations(token), id: token.id, text, special };
   }
 
-  #annotations({ logprob, top, attention }: EngineToken) {
+  #annotations({ logprob, sampledLogprob, top, attention }: EngineToken) {
     return {
       ...(logprob !== undefined && { logprob }),
+      ...(sampledLogprob !== undefined && { sampledLogprob }),
       ...(top !== undefined && {
         top: top.map((other) => ({ ...other, text: this.#tokenizer.decode([other.id], false) })),
       }),

@@ -122,8 +122,9 @@ function sequenceOf(
   };
 }
 
-function tokenOf({ id, text, logprob, special }: Pick<OutputToken, "id" | "text" | "logprob" | "special">) {
-  return { id, text, logprob: logprob ?? null, special };
+function tokenOf({ id, text, logprob, sampledLogprob, special }: OutputToken) {
+  const drawn = sampledLogprob === undefined ? {} : { sampled_logprob: sampledLogprob };
+  return { id, text, logprob: logprob ?? null, ...drawn, special };
 }
 
 function fullText({ text }: Generation, output: Output | undefined, { return_full_text }: Parameters): string {

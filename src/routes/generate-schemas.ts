@@ -28,10 +28,14 @@ const finishReason = Type.Unsafe<string>({
   enum: ["eos_token", "length", "stop_sequence", "deadline", "cancelled"],
 });
 const logprob = nullable("number", "Natural logarithm under the model's own distribution; null when not asked for.");
+const sampledLogprob = Type.Number({
+  description:
+    "Natural logarithm under the distribution the token was drawn from: given besides `logprob` when sampling and options (temperature, top_k, penalties, …) had changed the model's own.",
+});
 const id = Type.Integer({ minimum: 0 });
 
 export const TokenSchema = Type.Object(
-  { id, text: Type.String(), logprob, special: Type.Boolean() },
+  { id, text: Type.String(), logprob, sampled_logprob: Type.Optional(sampledLogprob), special: Type.Boolean() },
   { $id: "Token", description: "A generated token. `text` is what it adds; empty while a character is incomplete." },
 );
 const TopTokenSchema = Type.Object({ id, text: Type.String(), logprob: Type.Number() });

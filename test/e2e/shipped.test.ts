@@ -49,6 +49,25 @@ test("g2p-en gives an n-best list by beams, best first, with descending scores",
   assert.equal(body["generated_text"], outputs[0]?.text);
 });
 
+test("g2p-en tells the log-probability that a token was drawn with, in answers and streams, where options changed it", async () => {
+  type Tokens = { tokens: { logprob: number; sampled_logprob?: number }[] };
+  const ask = async (parameters: object) => {
+    const all = { do_sample: true, seed: 5, details: true, ...parameters };
+    const { body } = await post("/generate", { model: "g2p-en", inputs: "tomato", parameters: all });
+    return (body["details"] as Tokens).tokens;
+  };
+  const certain = await ask({ top_k: 1 });
+  assert.ok(certain.every(({ logprob, sampled_logprob }) => logprob < 0 && sampled_logprob === 0));
+  const plain = await ask({ top_k: 0, top_p: 1, temperature: 1 });
+  assert.ok(plain.every((token) => !("sampled_logprob" in token)));
+  const streamed: unknown[] = [];
+  const parameters = { do_sample: true, seed: 5, details: true, top_k: 1 };
+  for await (const { data } of streamGenerate(server.url, { model: "g2p-en", inputs: "tomato", parameters })) {
+    if (data["generated_text"] === null) streamed.push(data["token"]);
+  }
+  assert.deepEqual(streamed, certain);
+});
+
 test("g2p-en hands out attention rows that sum to one", async () => {
   const { body } = await post("/generate", { model: "g2p-en", inputs: "knights", parameters: { details: true } });
   const { attention } = body["details"] as { attention: number[][] };

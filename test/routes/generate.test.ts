@@ -67,6 +67,17 @@ describe("the answer", () => {
     });
   });
 
+  test("has the log-probability that was drawn from beside the model's own", async () => {
+    const { body } = await post({ inputs: "hi", parameters: { details: true, do_sample: true } });
+    assert.deepEqual(body["details"].tokens[0], {
+      id: 3,
+      text: "HI",
+      logprob: -0.5,
+      sampled_logprob: -0.25,
+      special: false,
+    });
+  });
+
   test("has details for whatever is only there: log-probabilities, alternatives, attention", async () => {
     for (const parameters of [{ logprobs: true }, { top_n_tokens: 2 }, { attention: true }]) {
       assert.ok((await post({ inputs: "hi", parameters })).body["details"], JSON.stringify(parameters));
