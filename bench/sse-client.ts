@@ -1,5 +1,8 @@
 // A client as users write one: POST with stream true, events as they come, with the time of each.
 
+import { Agent, request, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+
 export interface TimedEvent {
   /** Milliseconds since the request was sent. */
   readonly atMs: number;
@@ -8,26 +11,36 @@ export interface TimedEvent {
   readonly data: Record<string, unknown>;
 }
 
+// node:http on kept-alive connections: fetch costs three times as much per event, and the client shares the cores with the server.
+const agent = new Agent({ keepAlive: true });
+
 /** Yields every data event; throws on a status that is not 2xx. */
 export async function* streamGenerate(url: string, body: object, signal?: AbortSignal): AsyncGenerator<TimedEvent> {
   const started = performance.now();
-  const response = await fetch(`${url}/generate`, {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "text/event-stream" },
-    body: JSON.stringify({ ...body, stream: true }),
-    ...(signal !== undefined && { signal }),
-  });
-  if (!response.ok || response.body === null) throw new Error(`${response.status}: ${await response.text()}`);
+  const response = await post(`${url}/generate`, JSON.stringify({ ...body, stream: true }), signal);
+  response.setEncoding("utf8");
+  if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${await text(response)}`);
   let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    const blocks = (rest + decoder.decode(chunk, { stream: true })).split("\n\n");
+  for await (const chunk of response as AsyncIterable<string>) {
+    const blocks = (rest + chunk).split("\n\n");
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
       const event = parseBlock(block);
       if (event !== null) yield { atMs: performance.now() - started, ...event };
     }
   }
+}
+
+function post(url: string, body: string, signal?: AbortSignal): Promise<IncomingMessage> {
+  const headers = {
+    "content-type": "application/json",
+    accept: "text/event-stream",
+    "content-length": Buffer.byteLength(body),
+  };
+  return new Promise((resolve, reject) => {
+    const options = { method: "POST", agent, headers, ...(signal !== undefined && { signal }) };
+    request(url, options, resolve).on("error", reject).end(body);
+  });
 }
 
 function parseBlock(block: string): Omit<TimedEvent, "atMs"> | null {
