@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { banner } from "../src/banner.js";
+import type { ModelInfo } from "../src/inference/model-info.js";
 import { withProgress } from "../src/progress.js";
 import { modelInfo, wireEvents } from "./support/scripted.js";
 
@@ -128,6 +129,20 @@ test("the banner says what is loaded, from where, on which device, and the URL",
     assert.ok(text.includes(part), `${part} in ${text}`);
   }
   assert.ok(!text.includes("\u001B"));
+});
+
+test("the banner says what int8 would gain where it can be made", () => {
+  const rowMemory = { perTargetToken: 1, perSourceToken: 1 };
+  const proven = { batching: "any_age", fallbackReason: null, bitEqual: true, int8: null, rowMemory } as const;
+  const shown = (overrides: Partial<ModelInfo>) => {
+    const models = [modelInfo({ layout: "transformer", facts: proven, ...overrides })];
+    const url = "http://localhost:8080";
+    return banner({ version: "1", url, modelsDir: "m", models, seconds: 1, colour: false }).includes("DTYPE=int8");
+  };
+  assert.ok(shown({}));
+  assert.ok(!shown({ dtype: "int8" }));
+  assert.ok(!shown({ facts: null }));
+  assert.ok(!shown({ facts: { ...proven, fallbackReason: "no pattern" } }));
 });
 
 test("progress is silent for what is quick and tells of what is slow", async () => {

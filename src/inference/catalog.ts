@@ -166,6 +166,7 @@ function loadedInfo({ model, pool, info }: Loaded) {
   return {
     device: info.device,
     notes: info.notes,
+    facts: info.facts,
     limits: model.limits,
     languages: modelLanguages(model),
     vocabSize: info.vocabSize,

@@ -3,6 +3,7 @@
 //   host ── load · submit · cancel · finish · close ──▶ worker
 //   host ◀── ready · stepped · failed · closed ── worker
 import type { Decoding, FinishReason } from "../generation.js";
+import type { TransformerFacts } from "./engine/models/facts.js";
 import type { ModelPlan } from "./engine/models/plan.js";
 
 /** How an engine runs; the same for all sequences. */
@@ -104,6 +105,8 @@ export interface EngineInfo {
   /** Sentences for the banner, the log and /info: what was chosen and why, what could not be done. */
   readonly notes: readonly string[];
   readonly loadMs: number;
+  /** Of a transformer; null for layouts without graphs to rewrite. */
+  readonly facts: TransformerFacts | null;
 }
 
 export type FromEngine =

@@ -1,4 +1,5 @@
 // What /models, /info and the banner tell of a model.
+import { rowBytes, type TransformerFacts } from "./engine/models/facts.js";
 import type { FolderPlan } from "./folder.js";
 
 export interface ModelLimits {
@@ -25,6 +26,8 @@ export interface ModelInfo {
   readonly files: Readonly<Record<string, string>>;
   /** What was chosen and why. */
   readonly notes: readonly string[];
+  /** What loading found out about a transformer's graphs; null before that, and for other layouts. */
+  readonly facts: TransformerFacts | null;
   readonly limits: ModelLimits;
   readonly languages: { readonly source: readonly string[]; readonly target: readonly string[] };
   readonly vocabSize: number;
@@ -46,12 +49,18 @@ export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "thr
   dtype: "unknown",
   files: {},
   notes: [],
+  facts: null,
   limits: { maxInputTokens: 0, maxNewTokens: 0, maxBeams: 0 },
   languages: { source: [], target: [] },
   vocabSize: 0,
   attention: false,
   engines: 0,
 };
+
+/** Of one row with the longest source and output that the limits allow; null where rows keep no caches that grow. */
+export function rowBytesAtLimits({ facts, limits }: Pick<ModelInfo, "facts" | "limits">): number | null {
+  return facts === null ? null : rowBytes(facts.rowMemory, limits.maxInputTokens, limits.maxNewTokens);
+}
 
 /** What the folder alone says. */
 export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {

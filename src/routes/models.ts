@@ -1,15 +1,55 @@
 // GET /models, /models/{name}, /info and /: what is loaded, from which files, on which device, with which limits.
-import { Type, type Static } from "typebox";
+import { Type, type Static, type TSchema } from "typebox";
 import { AppError } from "../errors.js";
 import type { Inference } from "../inference/inference.js";
-import type { ModelInfo } from "../inference/model-info.js";
+import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
 import { suggestion } from "../nearest.js";
 import type { App, RouteParts } from "./parts.js";
 import { errorAnswers, nullable, ref } from "./schemas.js";
 
 const text = (description: string) => nullable("string", description);
+const orNull = <Schema extends TSchema>(schema: Schema) =>
+  Type.Unsafe<Static<Schema> | null>({ anyOf: [schema, { type: "null" }] });
 const count = Type.Integer({ minimum: 0 });
 const texts = Type.Array(Type.String());
+
+const GraphsSchema = Type.Object(
+  {
+    rewritten: Type.Boolean({
+      description: "Compiled at load for rows of any age; false: the stock graphs are served.",
+    }),
+    reason: text("Why they were not rewritten."),
+    batching: Type.Unsafe<string>({
+      type: "string",
+      enum: ["any_age", "equal_age", "one_row"],
+      description: "Which rows share a run of the decoder.",
+    }),
+    bit_equal: orNull(
+      Type.Boolean({ description: "The load check saw the same bits in any company; null when it was not made." }),
+    ),
+  },
+  { description: "What loading made of a transformer's graphs; null for other layouts." },
+);
+
+const AgreementSchema = Type.Object(
+  {
+    tokens: count,
+    same: count,
+    share: Type.Number({ description: "same / tokens" }),
+  },
+  {
+    description: "Greedy tokens of the built-in texts on which our int8 agrees with fp32; null where it is not served.",
+  },
+);
+
+const RowMemorySchema = Type.Object(
+  {
+    bytes_per_target_token: count,
+    bytes_per_source_token: count,
+    bytes_at_limits: Type.Integer({ description: "Of one row with max_input_tokens and max_new_tokens." }),
+  },
+  { description: "What one row keeps between steps: keys and values, in widths padded to 16. A beam is a row." },
+);
 
 export const ModelSchema = Type.Object(
   {
@@ -26,6 +66,9 @@ export const ModelSchema = Type.Object(
     dtype: Type.String(),
     files: Type.Record(Type.String(), Type.String(), { description: "File name by role." }),
     notes: texts,
+    graphs: orNull(GraphsSchema),
+    int8_agreement: orNull(AgreementSchema),
+    row_memory: orNull(RowMemorySchema),
     limits: Type.Object({ max_input_tokens: count, max_new_tokens: count, max_beams: count }),
     languages: Type.Object({ source: texts, target: texts }),
     vocab_size: count,
@@ -115,6 +158,21 @@ function modelNamed(inference: Inference, name: string): ModelInfo {
   throw new AppError("not_found", `name: no such model${suggestion(name, known)}`, { field: "name" });
 }
 
+function factsBody(model: ModelInfo) {
+  const { facts } = model;
+  if (facts === null) return { graphs: null, int8_agreement: null, row_memory: null };
+  const { batching, fallbackReason, bitEqual, int8, rowMemory } = facts;
+  return {
+    graphs: { rewritten: fallbackReason === null, reason: fallbackReason, batching, bit_equal: bitEqual },
+    int8_agreement: int8 && { ...int8, share: int8.same / int8.tokens },
+    row_memory: {
+      bytes_per_target_token: rowMemory.perTargetToken,
+      bytes_per_source_token: rowMemory.perSourceToken,
+      bytes_at_limits: rowBytesAtLimits(model) ?? 0,
+    },
+  };
+}
+
 function modelBody(model: ModelInfo): ModelBody {
   const { limits, languages } = model;
   return {
@@ -131,6 +189,7 @@ function modelBody(model: ModelInfo): ModelBody {
     dtype: model.dtype,
     files: { ...model.files },
     notes: [...model.notes],
+    ...factsBody(model),
     limits: {
       max_input_tokens: limits.maxInputTokens,
       max_new_tokens: limits.maxNewTokens,

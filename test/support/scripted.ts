@@ -33,6 +33,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     dtype: "fp32",
     files: { encoder: "encoder.onnx", decoder: "decoder.onnx" },
     notes: ["a note"],
+    facts: null,
     limits: { maxInputTokens: 100, maxNewTokens: 512, maxBeams: 16 },
     languages: { source: [], target: [] },
     vocabSize: 1000,

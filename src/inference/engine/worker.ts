@@ -46,12 +46,12 @@ class EngineThread {
   async #load({ plan, options }: Extract<ToEngine, { type: "load" }>): Promise<void> {
     const started = performance.now();
     try {
-      const { model, notes } = await loadModel(plan, options);
+      const { model, notes, facts = null } = await loadModel(plan, options);
       this.#model = model;
       this.#engine = new Engine(model, options, clock);
       const { vocabSize, hasAttention } = model;
       const loadMs = performance.now() - started;
-      this.#post({ type: "ready", info: { vocabSize, hasAttention, device: options.device, notes, loadMs } });
+      this.#post({ type: "ready", info: { vocabSize, hasAttention, device: options.device, notes, loadMs, facts } });
     } catch (error) {
       this.#post({ type: "failed", message: (error as Error).message });
     }

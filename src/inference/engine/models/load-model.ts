@@ -1,4 +1,5 @@
 // From a plan to a running model: the one place that knows all layouts.
+import type { TransformerFacts } from "./facts.js";
 import type { Seq2SeqModel } from "./model.js";
 import type { SessionOptions } from "./onnx-session.js";
 import { loadTransformer } from "./load-transformer.js";
@@ -10,6 +11,8 @@ export interface LoadedModel {
   readonly model: Seq2SeqModel;
   /** Sentences on what was chosen and why. */
   readonly notes: readonly string[];
+  /** Of a transformer. */
+  readonly facts?: TransformerFacts;
 }
 
 /** Throws an Error whose message is one line for the user. */

@@ -7,6 +7,7 @@ import type { StockFiles } from "../graph/compile.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { Refusal } from "../graph/pattern.js";
 import { greedyAgreement, type Agreement } from "./agreement.js";
+import { rowMemory } from "./facts.js";
 import type { LoadedModel } from "./load-model.js";
 import { OnnxSession, runtimeVersion, type SessionOptions } from "./onnx-session.js";
 import type { TransformerPlan } from "./plan.js";
@@ -24,10 +25,11 @@ export async function loadTransformer(plan: TransformerPlan, options: SessionOpt
   const rewritten = await loadRewritten(plan, options);
   if ("reason" in rewritten) return loadStock(plan, options, rewritten.reason);
   const { model, cached, proof } = rewritten;
-  if (plan.dtype !== "int8") return { model, notes: [rewrittenNote(proof)] };
-  const agreement = proof.agreement ?? (await measureAgreement(plan, options, model));
-  keepProof(cached, options, { ...proof, agreement });
-  return { model, notes: [rewrittenNote(proof), agreementNote(agreement)] };
+  const int8 = plan.dtype === "int8" ? await agreementOf(plan, options, rewritten) : null;
+  const { bitEqual } = proof.check;
+  const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8 } as const;
+  const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : [])];
+  return { model, notes, facts: { ...proven, rowMemory: rowMemory(cached.description) } };
 }
 
 interface Rewritten {
@@ -69,19 +71,26 @@ function modelOf(plan: TransformerPlan, cached: CachedModels, own: { encode: Onn
   return new TransformerModel({ ...own, description, sourceWidths, padId: plan.padId });
 }
 
-async function measureAgreement(plan: TransformerPlan, options: SessionOptions, model: TransformerModel): Promise<Agreement> {
-  const reference = await loadRewritten({ ...plan, dtype: "stored" }, options);
+/** Kept beside the graphs once measured; null where there is nothing to compare with. */
+async function agreementOf(plan: TransformerPlan, options: SessionOptions, { model, cached, proof }: Rewritten) {
+  if (proof.agreement !== undefined) return proof.agreement;
   const { int8Check } = plan;
-  if ("reason" in reference || int8Check === null) return { tokens: 0, same: 0 };
+  if (int8Check === null) return null;
+  const reference = await loadRewritten({ ...plan, dtype: "stored" }, options);
+  if ("reason" in reference) return null;
   const agreement = await greedyAgreement(reference.model, model, { ...int8Check, maxTokens: checkedTokensPerText });
   await reference.model.close();
+  keepProof(cached, options, { ...proof, agreement });
   return agreement;
 }
 
 async function loadStock(plan: TransformerPlan, options: SessionOptions, reason: string): Promise<LoadedModel> {
   const model = await StockTransformer.load(plan, options);
   const alone = "one row a run, as its quantisation scales whole tensors and rows would change each other";
-  return { model, notes: [`stock graphs, ${model.isAlone ? alone : "rows of equal age together"}: ${reason}`] };
+  const notes = [`stock graphs, ${model.isAlone ? alone : "rows of equal age together"}: ${reason}`];
+  const batching = model.isAlone ? "one_row" : "equal_age";
+  const facts = { batching, fallbackReason: reason, bitEqual: null, int8: null, rowMemory: model.rowMemory } as const;
+  return { model, notes, facts };
 }
 
 function refusalNote({ reason, node }: Refusal): string {
@@ -92,8 +101,9 @@ function rewrittenNote({ check }: Proof): string {
   return `rewritten for rows of any age; ${check.bitEqual ? "the same bits" : "equal to 1e-5"} in any company`;
 }
 
-function agreementNote({ tokens, same }: Agreement): string {
-  if (tokens === 0) return "int8 of our own; not compared with fp32";
+function agreementNote(agreement: Agreement | null): string {
+  if (agreement === null) return "int8 of our own; not compared with fp32";
+  const { tokens, same } = agreement;
   return `int8 of our own: the same token as fp32 in ${percent(same / tokens)} of ${tokens} greedy tokens of the built-in texts`;
 }
 

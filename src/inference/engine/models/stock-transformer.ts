@@ -3,6 +3,7 @@
 //
 //   encoder ─▶ hidden ─▶ first step (decoder_model): logits, self and cross K/V ─▶ later steps (decoder_with_past): logits, self K/V
 import type { RowScores, Wanted } from "../decoding/search.js";
+import type { RowMemory } from "./facts.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
@@ -38,6 +39,7 @@ export class StockTransformer implements Seq2SeqModel {
   readonly hasAttention = false;
   /** Rows would change each other's numbers: each runs by itself. */
   readonly isAlone: boolean;
+  readonly rowMemory: RowMemory;
   readonly #sessions: StockSessions;
   readonly #padId: number;
 
@@ -46,6 +48,7 @@ export class StockTransformer implements Seq2SeqModel {
     this.#padId = padId;
     this.isAlone = quantisesPerTensor(encoderFile);
     this.vocabSize = Number(sessions.later.output("logits")?.dims.at(-1));
+    this.rowMemory = cachedBytes(sessions.later.inputs);
   }
 
   static async load(plan: TransformerPlan, options: SessionOptions): Promise<StockTransformer> {
@@ -166,6 +169,15 @@ function pastFeed(info: TensorInfo, rows: readonly StockRow[], width: number, is
     ? gatherPadded(rows.map((row) => row.memory.cross?.get(name) as Slice), 0, 2, width)
     : gatherRows(rows.map((row) => row.past.get(name) as Slice), 0);
   return tensor(info.type, value.data, value.dims);
+}
+
+/** Of the caches [B, H, P, D] that a later step takes. */
+function cachedBytes(inputs: readonly TensorInfo[]): RowMemory {
+  const bytesOf = (side: string) =>
+    inputs
+      .filter(({ name }) => name.startsWith(pastPrefix) && name.includes(side))
+      .reduce((sum, { type, dims }) => sum + Number(dims[1]) * Number(dims[3]) * (type === "float16" ? 2 : 4), 0);
+  return { perTargetToken: bytesOf(".decoder."), perSourceToken: bytesOf(".encoder.") };
 }
 
 /** [B, H, 0, D]: a merged decoder wants its past named even where there is none. */

@@ -1,0 +1,32 @@
+// What loading found out about a transformer's graphs: how rows share runs, what a row costs, what int8 changes. Plain data: it crosses to the main thread.
+import type { Description } from "../graph/compile.js";
+import type { Agreement } from "./agreement.js";
+import { paddedWidth } from "./rows.js";
+
+export interface TransformerFacts {
+  /** Which rows may share a run of the decoder. */
+  readonly batching: "any_age" | "equal_age" | "one_row";
+  /** Why the stock graphs are served as they are; null: they were rewritten. */
+  readonly fallbackReason: string | null;
+  /** A row's logits had the same bits in any company; null: not checked, as the stock graphs are served. */
+  readonly bitEqual: boolean | null;
+  /** Our int8 against fp32 on the built-in texts; null: not int8 of ours, or not compared. */
+  readonly int8: Agreement | null;
+  readonly rowMemory: RowMemory;
+}
+
+/** Bytes that a row keeps between steps: keys and values of its own tokens, and of its source. */
+export interface RowMemory {
+  readonly perTargetToken: number;
+  readonly perSourceToken: number;
+}
+
+export function rowMemory({ layers, heads, headDim }: Pick<Description, "layers" | "heads" | "headDim">, bytes = 4): RowMemory {
+  const keysAndValues = 2 * layers * heads * headDim * bytes;
+  return { perTargetToken: keysAndValues, perSourceToken: keysAndValues };
+}
+
+/** Bytes of one row that has so many tokens; widths are padded. */
+export function rowBytes({ perTargetToken, perSourceToken }: RowMemory, sourceTokens: number, targetTokens: number): number {
+  return paddedWidth(targetTokens) * perTargetToken + paddedWidth(sourceTokens) * perSourceToken;
+}
