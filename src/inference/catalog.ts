@@ -165,7 +165,7 @@ async function enginePlan({ plan }: FolderPlan, source: Tokenizer, special: Spec
 function loadedInfo({ model, pool, info }: Loaded) {
   return {
     device: info.device,
-    notes: info.notes,
+    notes: [model.folder.why, ...info.notes].filter((note) => note !== ""),
     facts: info.facts,
     limits: model.limits,
     languages: modelLanguages(model),

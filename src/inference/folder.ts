@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
+import { chooseFiles } from "./transformer-files.js";
 import { readManifest, type Manifest } from "./manifest.js";
 
 /** A served folder, read: the engine's plan and what the text side needs. */
@@ -11,6 +12,8 @@ export interface FolderPlan {
   readonly manifest: Manifest;
   readonly plan: ModelPlan;
   readonly dtype: string;
+  /** Why these files, where "auto" had a choice; else "". */
+  readonly why: string;
   /** File name by role. */
   readonly files: Readonly<Record<string, string>>;
   /** config.json and generation_config.json; {} where absent. */
@@ -23,13 +26,13 @@ export interface FolderOptions {
   readonly dtype: string;
   /** Where compiled graphs are kept. */
   readonly cacheDir: string;
+  /** The DEVICE setting. */
+  readonly device?: string;
 }
 
-/** Suffixes in the order in which "auto" takes them: exact first, then the ones that lose least. */
-const suffixes = ["", "_fp16", "_int8", "_quantized", "_uint8", "_q4f16", "_q4", "_bnb4"];
-
 /** Throws one line that names folder, role, what was expected and what was found. */
-export async function readFolder(folder: string, { dtype, cacheDir }: FolderOptions): Promise<FolderPlan> {
+export async function readFolder(folder: string, options: FolderOptions): Promise<FolderPlan> {
+  const { dtype } = options;
   const manifest = (await readManifest(folder)) ?? {};
   const config = await readJson(join(folder, "config.json"));
   const generationConfig = await readJson(join(folder, "generation_config.json"));
@@ -37,10 +40,10 @@ export async function readFolder(folder: string, { dtype, cacheDir }: FolderOpti
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
     const { plan, files, found } = recurrentPlan(folder, manifest, wanted);
-    return { ...read, plan, files, dtype: found };
+    return { ...read, plan, files, dtype: found, why: "" };
   }
-  const { plan, files, found } = transformerPlan(folder, config, { dtype: wanted, cacheDir });
-  return { ...read, plan, files, dtype: found };
+  const { plan, files, found, why } = transformerPlan(folder, config, { ...options, dtype: wanted });
+  return { ...read, plan, files, dtype: found, why };
 }
 
 function recurrentPlan(folder: string, { encoder, decoder }: Manifest, dtype: string) {
@@ -86,16 +89,13 @@ function suffixed(folder: string, file: string, dtype: string): string {
 function transformerPlan(
   folder: string,
   config: Readonly<Record<string, unknown>>,
-  { dtype, cacheDir }: FolderOptions,
+  { dtype, cacheDir, device }: FolderOptions,
 ) {
-  const at = existsSync(join(folder, "onnx")) ? join(folder, "onnx") : folder;
-  // int8 is made by us from the fp32 files; the files' own int8 serves where there are none.
-  const makesInt8 = dtype === "int8" && existsSync(join(at, "encoder_model.onnx"));
-  const suffix = makesInt8 ? "" : chosenSuffix(at, dtype);
-  const roles = decoderFiles(at, suffix);
+  const { files: chosen, makesInt8, dtype: found, why } = chooseFiles(folder, dtype, device);
+  const { encoderFile, mergedFile, decoderFile, decoderWithPastFile } = chosen;
+  const roles = { encoderFile, mergedFile, decoderFile, decoderWithPastFile };
   const plan: TransformerPlan = {
     layout: "transformer",
-    encoderFile: join(at, `encoder_model${suffix}.onnx`),
     ...roles,
     padId: Number(config["pad_token_id"] ?? 0),
     dtype: makesInt8 ? "int8" : "stored",
@@ -104,39 +104,9 @@ function transformerPlan(
     sourceVocabSize: numberOf(config["vocab_size"]),
     int8Check: null,
   };
-  const files: Record<string, string> = { encoder: basename(plan.encoderFile) };
+  const files: Record<string, string> = {};
   for (const [role, path] of Object.entries(roles)) if (path !== null) files[role.replace("File", "")] = basename(path);
-  return { plan, files, found: makesInt8 ? "int8" : suffix.slice(1) || "fp32" };
-}
-
-// A merged decoder holds both halves with their weights once; transformers.js ships nothing else.
-function decoderFiles(at: string, suffix: string) {
-  const find = (stem: string) => {
-    const path = join(at, `${stem}${suffix}.onnx`);
-    return existsSync(path) ? path : null;
-  };
-  const mergedFile = find("decoder_model_merged");
-  if (mergedFile !== null) return { mergedFile, decoderFile: null, decoderWithPastFile: null };
-  const decoderFile = find("decoder_model");
-  const decoderWithPastFile = find("decoder_with_past_model");
-  if (decoderFile === null || decoderWithPastFile === null) {
-    const both = `decoder_model${suffix}.onnx with decoder_with_past_model${suffix}.onnx`;
-    throw new Error(`${at}: expected decoder_model_merged${suffix}.onnx, or ${both}`);
-  }
-  return { mergedFile, decoderFile, decoderWithPastFile };
-}
-
-function chosenSuffix(folder: string, dtype: string): string {
-  const present = suffixes.filter((suffix) => existsSync(join(folder, `encoder_model${suffix}.onnx`)));
-  if (present.length === 0)
-    throw new Error(`${folder}: expected encoder_model.onnx (or a seqserve.json that names the graphs), found neither`);
-  const wanted = dtype === "fp32" ? "" : `_${dtype}`;
-  const chosen = dtype === "auto" ? present[0] : present.find((suffix) => suffix === wanted);
-  if (chosen === undefined) {
-    const found = present.map((suffix) => suffix.slice(1) || "fp32").join(", ");
-    throw new Error(`${folder}: DTYPE ${dtype}: expected encoder_model${wanted}.onnx, found ${found}`);
-  }
-  return chosen;
+  return { plan, files, found, why };
 }
 
 function numberOf(value: unknown): number | null {

@@ -11,6 +11,7 @@ import type { PositionRule } from "./positions.js";
 import { readModel } from "./read-model.js";
 import type { RelativeBias } from "./relative-bias.js";
 import { stepGraph } from "./step-graph.js";
+import { dataType } from "./tensor.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (
@@ -37,6 +38,8 @@ export interface Description {
   readonly positions: PositionRule | undefined;
   /** undefined: self_bias is a mask [B,1,1,P+1]. */
   readonly relativeBias: RelativeBias | undefined;
+  /** The files compute in half precision: sums in another order then differ in the third digit. */
+  readonly isHalf: boolean;
 }
 
 export interface Compiled {
@@ -76,13 +79,14 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
   const step = stepGraph(decoder.withPast(), options.maxDistance);
   const { shape, vocabSize, positions, relativeBias } = step;
   const encode = encodeGraph(encoder, decoder.withoutPast(), shape);
+  const isHalf = [...step.view.initializers.values()].some((tensor) => tensor.dataType === dataType.FLOAT16);
   dropZeroBias(step.view);
   const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
   if (options.heads ?? true) chooseHeads(step.view, takeScores(step.view, products), vocabSize);
   return {
     encode: encode.toModel("encode"),
     step: step.view.toModel("step"),
-    description: { ...shape, vocabSize, positions, relativeBias },
+    description: { ...shape, vocabSize, positions, relativeBias, isHalf },
   };
 }
 

@@ -2,10 +2,10 @@
 //
 //   input_ids, attention_mask ─▶ encoder ─▶ encoder_hidden_states ─┬▶ ·Wk + b ─▶ Reshape ─▶ Transpose ─▶ cross.0.key
 //                                                                  └▶ ·Wv + b ─▶ Reshape ─▶ Transpose ─▶ cross.0.value …
-import type { ModelProto, NodeProto } from "onnx-buf";
+import type { ModelProto, NodeProto, ValueInfoProto } from "onnx-buf";
 import { ancestors } from "./chain.js";
 import { GraphView } from "./graph.js";
-import { copyNode, valueInfo } from "./node.js";
+import { copyNode, describeValue, valueInfo } from "./node.js";
 import { PatternMissing } from "./pattern.js";
 import { dataType, int64Tensor, renamedTensor } from "./tensor.js";
 import type { CacheShape } from "./two-part-attention.js";
@@ -30,16 +30,22 @@ function crossDims(shape: CacheShape): (string | number)[] {
 }
 
 function keepCrossOutputs(view: GraphView, shape: CacheShape): number {
-  const names = [...view.outputs.keys()];
+  const outputs = new Map(view.outputs);
+  const names = [...outputs.keys()];
   for (const name of names) view.outputs.delete(name);
   for (let layer = 0; layer < shape.layers; layer++) {
     for (const part of ["key", "value"]) {
       const before = `present.${layer}.encoder.${part}`;
       if (!names.includes(before)) throw new PatternMissing(`the decoder without past has no output ${before}`, before);
+      if (isHalf(outputs.get(before))) throw new PatternMissing(`the files hand out half precision`, before);
       view.setOutput(valueInfo(`cross.${layer}.${part}`, dataType.FLOAT, crossDims(shape)), before);
     }
   }
   return dataType.FLOAT;
+}
+
+function isHalf(info: ValueInfoProto | undefined): boolean {
+  return info !== undefined && describeValue(info).elemType === dataType.FLOAT16;
 }
 
 // The stock shape is computed from sizes of other values, which would keep half of the decoder alive.

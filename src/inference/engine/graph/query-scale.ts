@@ -9,8 +9,8 @@ import type { GraphView } from "./graph.js";
 import { inputOf } from "./node.js";
 import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "./tensor.js";
 
-/** A value that is `query` times `factor`; query is read by one node. */
-export function scaleQuery(view: GraphView, query: string, factor: number): string {
+/** A value that is `query` times `factor`; query is read by one node. `isHalf`: it is in half precision. */
+export function scaleQuery(view: GraphView, query: string, factor: number, isHalf = false): string {
   const maker = view.producer(query);
   const isScaled = maker !== undefined && isConstantScale(view, maker) && view.readers(query).length === 1;
   const source = isScaled ? (maker.input[0] ?? "") : query;
@@ -20,7 +20,9 @@ export function scaleQuery(view: GraphView, query: string, factor: number): stri
     for (const { node, input } of projection) scaleConstant(view, node, input, whole);
     return source;
   }
-  return view.add("Mul", [source, view.addConstant(floatTensor(view.fresh("query_scale"), [], [whole]))]);
+  const scale = view.addConstant(floatTensor(view.fresh("query_scale"), [], [whole]));
+  const cast = isHalf ? view.add("Cast", [scale], { attributes: { to: dataType.FLOAT16 } }) : scale;
+  return view.add("Mul", [source, cast]);
 }
 
 interface ConstantInput {

@@ -23,6 +23,7 @@ export interface StepGraph {
 export function stepGraph(withPast: GraphView, configuredDistance?: number): StepGraph {
   const view = withPast;
   const shape = cacheShape(view);
+  measureInputs(view);
   const vocabSize = keepLogits(view);
   const [firstBias] = twoPartAttention(view, shape);
   const relative = firstBias === undefined ? undefined : findRelativeBias(view, firstBias, configuredDistance);
@@ -36,6 +37,17 @@ export function stepGraph(withPast: GraphView, configuredDistance?: number): Ste
   constantShapes(view);
   renameCaches(view, shape);
   return { view, shape, vocabSize, positions, relativeBias: relative };
+}
+
+// Half-precision files convert their caches first and measure the result: the same lengths, read where the other rewritings look.
+function measureInputs(view: GraphView): void {
+  for (const input of view.inputs.keys()) {
+    const casts = view.readers(input).filter((reader) => reader.opType === "Cast");
+    const measures = casts
+      .flatMap((cast) => view.readers(outputOf(cast)))
+      .filter((reader) => reader.opType === "Shape");
+    for (const measure of measures) view.setInput(measure, 0, input);
+  }
 }
 
 /** Layers, heads and head size from the inputs past_key_values.i.decoder.key [B,H,P,D]. */

@@ -133,7 +133,8 @@ function aligned(bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
   return Uint8Array.prototype.slice.call(bytes).buffer as ArrayBuffer;
 }
 
-function halves(words: Uint16Array): Float32Array<ArrayBuffer> {
+/** Numbers of 16-bit words in half precision. */
+export function halves(words: Uint16Array): Float32Array<ArrayBuffer> {
   return Float32Array.from(words, halfToFloat);
 }
 

@@ -55,7 +55,7 @@ function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string
   const scaled = soleReader(view, transposed);
   const scale = isConstantScale(view, scaled) ? constantScale(view, scaled) : undefined;
   const scores = findScores(view, scale === undefined ? transposed : scaled, value);
-  const query = scaleQuery(view, scores.product.input[0] ?? "", scale ?? 1);
+  const query = scaleQuery(view, scores.product.input[0] ?? "", scale ?? 1, key.isCast);
   joinScores(view, scores, query, key);
   splitWeights(view, scores, value, layer);
   const before = putBias(view, scores, key);

@@ -21,12 +21,19 @@ export interface RowMemory {
   readonly perSourceToken: number;
 }
 
-export function rowMemory({ layers, heads, headDim }: Pick<Description, "layers" | "heads" | "headDim">, bytes = 4): RowMemory {
+export function rowMemory(
+  { layers, heads, headDim }: Pick<Description, "layers" | "heads" | "headDim">,
+  bytes = 4,
+): RowMemory {
   const keysAndValues = 2 * layers * heads * headDim * bytes;
   return { perTargetToken: keysAndValues, perSourceToken: keysAndValues };
 }
 
 /** Bytes of one row that has so many tokens; widths are padded. */
-export function rowBytes({ perTargetToken, perSourceToken }: RowMemory, sourceTokens: number, targetTokens: number): number {
+export function rowBytes(
+  { perTargetToken, perSourceToken }: RowMemory,
+  sourceTokens: number,
+  targetTokens: number,
+): number {
   return paddedWidth(targetTokens) * perTargetToken + paddedWidth(sourceTokens) * perSourceToken;
 }

@@ -18,6 +18,8 @@ import { weightLimit } from "./weight-limit.js";
 
 /** int8 rounds weights and activations: its logits may move by this share of the largest. */
 const int8Tolerance = 0.25;
+/** Half precision has three digits. */
+const halfTolerance = 0.005;
 const checkedTokensPerText = 32;
 
 /** Throws one line for the user when not even the stock files can be served. */
@@ -56,7 +58,8 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
 async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: SessionOptions) {
   const own = { encode: await OnnxSession.open(cached.encode, options), step: await OnnxSession.open(cached.step, options) };
   const sourceVocab = plan.sourceVocabSize ?? cached.description.vocabSize;
-  const looser = plan.dtype === "int8" ? { tolerance: int8Tolerance, sameArgmax: false } : {};
+  const halfLooser = cached.description.isHalf ? { tolerance: halfTolerance } : {};
+  const looser = plan.dtype === "int8" ? { tolerance: int8Tolerance, sameArgmax: false } : halfLooser;
   const proof = await proofOf(files, cached, own, options, { sourceVocab, ...looser });
   if (proof.check.ok) return { model: modelOf(plan, cached, own, proof), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);

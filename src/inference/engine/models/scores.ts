@@ -1,13 +1,20 @@
 // From a run's score tensor to rows of logits: one shape and one meaning for whatever a graph hands out.
 import type { RowScores } from "../decoding/search.js";
-import type { Value } from "./onnx-session.js";
+import { halves } from "../graph/tensor.js";
+import type { TensorData, Value } from "./onnx-session.js";
 
 /** [B, T, V] or [B, V] → the last position's V numbers of each row, as views. */
 export function lastLogits(scores: Value, rows: number): Float32Array[] {
-  const data = scores.data as Float32Array;
+  const data = floatsIn(scores.data);
   const vocabSize = scores.dims.at(-1) ?? 0;
   const rowSize = data.length / rows;
   return Array.from({ length: rows }, (_, row) => data.subarray((row + 1) * rowSize - vocabSize, (row + 1) * rowSize));
+}
+
+// Half precision comes as 16-bit words, or as an array of its own where JavaScript has one.
+function floatsIn(data: TensorData): Float32Array {
+  if (data instanceof Float32Array) return data;
+  return data instanceof Uint16Array ? halves(data) : Float32Array.from(data, Number);
 }
 
 /** Probabilities become log-probabilities once, here; 1e-30 stands for zero. */

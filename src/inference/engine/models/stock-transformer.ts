@@ -5,7 +5,7 @@
 import type { RowScores, Wanted } from "../decoding/search.js";
 import type { RowMemory } from "./facts.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
-import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
+import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorData, type TensorInfo, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { TransformerPlan } from "./plan.js";
@@ -163,7 +163,7 @@ function cohortsOf(rows: readonly StockRow[], isAlone: boolean): { row: StockRow
 
 function pastFeed(info: TensorInfo, rows: readonly StockRow[], width: number, isFirst: boolean): Feeds[string] {
   if (!info.name.startsWith(pastPrefix)) throw new Error(`a decoder input of unknown meaning: "${info.name}"`);
-  if (isFirst) return tensor(info.type, new Float32Array(0), emptyPast(info, rows.length));
+  if (isFirst) return tensor(info.type, emptyData(info), emptyPast(info, rows.length));
   const name = info.name.replace(pastPrefix, presentPrefix);
   const value = name.includes(".encoder.")
     ? gatherPadded(rows.map((row) => row.memory.cross?.get(name) as Slice), 0, 2, width)
@@ -178,6 +178,10 @@ function cachedBytes(inputs: readonly TensorInfo[]): RowMemory {
       .filter(({ name }) => name.startsWith(pastPrefix) && name.includes(side))
       .reduce((sum, { type, dims }) => sum + Number(dims[1]) * Number(dims[3]) * (type === "float16" ? 2 : 4), 0);
   return { perTargetToken: bytesOf(".decoder."), perSourceToken: bytesOf(".encoder.") };
+}
+
+function emptyData({ type }: TensorInfo): TensorData {
+  return type === "float16" ? new Uint16Array(0) : new Float32Array(0);
 }
 
 /** [B, H, 0, D]: a merged decoder wants its past named even where there is none. */
