@@ -47,3 +47,16 @@ test("a model tells that it was rewritten, that bits agree, and how far int8 agr
     assert.deepEqual(await get(`/models/${model.name}`), model);
   }
 });
+
+test("a model that is not rewritten says why, and which rows share a run", async () => {
+  const quantised = await startServer({ MODELS_DIR: "test/zoo", MODEL: "t5", DTYPE: "quantized" });
+  try {
+    const model = (await (await fetch(`${quantised.url}/models/t5`)).json()) as Model;
+    const reason = "the files quantise activations per tensor";
+    assert.deepEqual(model.graphs, { rewritten: false, reason, batching: "one_row", bit_equal: null });
+    assert.equal(model.int8_agreement, null);
+    assert.ok(model.row_memory.bytes_per_target_token > 0 && model.row_memory.bytes_per_source_token > 0);
+  } finally {
+    await quantised.stop();
+  }
+});
