@@ -1,6 +1,7 @@
 // Who is being served: one AbortSignal per request (client gone, shutdown), the state that /health/ready tells, and the drain at shutdown.
 //
 //   loading ──▶ ready ──drain──▶ draining: no new work; what runs may finish until the deadline, then it is aborted
+import { setMaxListeners } from "node:events";
 import type { ServerResponse } from "node:http";
 import { AppError } from "../errors.js";
 
@@ -41,6 +42,8 @@ export class Lifetime {
   begin(raw: ServerResponse, continues: boolean): OpenRequest {
     if (this.#isDraining) throw shuttingDown();
     const controller = new AbortController();
+    // Every input of an array listens, at each layer.
+    setMaxListeners(0, controller.signal);
     // Not request.signal: Fastify aborts it as soon as a POST body is read (fastify #6725).
     const onClose = () => {
       if (raw.writableFinished) return;

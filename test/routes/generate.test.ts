@@ -48,6 +48,17 @@ describe("the answer", () => {
     assert.equal((await post({ inputs: ["a"] })).body["length"], 1);
   });
 
+  test("to thirty-two texts comes without a warning of the runtime about listeners", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on("warning", note);
+    const { status } = await post({ inputs: Array.from({ length: 32 }, () => "a !ms=5") });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", note);
+    assert.equal(status, 200);
+    assert.deepEqual(warnings, []);
+  });
+
   test("has TGI's details when asked", async () => {
     const { body } = await post({
       inputs: "hi",
