@@ -1,4 +1,4 @@
-// What the benches send: the held-out inputs of the shipped models, in a fixed shuffled order.
+// What the benches send: the held-out words of g2p-en and the hand-written sentences of itn-en, in a fixed shuffled order.
 import { readFileSync } from "node:fs";
 
 export interface Workload {
@@ -9,7 +9,7 @@ export interface Workload {
 export function workloads(): Workload[] {
   return [
     { model: "g2p-en", inputs: shuffled(firstColumn("training/g2p/test-references.tsv")) },
-    { model: "itn-en", inputs: shuffled(firstColumn("training/itn/heldout-seed.tsv")) },
+    { model: "itn-en", inputs: shuffled(firstColumn("training/itn/challenge.tsv")) },
   ];
 }
 

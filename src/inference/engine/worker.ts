@@ -1,10 +1,14 @@
 // The engine's thread: loads one model, then steps while there is work, taking messages between steps.
 // It is never terminated from outside (that would abort the process): "close" lets it finish its step, free its sessions and exit.
+import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../engine-protocol.js";
 import { Engine, type Clock } from "./engine.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
+
+// Where cores are short the HTTP thread goes first: it has little to do, and what it sends frees the engine's next requests. Linux has a nice value per thread.
+if (process.platform === "linux") setPriority(10);
 
 const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() };
 

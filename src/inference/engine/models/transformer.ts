@@ -49,7 +49,7 @@ export class TransformerModel implements Seq2SeqModel {
   /** rows[slot].slot === slot: no gaps. */
   readonly #rows: TransformerRow[] = [];
   /** [rows × source width] of the rows as they are now; null when they have changed. */
-  #mask: Int32Array | null = null;
+  #mask: BigInt64Array | null = null;
 
   constructor({ encode, step, description, sourceWidths, padId }: CompiledTransformer) {
     this.#encode = encode;
@@ -176,8 +176,8 @@ export class TransformerModel implements Seq2SeqModel {
   // Rows come and go far less often than steps: the mask is kept until they do.
   #sourceMask(): Feeds[string] {
     const width = this.#cross.width;
-    this.#mask ??= lengthMask(this.#rows.map((row) => row.memory.sourceLength), width);
-    return tensor("int64", BigInt64Array.from(this.#mask, BigInt), [this.#rows.length, width]);
+    this.#mask ??= BigInt64Array.from(lengthMask(this.#rows.map((row) => row.memory.sourceLength), width), BigInt);
+    return tensor("int64", this.#mask, [this.#rows.length, width]);
   }
 
   #selfBias(ages: readonly number[]): Feeds[string] {
