@@ -39,10 +39,16 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     maxEncodeTokens: config.maxEncodeTokens,
     limits: { maxInputTokens: config.maxInputTokens, maxNewTokens: config.maxNewTokens, maxBeams: config.maxBeams },
     defaultTimeoutMs: config.defaultTimeoutMs,
+    idleUnloadMs: config.idleUnloadMs,
+    loadTimeoutMs: config.loadTimeoutMs,
     onStep: (model, report) => metrics.step(model, report),
     onLoaded: (info) => {
-      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000);
+      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000, info.memory);
       else log.error({ model: info.name, error: info.error }, "model failed to load");
+    },
+    onUnloaded: (info) => {
+      metrics.modelUnloaded(info.name);
+      log.info({ model: info.name, idle_ms: config.idleUnloadMs }, "model unloaded: no requests");
     },
   });
   const admission = new Admission(

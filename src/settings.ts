@@ -129,6 +129,18 @@ export const settings = {
     [1, day],
     "Deadline of requests that set no timeout_ms, in milliseconds",
   ),
+  idleUnloadMs: integer(
+    "IDLE_UNLOAD_MS",
+    0,
+    [0, day],
+    "A model's engines close after so many milliseconds without a request; the next one waits until they are loaded again; 0 = never",
+  ),
+  loadTimeoutMs: integer(
+    "LOAD_TIMEOUT_MS",
+    600_000,
+    [1000, day],
+    "A model that takes longer to load has failed, in milliseconds",
+  ),
   corsOrigin: list("CORS_ORIGIN", "Origins whose pages may call the server; * for all"),
   metricsPort: optionalInteger("METRICS_PORT", [1, 65_535], "Serve /metrics on a port of its own instead of PORT"),
   drainTimeoutMs: integer(

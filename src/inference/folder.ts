@@ -1,9 +1,10 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { checkConfig, checkParameters, readJsonObject } from "./config-fields.js";
 import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
-import { readManifest, type Manifest } from "./manifest.js";
+import { namedFiles } from "./folder-survey.js";
+import { manifestFile, readManifest, type Manifest } from "./manifest.js";
 
 /** A served folder, read: the engine's plan and what the text side needs. */
 export interface FolderPlan {
@@ -31,8 +32,10 @@ const suffixes = ["", "_fp16", "_int8", "_quantized", "_uint8", "_q4f16", "_q4",
 /** Throws one line that names folder, role, what was expected and what was found. */
 export async function readFolder(folder: string, { dtype, cacheDir }: FolderOptions): Promise<FolderPlan> {
   const manifest = (await readManifest(folder)) ?? {};
-  const config = await readJson(join(folder, "config.json"));
-  const generationConfig = await readJson(join(folder, "generation_config.json"));
+  checkParameters(join(folder, manifestFile), manifest.parameters ?? {});
+  namedFiles(folder, manifest);
+  const config = await readConfig(join(folder, "config.json"));
+  const generationConfig = await readConfig(join(folder, "generation_config.json"));
   const wanted = dtype === "auto" ? (manifest.dtype ?? "auto") : dtype;
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
@@ -65,6 +68,10 @@ function encoderTensors(folder: string, { inputs, outputs }: NonNullable<Manifes
 function decoderTensors(folder: string, decoder: NonNullable<Manifest["decoder"]>) {
   const { ids, memory = null, mask = null, states = [] } = decoder.inputs;
   const { scores, scoresAre = "logits", states: statesOut = [], attention = null } = decoder.outputs;
+  if (states.length !== statesOut.length)
+    throw new Error(
+      `${folder}: seqserve.json: decoder.inputs.states has ${states.length} names, decoder.outputs.states ${statesOut.length}: they pair by position`,
+    );
   return {
     inputs: { ids: required(folder, "decoder.inputs.ids", ids), memory, mask, states },
     outputs: { scores, scoresAre, states: statesOut, attention },
@@ -143,11 +150,8 @@ function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  if (!existsSync(path)) return {};
-  try {
-    return JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  } catch (error) {
-    throw new Error(`${path}: not JSON: ${(error as Error).message}`, { cause: error });
-  }
+async function readConfig(path: string): Promise<Record<string, unknown>> {
+  const config = await readJsonObject(path);
+  checkConfig(path, config);
+  return config;
 }

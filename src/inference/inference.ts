@@ -1,6 +1,7 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
+import type { EngineRun } from "./engine-host.js";
 import { Catalog, type CatalogOptions } from "./catalog.js";
 import type { ModelInfo } from "./model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
@@ -30,7 +31,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     ready: catalog.load(),
     models: () => catalog.infos(),
     close: () => catalog.close(),
-    prepare: (request) =>
+    prepare: async (request) =>
       prepare(request, catalog.get(request.model).model, {
         id: randomBytes(16).toString("hex"),
         random: Math.random(),
@@ -38,7 +39,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
         defaultTimeoutMs: options.defaultTimeoutMs,
       }),
     generate: (prepared, signal) => generate(catalog, prepared, signal),
-    tokenize: (model, text) => encodeSource(text, catalog.get(model).model),
+    tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
 }
@@ -49,10 +50,20 @@ async function* generate(
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void, void> {
   const started = performance.now();
-  const { model, pool } = catalog.get(prepared.model);
+  const slot = catalog.get(prepared.model);
+  const { target } = slot.model;
   const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt } = prepared;
-  const run = pool.submit({ sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt }, signal);
-  const transcript = new Transcript(prepared, model.target);
+  const spec = { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt };
+  for await (const run of slot.run(spec, signal)) {
+    yield* written(run, new Transcript(prepared, target), started);
+  }
+}
+
+async function* written(
+  run: EngineRun,
+  transcript: Transcript,
+  started: number,
+): AsyncGenerator<GenerationEvent, void, void> {
   let isFinishing = false;
   for await (const event of run.events) {
     if (event.type === "end") return yield* transcript.end(event.end, performance.now() - started);

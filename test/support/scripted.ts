@@ -41,6 +41,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     engines: 1,
     threads: 1,
     loadMs: 12,
+    memory: { weightBytes: 1000, loadedBytes: null },
     ...overrides,
   };
 }
