@@ -7,7 +7,7 @@ import { cpuLimit } from "./cpu-limit.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
-import { Admission } from "./queue/admission.js";
+import { ModelAdmission } from "./queue/admission.js";
 import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
@@ -51,7 +51,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
       log.info({ model: info.name, idle_ms: config.idleUnloadMs }, "model unloaded: no requests");
     },
   });
-  const admission = new Admission(
+  const admission = new ModelAdmission(
     config,
     () => performance.now(),
     (reason) => metrics.rejected(reason),

@@ -108,12 +108,17 @@ export const settings = {
   ),
   maxBatchRows: integer("MAX_BATCH_ROWS", 32, [1, 1024], "Rows decoded together in one step"),
   maxEncodeTokens: integer("MAX_ENCODE_TOKENS", 2048, [1, 1_000_000], "Padded source tokens encoded per step"),
-  maxQueuedRequests: integer("MAX_QUEUED_REQUESTS", 256, [1, 1_000_000], "Requests that may wait; more get 429"),
+  maxQueuedRequests: integer(
+    "MAX_QUEUED_REQUESTS",
+    256,
+    [1, 1_000_000],
+    "Requests that may wait for one model; more get 429",
+  ),
   maxQueuedTokens: integer(
     "MAX_QUEUED_TOKENS",
     65_536,
     [1, 1_000_000_000],
-    "Source tokens that may wait; more get 429",
+    "Source tokens that may wait for one model; more get 429",
   ),
   maxInputTokens: optionalInteger(
     "MAX_INPUT_TOKENS",

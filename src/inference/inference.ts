@@ -7,6 +7,7 @@ import type { ModelInfo } from "./model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
+import { Turns } from "./turns.js";
 
 export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
@@ -27,17 +28,21 @@ export interface InferenceOptions extends CatalogOptions {
 /** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
 export async function createInference(options: InferenceOptions): Promise<Inference> {
   const catalog = await Catalog.open(options);
+  const turns = new Turns();
   return {
     ready: catalog.load(),
     models: () => catalog.infos(),
     close: () => catalog.close(),
-    prepare: async (request) =>
-      prepare(request, catalog.get(request.model).model, {
+    prepare: async (request) => {
+      const slot = catalog.get(request.model);
+      await turns.take(slot.name);
+      return prepare(request, slot.model, {
         id: randomBytes(16).toString("hex"),
         random: Math.random(),
         now: Date.now(),
         defaultTimeoutMs: options.defaultTimeoutMs,
-      }),
+      });
+    },
     generate: (prepared, signal) => generate(catalog, prepared, signal),
     tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
