@@ -4,6 +4,7 @@ import { Value } from "typebox/value";
 import { suggestion } from "../nearest.js";
 import { ParametersSchema } from "../parameters.js";
 import { refusalReason } from "../refused-parameters.js";
+import { notDefaults } from "./default-parameters.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -15,13 +16,13 @@ const parameters = new Map(Object.entries(ParametersSchema.properties));
 const typeKeywords = new Set(["type", "enum"]);
 
 /** The object in a JSON file; {} where there is none. Throws one line that names the file. */
-export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+export async function readJsonObject(path: string): Promise<Json> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "{}";
     throw new Error(`${path}: ${error.message}`, { cause: error });
   });
   const value = parsed(path, text);
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw new Error(`${path}: expected an object, found ${kindOf(value)}`);
 }
 
@@ -34,6 +35,28 @@ export function checkConfig(path: string, config: Json): void {
     const fault = refusalReason(name) !== null ? null : faultOf(name, value, typeKeywords);
     if (fault !== null) wrong(path, name, fault, value);
   }
+}
+
+/** task_specific_params of config.json: an object of objects of generation fields. */
+export function checkTasks(path: string, { task_specific_params: tasks }: Json): void {
+  if (isAbsent(tasks)) return;
+  if (!isObject(tasks)) return wrong(path, "task_specific_params", "an object", tasks);
+  for (const [name, fields] of Object.entries(tasks)) {
+    const field = `task_specific_params.${name}`;
+    if (!isObject(fields)) return wrong(path, field, "an object", fields);
+    expect(
+      path,
+      { [`${field}.prefix`]: fields["prefix"] },
+      [`${field}.prefix`],
+      "a text",
+      (value) => typeof value === "string",
+    );
+    checkConfig(`${path}: ${field}`, fields);
+  }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function expect(
@@ -52,6 +75,7 @@ export function checkParameters(path: string, asked: Json): void {
   for (const [name, value] of Object.entries(asked)) {
     if (!parameters.has(name))
       throw new Error(`${path}: parameters.${name}: unknown${suggestion(name, [...parameters.keys()])}`);
+    if (notDefaults.has(name)) throw new Error(`${path}: parameters.${name}: only a request can set it`);
     const fault = faultOf(name, value, null);
     if (fault !== null) wrong(path, `parameters.${name}`, fault, value);
   }

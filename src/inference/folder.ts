@@ -1,7 +1,7 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { checkConfig, checkParameters, readJsonObject } from "./config-fields.js";
+import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
 import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
 import { namedFiles } from "./folder-survey.js";
 import { manifestFile, readManifest, type Manifest } from "./manifest.js";
@@ -150,8 +150,9 @@ function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
-async function readConfig(path: string): Promise<Record<string, unknown>> {
+async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
   const config = await readJsonObject(path);
   checkConfig(path, config);
+  checkTasks(path, config);
   return config;
 }

@@ -1,7 +1,6 @@
 // The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
 import type { Parameters } from "../parameters.js";
 import { checkTexts } from "./check-texts.js";
-import { defaultParameters } from "./default-parameters.js";
 import type { EngineInfo } from "./engine-protocol.js";
 import type { ModelPlan } from "./engine/models/plan.js";
 import type { Probe } from "./engine/probe.js";
@@ -14,9 +13,10 @@ import {
   type ServerLimits,
   type SpecialIds,
 } from "./served-model.js";
+import { usualTask } from "./tasks.js";
 import { loadTokenizers } from "./tokenizer/load-tokenizer.js";
 
-export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "defaults" | "limits">;
+export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
 
 /** A tokenizer may know so many more ids than the scores have (masks and other tokens that are never generated). */
 const sparePart = 1.05;
@@ -24,7 +24,7 @@ const sparePart = 1.05;
 export async function textSide(folder: FolderPlan, limits: ServerLimits): Promise<TextSide> {
   const { source, target } = await loadTokenizers(folder.folder, folder.manifest);
   const special = specialIds(folder, target);
-  return { source, target, special, defaults: defaultParameters(folder), limits: modelLimits(folder, limits) };
+  return { source, target, special, ...usualTask(folder), limits: modelLimits(folder, limits) };
 }
 
 /** The engine knows no text: what it is to check int8 on goes as ids. */

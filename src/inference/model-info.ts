@@ -4,6 +4,7 @@ import type { EngineInfo } from "./engine-protocol.js";
 import type { FolderPlan } from "./folder.js";
 import { modelLanguages } from "./languages.js";
 import type { ServedModel } from "./served-model.js";
+import { taskNames } from "./tasks.js";
 
 export interface ModelLimits {
   /** Source tokens of one input at most. */
@@ -21,6 +22,8 @@ export interface ModelInfo {
   readonly isDefault: boolean;
   readonly layout: "recurrent" | "transformer" | "stateless";
   readonly task: string | null;
+  /** Tasks that a request may name. */
+  readonly tasks: readonly string[];
   readonly description: string | null;
   readonly licence: string | null;
   readonly version: string | null;
@@ -54,6 +57,7 @@ export interface ModelMemory {
 export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "threads" | "loadMs" | "memory"> = {
   layout: "transformer",
   task: null,
+  tasks: [],
   description: null,
   licence: null,
   version: null,
@@ -83,5 +87,6 @@ export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {
 /** What loading has told. */
 export function loadedInfo(model: ServedModel, { device, notes, facts, vocabSize, hasAttention }: EngineInfo) {
   const { limits } = model;
-  return { device, notes, facts, limits, languages: modelLanguages(model), vocabSize, attention: hasAttention };
+  const tasks = taskNames(model);
+  return { device, notes, facts, tasks, limits, languages: modelLanguages(model), vocabSize, attention: hasAttention };
 }

@@ -26,6 +26,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     isDefault: true,
     layout: "recurrent",
     task: "echo",
+    tasks: ["echo"],
     description: "Says it louder",
     licence: "Apache-2.0",
     version: "1",
