@@ -94,7 +94,10 @@ function options(model: string, onStep: InferenceOptions["onStep"]): InferenceOp
     limits: { maxInputTokens: null, maxNewTokens: 512, maxBeams: 16 },
     defaultTimeoutMs: null,
     onStep,
+    idleUnloadMs: 0,
+    loadTimeoutMs: 600_000,
     onLoaded: () => undefined,
+    onUnloaded: () => undefined,
   };
 }
 

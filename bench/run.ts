@@ -1,10 +1,13 @@
 // npm run bench [-- --seconds 5]: the engine without HTTP, then the server with HTTP, on the shipped models.
-// npm run bench -- --shapes: models of real shape against their stock graphs. Each writes bench/results/<name>.json and .md.
+// npm run bench -- --shapes: models of real shape against their stock graphs. npm run bench -- --fairness: a burst on one model beside another.
+// Each writes bench/results/<name>.json and .md; with --print it only tells.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchEngine, type EngineResult } from "./engine.js";
+import { benchFairness, type FairnessResult } from "./fairness.js";
 import { benchHttp, type HttpResult } from "./http.js";
+import type { Percentiles } from "./percentiles.js";
 import {
   benchEngineShare,
   benchLoad,
@@ -19,12 +22,15 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "5" },
     shapes: { type: "boolean", default: false },
+    fairness: { type: "boolean", default: false },
+    print: { type: "boolean", default: false },
     folder: { type: "string", default: ".cache/shapes" },
   },
 });
 const seconds = Number(values.seconds);
 mkdirSync("bench/results", { recursive: true });
-if (values.shapes) await runShapes(values.folder);
+if (values.fairness) await runFairness();
+else if (values.shapes) await runShapes(values.folder);
 else await runShipped();
 
 async function runShipped(): Promise<void> {
@@ -46,14 +52,20 @@ async function runShapes(root: string): Promise<void> {
   write("shapes", "npm run bench -- --shapes", { steps, shares, loads }, tables);
 }
 
+async function runFairness(): Promise<void> {
+  const fairness = await benchFairness();
+  write("fairness", "npm run bench -- --fairness", { fairness }, [fairnessTable(fairness)]);
+}
+
 function write(name: string, command: string, results: object, tables: readonly string[]): void {
   const text = tables.join("\n");
+  console.log(text);
+  if (values.print) return;
   writeFileSync(
     `bench/results/${name}.json`,
     `${JSON.stringify({ machine: machine(), command, ...results }, null, 2)}\n`,
   );
   writeFileSync(`bench/results/${name}.md`, `${describeMachine(command)}\n\n${text}`);
-  console.log(text);
 }
 
 function objectTable(results: readonly object[]): string {
@@ -115,6 +127,33 @@ function httpTable(results: readonly HttpResult[]): string {
     "total ms",
     "differences",
     "loop p99 ms",
+  ];
+  return table(head, rows);
+}
+
+function fairnessTable(results: readonly FairnessResult[]): string {
+  const three = ({ p50, p95, p99 }: Percentiles) => `${p50} / ${p95} / ${p99}`;
+  const rows = results.map((r) => [
+    r.quiet,
+    `${r.bursts} × ${r.burst} on ${r.busy}`,
+    r.requestsAlone,
+    three(r.aloneMs),
+    r.requestsBeside,
+    three(r.besideMs),
+    `${r.p95Ratio}×`,
+    r.burstSeconds,
+    r.refused,
+  ]);
+  const head = [
+    "lightly loaded",
+    "bursts",
+    "requests alone",
+    "ms p50/95/99",
+    "beside",
+    "ms p50/95/99",
+    "p95",
+    "burst s",
+    "refused",
   ];
   return table(head, rows);
 }

@@ -102,11 +102,21 @@ function waiting(registry: Registry) {
 }
 
 function about(registry: Registry) {
-  const { gauge } = makers(registry);
+  const { counter, gauge } = makers(registry);
   return {
     buildInfo: gauge("build_info", "Always 1.", ["version", "node"]),
     modelInfo: gauge("model_info", "1 when loaded.", ["model", "layout", "device", "dtype", "version"]),
-    modelLoad: gauge("model_load_seconds", "Time the model took to load.", ["model"]),
+    modelLoad: gauge("model_load_seconds", "Time the model took to load, the last time.", ["model"]),
+    modelLoads: counter("model_loads_total", "Loads of the model, the first and those after idle times.", ["model"]),
+    modelLoaded: gauge("model_loaded", "1 while its engines run, 0 while they are closed for want of requests.", [
+      "model",
+    ]),
+    modelWeights: gauge("model_weights_bytes", "Bytes of the model's files, weights beside them included.", ["model"]),
+    modelLoadedBytes: gauge(
+      "model_loaded_bytes",
+      "Resident memory that the last load added; absent where other loads ran at the same time.",
+      ["model"],
+    ),
     loopUtilization: gauge("event_loop_utilization", "Share of time the main thread was busy since the last scrape."),
     loopDelay: gauge("event_loop_delay_seconds", "Delay of the main thread's event loop since the last scrape.", [
       "quantile",

@@ -30,6 +30,12 @@ export interface ModelLabels {
   readonly version: string | null;
 }
 
+/** null: not known. */
+export interface LoadedMemory {
+  readonly weightBytes: number | null;
+  readonly loadedBytes: number | null;
+}
+
 export interface HttpReport {
   /** The route's pattern, never the path a client sent. */
   readonly route: string;
@@ -55,7 +61,9 @@ export interface Metrics {
   generationEnded(model: string, report: GenerationReport): void;
   /** Admission refused a generation. */
   rejected(reason: "requests" | "tokens"): void;
-  modelLoaded(model: string, labels: ModelLabels, seconds: number): void;
+  modelLoaded(model: string, labels: ModelLabels, seconds: number, memory: LoadedMemory): void;
+  /** Its engines closed for want of requests. */
+  modelUnloaded(model: string): void;
   /** `read` is called at each scrape. */
   watchQueue(read: () => Promise<QueueLevel>): void;
   clientDisconnected(): void;
@@ -144,9 +152,23 @@ class PrometheusMetrics implements Metrics {
     this.#metrics.rejected.inc({ reason });
   }
 
-  modelLoaded(model: string, { layout, device, dtype, version }: ModelLabels, seconds: number): void {
-    this.#metrics.modelInfo.set({ model, layout, device, dtype, version: version ?? "" }, 1);
-    this.#metrics.modelLoad.set({ model }, seconds);
+  modelLoaded(
+    model: string,
+    { layout, device, dtype, version }: ModelLabels,
+    seconds: number,
+    { weightBytes, loadedBytes }: LoadedMemory,
+  ): void {
+    const metrics = this.#metrics;
+    metrics.modelInfo.set({ model, layout, device, dtype, version: version ?? "" }, 1);
+    metrics.modelLoad.set({ model }, seconds);
+    metrics.modelLoads.inc({ model });
+    metrics.modelLoaded.set({ model }, 1);
+    if (weightBytes !== null) metrics.modelWeights.set({ model }, weightBytes);
+    if (loadedBytes !== null) metrics.modelLoadedBytes.set({ model }, loadedBytes);
+  }
+
+  modelUnloaded(model: string): void {
+    this.#metrics.modelLoaded.set({ model }, 0);
   }
 
   watchQueue(read: () => Promise<QueueLevel>): void {

@@ -137,6 +137,10 @@ const lengths = {
 };
 
 const prefix = {
+  task: text(
+    64,
+    "One of the model's tasks (GET /models): its input prefix and defaults, from task_specific_params of config.json.",
+  ),
   src_lang: text(64, "Language of the input, as the model or ISO writes it."),
   tgt_lang: text(64, "Language of the output."),
   forced_bos_token_id: integer(

@@ -7,7 +7,7 @@ import { cpuLimit } from "./cpu-limit.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
-import { Admission } from "./queue/admission.js";
+import { ModelAdmission } from "./queue/admission.js";
 import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
@@ -39,13 +39,19 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     maxEncodeTokens: config.maxEncodeTokens,
     limits: { maxInputTokens: config.maxInputTokens, maxNewTokens: config.maxNewTokens, maxBeams: config.maxBeams },
     defaultTimeoutMs: config.defaultTimeoutMs,
+    idleUnloadMs: config.idleUnloadMs,
+    loadTimeoutMs: config.loadTimeoutMs,
     onStep: (model, report) => metrics.step(model, report),
     onLoaded: (info) => {
-      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000);
+      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000, info.memory);
       else log.error({ model: info.name, error: info.error }, "model failed to load");
     },
+    onUnloaded: (info) => {
+      metrics.modelUnloaded(info.name);
+      log.info({ model: info.name, idle_ms: config.idleUnloadMs }, "model unloaded: no requests");
+    },
   });
-  const admission = new Admission(
+  const admission = new ModelAdmission(
     config,
     () => performance.now(),
     (reason) => metrics.rejected(reason),

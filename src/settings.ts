@@ -108,12 +108,17 @@ export const settings = {
   ),
   maxBatchRows: integer("MAX_BATCH_ROWS", 32, [1, 1024], "Rows decoded together in one step"),
   maxEncodeTokens: integer("MAX_ENCODE_TOKENS", 2048, [1, 1_000_000], "Padded source tokens encoded per step"),
-  maxQueuedRequests: integer("MAX_QUEUED_REQUESTS", 256, [1, 1_000_000], "Requests that may wait; more get 429"),
+  maxQueuedRequests: integer(
+    "MAX_QUEUED_REQUESTS",
+    256,
+    [1, 1_000_000],
+    "Requests that may wait for one model; more get 429",
+  ),
   maxQueuedTokens: integer(
     "MAX_QUEUED_TOKENS",
     65_536,
     [1, 1_000_000_000],
-    "Source tokens that may wait; more get 429",
+    "Source tokens that may wait for one model; more get 429",
   ),
   maxInputTokens: optionalInteger(
     "MAX_INPUT_TOKENS",
@@ -128,6 +133,18 @@ export const settings = {
     "DEFAULT_TIMEOUT_MS",
     [1, day],
     "Deadline of requests that set no timeout_ms, in milliseconds",
+  ),
+  idleUnloadMs: integer(
+    "IDLE_UNLOAD_MS",
+    0,
+    [0, day],
+    "A model's engines close after so many milliseconds without a request; the next one waits until they are loaded again; 0 = never",
+  ),
+  loadTimeoutMs: integer(
+    "LOAD_TIMEOUT_MS",
+    600_000,
+    [1000, day],
+    "A model that takes longer to load has failed, in milliseconds",
   ),
   corsOrigin: list("CORS_ORIGIN", "Origins whose pages may call the server; * for all"),
   metricsPort: optionalInteger("METRICS_PORT", [1, 65_535], "Serve /metrics on a port of its own instead of PORT"),

@@ -1,61 +1,29 @@
-// The models of one process: finds folders, loads each by itself, keeps what became of it. One broken folder never stops another.
+// The models of one process: finds folders, loads them side by side, shares the cores out. One broken folder never stops another.
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.js";
 import { suggestion } from "../nearest.js";
-import { checkTexts } from "./check-texts.js";
-import type { ModelPlan } from "./engine/models/plan.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
-import type { EngineInfo, StepReport } from "./engine-protocol.js";
-import { EnginePool } from "./engine-pool.js";
-import { readFolder, type FolderPlan } from "./folder.js";
-import { modelLanguages } from "./languages.js";
-import { folderInfo, unknownModel, type ModelInfo } from "./model-info.js";
-import { defaultParameters } from "./default-parameters.js";
-import { modelLimits, specialIds, type ServedModel, type SpecialIds, type ServerLimits } from "./served-model.js";
-import { loadTokenizers } from "./tokenizer/load-tokenizer.js";
+import { LoadMeter } from "./load-meter.js";
+import type { ModelInfo } from "./model-info.js";
+import { ModelSlot, type SlotOptions } from "./model-slot.js";
 
-export interface CatalogOptions {
-  readonly modelsDir: string;
+export interface CatalogOptions extends SlotOptions {
   /** Serve only these, the first is the default; null for all. */
   readonly models: readonly string[] | null;
-  readonly device: string;
-  readonly dtype: string;
-  /** Where compiled graphs are kept. */
-  readonly cacheDir: string;
-  readonly engines: number | null;
   readonly threads: number | null;
   /** CPUs this process may use. */
   readonly cpus: number;
-  readonly maxBatchRows: number;
-  readonly maxEncodeTokens: number;
-  readonly limits: ServerLimits;
-  readonly onStep: (model: string, report: StepReport) => void;
-  readonly onLoaded: (info: ModelInfo) => void;
-}
-
-interface Loaded {
-  readonly model: ServedModel;
-  readonly pool: EnginePool;
-  readonly info: EngineInfo;
-}
-
-interface Entry {
-  readonly name: string;
-  folder: FolderPlan | null;
-  loaded: Loaded | null;
-  error: string | null;
-  loadMs: number;
 }
 
 export class Catalog {
   readonly #options: CatalogOptions;
-  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #slots: ReadonlyMap<string, ModelSlot>;
   readonly #defaultName: string;
 
   private constructor(options: CatalogOptions, names: readonly string[]) {
+    const meter = new LoadMeter();
     this.#options = options;
-    this.#entries = new Map(names.map((name) => [name, { name, folder: null, loaded: null, error: null, loadMs: 0 }]));
+    this.#slots = new Map(names.map((name) => [name, new ModelSlot(name, options, meter)]));
     this.#defaultName = names[0] ?? "";
   }
 
@@ -71,115 +39,55 @@ export class Catalog {
 
   /** Resolves when every model is loaded or has failed. */
   async load(): Promise<void> {
-    await Promise.all([...this.#entries.values()].map((entry) => this.#load(entry)));
+    const slots = [...this.#slots.values()];
+    const isReadable = await Promise.all(slots.map((slot) => slot.read()));
+    const threads = this.#threads(isReadable.filter(Boolean).length);
+    await Promise.all(slots.map((slot) => slot.start(threads)));
   }
 
-  /** Throws AppError "not_found" with the nearest name, "unavailable" while it loads or when it failed. */
-  get(name: string | undefined): Loaded {
-    if (this.#entries.size === 0) {
+  /** Throws AppError "not_found" with the nearest name, "unavailable" when there are none. */
+  get(name: string | undefined): ModelSlot {
+    if (this.#slots.size === 0) {
       throw new AppError("unavailable", `no models: ${this.#options.modelsDir} has no model folder`, {
         retryAfterSeconds: 60,
       });
     }
-    const entry = this.#entries.get(name ?? this.#defaultName);
-    if (entry === undefined) throw this.#notFound(name ?? "");
-    if (entry.loaded !== null) return entry.loaded;
-    const state = entry.error === null ? "is loading" : `failed to load: ${entry.error}`;
-    throw new AppError("unavailable", `model "${entry.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
+    const slot = this.#slots.get(name ?? this.#defaultName);
+    if (slot === undefined) throw this.#notFound(name ?? "");
+    return slot;
   }
 
   infos(): ModelInfo[] {
-    return [...this.#entries.values()].map((entry) => this.#info(entry));
+    return [...this.#slots.values()].map((slot) => ({ ...slot.info(), isDefault: slot.name === this.#defaultName }));
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#entries.values()].map((entry) => entry.loaded?.pool.close()));
+    await Promise.all([...this.#slots.values()].map((slot) => slot.close()));
   }
 
-  async #load(entry: Entry): Promise<void> {
-    const started = performance.now();
-    try {
-      entry.folder = await readFolder(join(this.#options.modelsDir, entry.name), this.#options);
-      entry.loaded = await this.#start(entry, entry.folder);
-    } catch (error) {
-      entry.error = (error as Error).message;
-    }
-    entry.loadMs = performance.now() - started;
-    this.#options.onLoaded(this.#info(entry));
-  }
-
-  async #start(entry: Entry, folder: FolderPlan): Promise<Loaded> {
-    const { source, target } = await loadTokenizers(folder.folder, folder.manifest);
-    const limits = modelLimits(folder, this.#options.limits);
-    const special = specialIds(folder, target);
-    const defaults = defaultParameters(folder);
-    const { maxBatchRows, maxEncodeTokens, device, onStep } = this.#options;
-    const pool = new EnginePool(this.#options.engines ?? 1, {
-      maxBatchRows,
-      maxEncodeTokens,
-      threads: this.#threads(),
-      device: device === "auto" ? "cpu" : device,
-      onStep: (report) => onStep(entry.name, report),
-      onCrash: (error) => (entry.error = error.message),
-    });
-    const info = await pool.load(await enginePlan(folder, source, special));
-    const { hasAttention } = info;
-    return { model: { name: entry.name, folder, source, target, special, defaults, limits, hasAttention }, pool, info };
-  }
-
-  // The cores are shared out over the engines; one thread an engine is the fastest way to use two small ones.
-  #threads(): number {
+  // The cores are shared out over the engines of models that can be served; one thread an engine is the fastest way to use two small ones.
+  #threads(models: number): number {
     const { threads, cpus, engines } = this.#options;
-    return threads ?? Math.max(1, Math.floor(cpus / (this.#entries.size * (engines ?? 1))));
-  }
-
-  #info(entry: Entry): ModelInfo {
-    const state = entry.error !== null ? "failed" : entry.loaded === null ? "loading" : "ready";
-    return {
-      ...unknownModel,
-      ...(entry.folder !== null && folderInfo(entry.folder)),
-      ...(entry.loaded !== null && loadedInfo(entry.loaded)),
-      ...(entry.error !== null && { error: entry.error }),
-      name: entry.name,
-      state,
-      isDefault: entry.name === this.#defaultName,
-      threads: this.#threads(),
-      loadMs: Math.round(entry.loadMs),
-    };
+    return threads ?? Math.max(1, Math.floor(cpus / (Math.max(1, models) * (engines ?? 1))));
   }
 
   #notFound(name: string): AppError {
-    const hint = suggestion(name, [...this.#entries.keys()]);
+    const hint = suggestion(name, [...this.#slots.keys()]);
     return new AppError("not_found", `model: no model "${name}"${hint}`, { field: "model" });
   }
 }
 
-// The engine knows no text: what it is to check int8 on goes as ids.
-async function enginePlan({ plan }: FolderPlan, source: Tokenizer, special: SpecialIds): Promise<ModelPlan> {
-  if (plan.layout !== "transformer" || plan.dtype !== "int8") return { ...plan, padId: special.pad };
-  const encoded = await Promise.all(checkTexts.map((text) => source.encode(text)));
-  const sources = encoded.map((tokens) => tokens.map((token) => token.id));
-  return { ...plan, padId: special.pad, int8Check: { sources, startId: special.start, eosIds: special.eos } };
-}
-
-function loadedInfo({ model, pool, info }: Loaded) {
-  return {
-    device: info.device,
-    notes: [model.folder.why, ...info.notes].filter((note) => note !== ""),
-    facts: info.facts,
-    limits: model.limits,
-    languages: modelLanguages(model),
-    vocabSize: info.vocabSize,
-    attention: info.hasAttention,
-    engines: pool.size,
-  };
-}
-
+/** Folders, and links that lead nowhere or out: their slots say so. */
 async function foldersIn(dir: string): Promise<string[]> {
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+  const entries = await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`MODELS_DIR: cannot read ${dir}: ${error.code ?? error.message}`, { cause: error });
   });
-  const visible = names.filter((name) => !name.startsWith(".")).sort();
-  const stats = await Promise.all(visible.map((name) => stat(join(dir, name))));
-  return visible.filter((_, index) => stats[index]?.isDirectory());
+  const visible = entries.filter(({ name }) => !name.startsWith(".")).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const isFolder = await Promise.all(
+    visible.map(async (entry) => {
+      if (!entry.isSymbolicLink()) return entry.isDirectory();
+      return (await stat(join(dir, entry.name)).catch(() => null))?.isDirectory() ?? true;
+    }),
+  );
+  return visible.flatMap(({ name }, index) => (isFolder[index] === true ? [name] : []));
 }

@@ -1,16 +1,24 @@
-// The defaults of a model: generation_config.json (or the generation fields of config.json), then seqserve.json, under each request's own parameters.
+// The defaults of a model: generation_config.json (or the generation fields of config.json), then its task's, then seqserve.json, under each request's own parameters.
 import { ParametersSchema, type Parameters } from "../parameters.js";
 import type { FolderPlan } from "./folder.js";
 
 const known = new Set(Object.keys(ParametersSchema.properties));
 
 /** Fields that mean nothing without a request, or whose defaults are ours. */
-const notDefaults = new Set(["seed", "stop", "details", "decoder_input_ids", "best_of"]);
+export const notDefaults: ReadonlySet<string> = new Set([
+  "seed",
+  "stop",
+  "details",
+  "decoder_input_ids",
+  "best_of",
+  "task",
+]);
 
-export function defaultParameters(folder: FolderPlan): Parameters {
+/** @param task its entry in task_specific_params of config.json */
+export function defaultParameters(folder: FolderPlan, task: Readonly<Record<string, unknown>> = {}): Parameters {
   const { generationConfig, config, manifest } = folder;
   const fromHub = Object.keys(generationConfig).length > 0 ? generationConfig : config;
-  return { ...pick(fromHub), ...pick(manifest.parameters ?? {}) } as Parameters;
+  return { ...pick(fromHub), ...pick(task), ...pick(manifest.parameters ?? {}) } as Parameters;
 }
 
 function pick(values: Readonly<Record<string, unknown>>): Record<string, unknown> {

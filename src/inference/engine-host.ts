@@ -14,6 +14,7 @@ import type {
   ToEngine,
 } from "./engine-protocol.js";
 import type { ModelPlan } from "./engine/models/plan.js";
+import type { Probe } from "./engine/probe.js";
 import { EventChannel } from "./event-channel.js";
 
 export type EngineEvent =
@@ -30,6 +31,8 @@ export interface EngineRun {
 }
 
 export interface EngineHostOptions extends EngineOptions {
+  /** Loading that takes longer has failed. */
+  readonly loadTimeoutMs: number;
   readonly onStep: (report: StepReport) => void;
   /** The thread died: no sequence of this engine will run again. */
   readonly onCrash: (error: Error) => void;
@@ -58,12 +61,18 @@ export class EngineHost {
   }
 
   /** Rejects with one line for the user when the folder cannot be served. Called once. */
-  load(plan: ModelPlan): Promise<EngineInfo> {
-    const { maxBatchRows, maxEncodeTokens, threads, device } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#onLoaded = { resolve, reject };
-      this.#post({ type: "load", plan, options: { maxBatchRows, maxEncodeTokens, threads, device } });
-    });
+  async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
+    const { maxBatchRows, maxEncodeTokens, threads, device, loadTimeoutMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<EngineInfo>((resolve, reject) => {
+        this.#onLoaded = { resolve, reject };
+        timer = setTimeout(() => this.#abandon(loadTimeoutMs), loadTimeoutMs);
+        this.#post({ type: "load", plan, probe, options: { maxBatchRows, maxEncodeTokens, threads, device } });
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   submit(spec: SubmitSpec, signal: AbortSignal): EngineRun {
@@ -145,6 +154,12 @@ export class EngineHost {
     this.#onLoaded?.reject(error);
     this.#failAll(this.#crash);
     this.#options.onCrash(error);
+  }
+
+  // A thread inside ONNX Runtime can neither be stopped nor waited for: it is left alone, and the process need not wait for it.
+  #abandon(afterMs: number): void {
+    this.#worker.unref();
+    this.#crashed(new Error(`loading took longer than ${afterMs} ms (LOAD_TIMEOUT_MS)`));
   }
 
   #failAll(error: AppError): void {

@@ -2,6 +2,7 @@
 import type { EngineInfo } from "./engine-protocol.js";
 import { EngineHost, type EngineHostOptions, type EngineRun, type SubmitSpec } from "./engine-host.js";
 import type { ModelPlan } from "./engine/models/plan.js";
+import type { Probe } from "./engine/probe.js";
 
 export class EnginePool {
   readonly #hosts: readonly EngineHost[];
@@ -15,8 +16,8 @@ export class EnginePool {
   }
 
   /** Rejects with one line for the user; the threads are gone then. */
-  async load(plan: ModelPlan): Promise<EngineInfo> {
-    const loads = await Promise.allSettled(this.#hosts.map((host) => host.load(plan)));
+  async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
+    const loads = await Promise.allSettled(this.#hosts.map((host) => host.load(plan, probe)));
     const failed = loads.find((load) => load.status === "rejected");
     if (failed !== undefined) {
       await this.close();

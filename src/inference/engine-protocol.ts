@@ -5,6 +5,7 @@
 import type { Decoding, FinishReason } from "../generation.js";
 import type { TransformerFacts } from "./engine/models/facts.js";
 import type { ModelPlan } from "./engine/models/plan.js";
+import type { Probe } from "./engine/probe.js";
 
 /** How an engine runs; the same for all sequences. */
 export interface EngineOptions {
@@ -31,7 +32,7 @@ export interface SequenceSpec {
 }
 
 export type ToEngine =
-  | { readonly type: "load"; readonly plan: ModelPlan; readonly options: EngineOptions }
+  | { readonly type: "load"; readonly plan: ModelPlan; readonly options: EngineOptions; readonly probe: Probe }
   | { readonly type: "submit"; readonly sequence: SequenceSpec }
   /** Forget it: nothing comes back. */
   | { readonly type: "cancel"; readonly id: number }
@@ -107,6 +108,8 @@ export interface EngineInfo {
   readonly loadMs: number;
   /** Of a transformer; null for layouts without graphs to rewrite. */
   readonly facts: TransformerFacts | null;
+  /** Of the model's files, weights beside them included. */
+  readonly weightBytes: number;
 }
 
 export type FromEngine =

@@ -1,10 +1,11 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
 import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
+import { namedFiles } from "./folder-survey.js";
+import { manifestFile, readManifest, type Manifest } from "./manifest.js";
 import { chooseFiles } from "./transformer-files.js";
-import { readManifest, type Manifest } from "./manifest.js";
 
 /** A served folder, read: the engine's plan and what the text side needs. */
 export interface FolderPlan {
@@ -34,8 +35,10 @@ export interface FolderOptions {
 export async function readFolder(folder: string, options: FolderOptions): Promise<FolderPlan> {
   const { dtype } = options;
   const manifest = (await readManifest(folder)) ?? {};
-  const config = await readJson(join(folder, "config.json"));
-  const generationConfig = await readJson(join(folder, "generation_config.json"));
+  checkParameters(join(folder, manifestFile), manifest.parameters ?? {});
+  namedFiles(folder, manifest);
+  const config = await readConfig(join(folder, "config.json"));
+  const generationConfig = await readConfig(join(folder, "generation_config.json"));
   const wanted = dtype === "auto" ? (manifest.dtype ?? "auto") : dtype;
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
@@ -68,6 +71,10 @@ function encoderTensors(folder: string, { inputs, outputs }: NonNullable<Manifes
 function decoderTensors(folder: string, decoder: NonNullable<Manifest["decoder"]>) {
   const { ids, memory = null, mask = null, states = [] } = decoder.inputs;
   const { scores, scoresAre = "logits", states: statesOut = [], attention = null } = decoder.outputs;
+  if (states.length !== statesOut.length)
+    throw new Error(
+      `${folder}: seqserve.json: decoder.inputs.states has ${states.length} names, decoder.outputs.states ${statesOut.length}: they pair by position`,
+    );
   return {
     inputs: { ids: required(folder, "decoder.inputs.ids", ids), memory, mask, states },
     outputs: { scores, scoresAre, states: statesOut, attention },
@@ -113,11 +120,9 @@ function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  if (!existsSync(path)) return {};
-  try {
-    return JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  } catch (error) {
-    throw new Error(`${path}: not JSON: ${(error as Error).message}`, { cause: error });
-  }
+async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
+  const config = await readJsonObject(path);
+  checkConfig(path, config);
+  checkTasks(path, config);
+  return config;
 }

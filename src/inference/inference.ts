@@ -1,11 +1,13 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
+import type { EngineRun } from "./engine-host.js";
 import { Catalog, type CatalogOptions } from "./catalog.js";
 import type { ModelInfo } from "./model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
+import { Turns } from "./turns.js";
 
 export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
@@ -26,19 +28,23 @@ export interface InferenceOptions extends CatalogOptions {
 /** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
 export async function createInference(options: InferenceOptions): Promise<Inference> {
   const catalog = await Catalog.open(options);
+  const turns = new Turns();
   return {
     ready: catalog.load(),
     models: () => catalog.infos(),
     close: () => catalog.close(),
-    prepare: (request) =>
-      prepare(request, catalog.get(request.model).model, {
+    prepare: async (request) => {
+      const slot = catalog.get(request.model);
+      await turns.take(slot.name);
+      return prepare(request, slot.model, {
         id: randomBytes(16).toString("hex"),
         random: Math.random(),
         now: Date.now(),
         defaultTimeoutMs: options.defaultTimeoutMs,
-      }),
+      });
+    },
     generate: (prepared, signal) => generate(catalog, prepared, signal),
-    tokenize: (model, text) => encodeSource(text, catalog.get(model).model),
+    tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
 }
@@ -49,10 +55,20 @@ async function* generate(
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void, void> {
   const started = performance.now();
-  const { model, pool } = catalog.get(prepared.model);
+  const slot = catalog.get(prepared.model);
+  const { target } = slot.model;
   const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt } = prepared;
-  const run = pool.submit({ sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt }, signal);
-  const transcript = new Transcript(prepared, model.target);
+  const spec = { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt };
+  for await (const run of slot.run(spec, signal)) {
+    yield* written(run, new Transcript(prepared, target), started);
+  }
+}
+
+async function* written(
+  run: EngineRun,
+  transcript: Transcript,
+  started: number,
+): AsyncGenerator<GenerationEvent, void, void> {
   let isFinishing = false;
   for await (const event of run.events) {
     if (event.type === "end") return yield* transcript.end(event.end, performance.now() - started);

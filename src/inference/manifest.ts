@@ -1,8 +1,9 @@
 // seqserve.json: what a model folder says of itself. One TypeBox schema makes the check, the types and the JSON Schema for editors.
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { Value } from "typebox/value";
+import { suggestion } from "../nearest.js";
 
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 512, description });
 const nullable = (description: string) => Type.Optional(Type.Union([name(description), Type.Null()]));
@@ -159,16 +160,14 @@ const maxManifestBytes = 1 << 20;
 /** The folder's manifest, or null when it has none. Throws one line that names file and field. */
 export async function readManifest(folder: string): Promise<Manifest | null> {
   const path = join(folder, manifestFile);
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
-    throw new Error(`${path}: ${error.message}`, { cause: error });
-  });
-  if (text === null) return null;
-  if (text.length > maxManifestBytes) throw new Error(`${path}: larger than ${maxManifestBytes} bytes`);
-  return checkManifest(path, parseJson(path, text));
+  const found = await stat(path).catch(() => null);
+  if (found === null) return null;
+  if (found.size > maxManifestBytes)
+    throw new Error(`${path}: ${found.size} bytes, larger than the ${maxManifestBytes} a manifest may have`);
+  return checkManifest(path, parseJson(path, await readFile(path, "utf8")));
 }
 
-/** Throws one line that names the field, what was expected and, for an unknown one, its name. */
+/** Throws one line that names the field, what was expected and, for an unknown one, the nearest known name. */
 export function checkManifest(path: string, value: unknown): Manifest {
   const errors = Value.Errors(ManifestSchema, value);
   const error = errors.find(({ keyword }) => keyword === "additionalProperties") ?? errors[0];
@@ -179,8 +178,15 @@ export function checkManifest(path: string, value: unknown): Manifest {
 function describe(error: { instancePath: string; keyword: string; message: string; params: unknown }): string {
   const at = error.instancePath.slice(1).replaceAll("/", ".");
   if (error.keyword !== "additionalProperties") return `${at || "the manifest"} ${error.message}`;
-  const [unknown] = (error.params as { additionalProperties: string[] }).additionalProperties;
-  return `unknown field "${at === "" ? "" : `${at}.`}${unknown}"`;
+  const [unknown = ""] = (error.params as { additionalProperties: string[] }).additionalProperties;
+  return `unknown field "${at === "" ? "" : `${at}.`}${unknown}"${suggestion(unknown, fieldsAt(at))}`;
+}
+
+/** Names that the schema knows in the object at that dotted path. */
+function fieldsAt(at: string): string[] {
+  let schema: { properties?: Record<string, object> } = ManifestSchema;
+  for (const field of at.split(".")) schema = field === "" ? schema : (schema.properties?.[field] ?? {});
+  return Object.keys(schema.properties ?? {});
 }
 
 function parseJson(path: string, text: string): unknown {

@@ -1,6 +1,10 @@
 // What /models, /info and the banner tell of a model.
 import { rowBytes, type TransformerFacts } from "./engine/models/facts.js";
+import type { EngineInfo } from "./engine-protocol.js";
 import type { FolderPlan } from "./folder.js";
+import { modelLanguages } from "./languages.js";
+import type { ServedModel } from "./served-model.js";
+import { taskNames } from "./tasks.js";
 
 export interface ModelLimits {
   /** Source tokens of one input at most. */
@@ -11,12 +15,15 @@ export interface ModelLimits {
 
 export interface ModelInfo {
   readonly name: string;
-  readonly state: "loading" | "ready" | "failed";
+  /** idle: its engines are closed for want of requests; the next one starts them. */
+  readonly state: "loading" | "ready" | "idle" | "failed";
   /** One line, when it failed. */
   readonly error?: string;
   readonly isDefault: boolean;
   readonly layout: "recurrent" | "transformer" | "stateless";
   readonly task: string | null;
+  /** Tasks that a request may name. */
+  readonly tasks: readonly string[];
   readonly description: string | null;
   readonly licence: string | null;
   readonly version: string | null;
@@ -36,12 +43,21 @@ export interface ModelInfo {
   /** ONNX Runtime threads per engine. */
   readonly threads: number;
   readonly loadMs: number;
+  readonly memory: ModelMemory;
+}
+
+export interface ModelMemory {
+  /** Of the files, weights beside them included; null before they were read. */
+  readonly weightBytes: number | null;
+  /** What the last load added to the process's resident memory; null where other loads ran at the same time. */
+  readonly loadedBytes: number | null;
 }
 
 /** What is told before anything is known. */
-export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "threads" | "loadMs"> = {
+export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "threads" | "loadMs" | "memory"> = {
   layout: "transformer",
   task: null,
+  tasks: [],
   description: null,
   licence: null,
   version: null,
@@ -66,4 +82,21 @@ export function rowBytesAtLimits({ facts, limits }: Pick<ModelInfo, "facts" | "l
 export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {
   const { task = null, description = null, licence = null, version = null } = manifest;
   return { layout: plan.layout, task, description, licence, version, dtype, files };
+}
+
+/** What loading has told. */
+export function loadedInfo(model: ServedModel, { device, notes, facts, vocabSize, hasAttention }: EngineInfo) {
+  const { limits } = model;
+  const tasks = taskNames(model);
+  const why = [model.folder.why, ...notes].filter((note) => note !== "");
+  return {
+    device,
+    notes: why,
+    facts,
+    tasks,
+    limits,
+    languages: modelLanguages(model),
+    vocabSize,
+    attention: hasAttention,
+  };
 }

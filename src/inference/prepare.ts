@@ -5,6 +5,7 @@ import type { Parameters } from "../parameters.js";
 import { requestLanguages, type RequestLanguages } from "./languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "./served-model.js";
+import { forTask } from "./tasks.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 
 const seedRange = 2 ** 53;
@@ -23,10 +24,11 @@ export interface PrepareContext {
 /** Throws AppError "validation". */
 export async function prepare(
   request: GenerationRequest,
-  model: ServedModel,
+  served: ServedModel,
   context: PrepareContext,
 ): Promise<Prepared> {
   const asked = present(request.parameters);
+  const model = forTask(served, asked.task);
   const options: Parameters = { ...model.defaults, ...asked };
   const languages = requestLanguages(options, model);
   const source = await encodeSource(request.inputs, model, languages, options.truncate);
@@ -50,7 +52,7 @@ export async function encodeSource(
   truncate?: number,
 ): Promise<SourceToken[]> {
   const { prefix = "", ...inTokenizer } = languages;
-  const tokens = await model.source.encode(prefix + (model.folder.manifest.inputPrefix ?? "") + text, inTokenizer);
+  const tokens = await model.source.encode(prefix + model.inputPrefix + text, inTokenizer);
   if (tokens.length === 0) throw wrongInput("no tokens are left of this text");
   const { maxInputTokens } = model.limits;
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);

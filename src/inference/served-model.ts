@@ -17,7 +17,9 @@ export interface ServedModel {
   readonly source: Tokenizer;
   readonly target: Tokenizer;
   readonly special: SpecialIds;
-  /** generation_config.json, then seqserve.json: under the request's own parameters. */
+  /** Put before each input; another task's differs (tasks.ts). */
+  readonly inputPrefix: string;
+  /** generation_config.json, the task's own, then seqserve.json: under the request's own parameters. */
   readonly defaults: Parameters;
   readonly limits: ModelLimits;
   /** Steps can hand out attention rows. */

@@ -104,3 +104,30 @@ export class Admission {
     this.#lastStartAt = now;
   }
 }
+
+/** An Admission for each model, with the same limits: a burst on one fills its own queue, not another's. */
+export class ModelAdmission {
+  readonly #make: () => Admission;
+  readonly #models = new Map<string, Admission>();
+
+  constructor(...options: ConstructorParameters<typeof Admission>) {
+    this.#make = () => new Admission(...options);
+  }
+
+  /** Over all models. */
+  get depth(): Depth {
+    const depths = [...this.#models.values()].map((admission) => admission.depth);
+    return {
+      queuedRequests: depths.reduce((sum, { queuedRequests }) => sum + queuedRequests, 0),
+      queuedTokens: depths.reduce((sum, { queuedTokens }) => sum + queuedTokens, 0),
+      running: depths.reduce((sum, { running }) => sum + running, 0),
+    };
+  }
+
+  /** Throws AppError "overloaded" when that model's queue is full. The model must be a served one: its entry stays. */
+  enter(model: string, tokens: number): Place {
+    const admission = this.#models.get(model) ?? this.#make();
+    this.#models.set(model, admission);
+    return admission.enter(tokens);
+  }
+}

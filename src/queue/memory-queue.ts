@@ -1,16 +1,16 @@
 // The queue of one process: admission, then straight on to inference; waiting itself happens in the engine's scheduler.
 import { AppError } from "../errors.js";
 import type { Generate, GenerationEvent, Prepared } from "../generation.js";
-import type { Admission, Depth } from "./admission.js";
+import type { Depth, ModelAdmission } from "./admission.js";
 import type { GenerationQueue } from "./queue.js";
 
 export class MemoryQueue implements GenerationQueue {
   readonly #generate: Generate;
-  readonly #admission: Admission;
+  readonly #admission: ModelAdmission;
   readonly #open = new Set<Promise<void>>();
   #isClosed = false;
 
-  constructor(generate: Generate, admission: Admission) {
+  constructor(generate: Generate, admission: ModelAdmission) {
     this.#generate = generate;
     this.#admission = admission;
   }
@@ -29,7 +29,7 @@ export class MemoryQueue implements GenerationQueue {
   async *#submit(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
     if (this.#isClosed) throw new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
     signal.throwIfAborted();
-    const place = this.#admission.enter(prepared.sourceIds.length);
+    const place = this.#admission.enter(prepared.model, prepared.sourceIds.length);
     const { promise, resolve } = deferred();
     this.#open.add(promise);
     try {

@@ -51,14 +51,23 @@ const RowMemorySchema = Type.Object(
   { description: "What one row keeps between steps: keys and values, in widths padded to 16. A beam is a row." },
 );
 
+const MemorySchema = Type.Object({
+  weight_bytes: nullable("integer", "Of the model's files, weights beside them included."),
+  loaded_bytes: nullable(
+    "integer",
+    "What the last load added to the process's resident memory; null where other loads ran at the same time.",
+  ),
+});
+
 export const ModelSchema = Type.Object(
   {
     name: Type.String({ description: "Name of the folder." }),
-    state: Type.Unsafe<string>({ type: "string", enum: ["loading", "ready", "failed"] }),
+    state: Type.Unsafe<string>({ type: "string", enum: ["loading", "ready", "idle", "failed"] }),
     error: text("Why loading failed."),
     default: Type.Boolean({ description: "Whether requests without `model` go here." }),
     layout: Type.Unsafe<string>({ type: "string", enum: ["recurrent", "transformer", "stateless"] }),
     task: text("translation, summarization, g2p, …"),
+    tasks: Type.Array(Type.String(), { description: "What parameters.task may name." }),
     description: text("What the model does."),
     licence: text("Its licence."),
     version: text("Its version."),
@@ -76,6 +85,7 @@ export const ModelSchema = Type.Object(
     engines: count,
     threads: Type.Integer({ description: "ONNX Runtime threads per engine." }),
     load_ms: Type.Number(),
+    memory: MemorySchema,
   },
   { $id: "Model" },
 );
@@ -182,6 +192,7 @@ function modelBody(model: ModelInfo): ModelBody {
     default: model.isDefault,
     layout: model.layout,
     task: model.task,
+    tasks: [...model.tasks],
     description: model.description,
     licence: model.licence,
     version: model.version,
@@ -201,5 +212,6 @@ function modelBody(model: ModelInfo): ModelBody {
     engines: model.engines,
     threads: model.threads,
     load_ms: model.loadMs,
+    memory: { weight_bytes: model.memory.weightBytes, loaded_bytes: model.memory.loadedBytes },
   };
 }

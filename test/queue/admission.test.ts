@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AppError } from "../../src/errors.js";
-import { Admission } from "../../src/queue/admission.js";
+import { Admission, ModelAdmission } from "../../src/queue/admission.js";
 
 function admissionAt(limits = { maxQueuedRequests: 100, maxQueuedTokens: 1000 }) {
   const clock = { ms: 0 };
@@ -56,4 +56,20 @@ test("a rejection says by what the queue was full", () => {
   admission.enter(1);
   assert.throws(() => admission.enter(1), AppError);
   assert.deepEqual(reasons, ["tokens", "requests"]);
+});
+
+test("each model has a queue of its own: one that is full refuses nobody at another", () => {
+  const limits = { maxQueuedRequests: 2, maxQueuedTokens: 100 };
+  const admission = new ModelAdmission(
+    limits,
+    () => 0,
+    () => undefined,
+  );
+  admission.enter("busy", 1);
+  admission.enter("busy", 1);
+  assert.throws(() => admission.enter("busy", 1), { kind: "overloaded" });
+  const place = admission.enter("quiet", 5);
+  assert.deepEqual(admission.depth, { queuedRequests: 3, queuedTokens: 7, running: 0 });
+  place.start();
+  assert.deepEqual(admission.depth, { queuedRequests: 2, queuedTokens: 2, running: 1 });
 });

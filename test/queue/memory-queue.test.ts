@@ -1,10 +1,10 @@
 // The embedded queue keeps the contract.
-import { Admission } from "../../src/queue/admission.js";
+import { ModelAdmission } from "../../src/queue/admission.js";
 import { MemoryQueue } from "../../src/queue/memory-queue.js";
 import { testQueueContract } from "../support/queue-contract.js";
 
 testQueueContract("MemoryQueue", (generate, limits) => {
-  const admission = new Admission(
+  const admission = new ModelAdmission(
     limits,
     () => performance.now(),
     () => undefined,

@@ -10,7 +10,7 @@ import type { Inference } from "../../src/inference/inference.js";
 import type { ModelInfo } from "../../src/inference/model-info.js";
 import { createLog, type Logger } from "../../src/log.js";
 import { createMetrics, type Metrics } from "../../src/metrics.js";
-import { Admission } from "../../src/queue/admission.js";
+import { ModelAdmission } from "../../src/queue/admission.js";
 import { MeasuredQueue } from "../../src/queue/measured-queue.js";
 import { MemoryQueue } from "../../src/queue/memory-queue.js";
 import type { SseTimings } from "../../src/routes/sse.js";
@@ -26,6 +26,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     isDefault: true,
     layout: "recurrent",
     task: "echo",
+    tasks: ["echo"],
     description: "Says it louder",
     licence: "Apache-2.0",
     version: "1",
@@ -41,6 +42,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     engines: 1,
     threads: 1,
     loadMs: 12,
+    memory: { weightBytes: 1000, loadedBytes: null },
     ...overrides,
   };
 }
@@ -204,7 +206,7 @@ export async function testServer({
   const metrics = createMetrics("test", { runtime: false });
   const memory = new MemoryQueue(
     inference.generate,
-    new Admission(
+    new ModelAdmission(
       config,
       () => performance.now(),
       (reason) => metrics.rejected(reason),

@@ -3,9 +3,11 @@
 import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../engine-protocol.js";
+import { checkFiles } from "./check-files.js";
 import { Engine, type Clock } from "./engine.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
+import { probeModel } from "./probe.js";
 
 // Where cores are short the HTTP thread goes first: it has little to do, and what it sends frees the engine's next requests. Linux has a nice value per thread.
 if (process.platform === "linux") setPriority(10);
@@ -47,15 +49,18 @@ class EngineThread {
     }
   }
 
-  async #load({ plan, options }: Extract<ToEngine, { type: "load" }>): Promise<void> {
+  async #load({ plan, options, probe }: Extract<ToEngine, { type: "load" }>): Promise<void> {
     const started = performance.now();
     try {
+      const weightBytes = checkFiles(plan);
       const { model, notes, facts = null } = await loadModel(plan, options);
       this.#model = model;
+      await probeModel(model, probe);
       this.#engine = new Engine(model, options, clock);
       const { vocabSize, hasAttention } = model;
       const loadMs = performance.now() - started;
-      this.#post({ type: "ready", info: { vocabSize, hasAttention, device: options.device, notes, loadMs, facts } });
+      const { device } = options;
+      this.#post({ type: "ready", info: { vocabSize, hasAttention, device, notes, loadMs, facts, weightBytes } });
     } catch (error) {
       this.#post({ type: "failed", message: (error as Error).message });
     }

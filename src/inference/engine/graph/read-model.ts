@@ -35,3 +35,24 @@ function tensorsOf(graph: GraphProto): TensorProto[] {
   );
   return [...graph.initializer, ...inNodes];
 }
+
+/** A tensor whose bytes lie in a file of their own. */
+export interface ExternalTensor {
+  readonly name: string;
+  /** Absolute. */
+  readonly file: string;
+  readonly offset: number;
+  /** 0 where the file doesn't say: to its end. */
+  readonly length: number;
+}
+
+export function externalTensors(model: ModelProto): ExternalTensor[] {
+  if (model.graph === undefined) return [];
+  return tensorsOf(model.graph)
+    .filter(isExternal)
+    .map((tensor) => {
+      const entries = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
+      const [offset, length] = [Number(entries.get("offset") ?? 0), Number(entries.get("length") ?? 0)];
+      return { name: tensor.name, file: entries.get("location") ?? "", offset, length };
+    });
+}

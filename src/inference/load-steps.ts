@@ -1,0 +1,91 @@
+// The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
+import type { Parameters } from "../parameters.js";
+import { checkTexts } from "./check-texts.js";
+import type { EngineInfo } from "./engine-protocol.js";
+import type { ModelPlan } from "./engine/models/plan.js";
+import type { Probe } from "./engine/probe.js";
+import type { FolderPlan } from "./folder.js";
+import {
+  idList,
+  modelLimits,
+  specialIds,
+  type ServedModel,
+  type ServerLimits,
+  type SpecialIds,
+} from "./served-model.js";
+import { usualTask } from "./tasks.js";
+import { loadTokenizers } from "./tokenizer/load-tokenizer.js";
+
+export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
+
+/** A tokenizer may know so many more ids than the scores have (masks and other tokens that are never generated). */
+const sparePart = 1.05;
+
+export async function textSide(folder: FolderPlan, limits: ServerLimits): Promise<TextSide> {
+  const { source, target } = await loadTokenizers(folder.folder, folder.manifest);
+  const special = specialIds(folder, target);
+  return { source, target, special, ...usualTask(folder), limits: modelLimits(folder, limits) };
+}
+
+/** The engine knows no text: what it is to check int8 on goes as ids. */
+export async function enginePlan({ plan }: FolderPlan, { source, special }: TextSide): Promise<ModelPlan> {
+  if (plan.layout !== "transformer" || plan.dtype !== "int8") return { ...plan, padId: special.pad };
+  const encoded = await Promise.all(checkTexts.map((text) => source.encode(text)));
+  const sources = encoded.map((tokens) => tokens.map((token) => token.id));
+  return { ...plan, padId: special.pad, int8Check: { sources, startId: special.start, eosIds: special.eos } };
+}
+
+/** A vocabulary of the manifest is the model's own: its last id must be one that the encoder knows. */
+export function probeOf({ manifest, files, plan }: FolderPlan, { source, special, defaults }: TextSide): Probe {
+  const isOwn = manifest.source?.vocab !== undefined;
+  const last = isOwn ? source.vocabSize - 1 : (special.eos[0] ?? special.start);
+  const [encoderFile = plan.layout, decoderFile = encoderFile] = Object.values(files);
+  const ids = idsByField(special, defaults);
+  return {
+    sourceIds: [last],
+    startId: special.start,
+    ids,
+    encoderFile,
+    decoderFile,
+    lastSourceId: isOwn ? last : null,
+  };
+}
+
+function idsByField(special: SpecialIds, defaults: Parameters): Probe["ids"] {
+  const fields: readonly (readonly [string, unknown])[] = [
+    ["target.bos or decoder_start_token_id", special.start],
+    ["target.eos or eos_token_id", special.eos],
+    ["target.padToken or pad_token_id", special.pad],
+    ["forced_bos_token_id", defaults.forced_bos_token_id],
+    ["forced_eos_token_id", defaults.forced_eos_token_id],
+    ["suppress_tokens", defaults.suppress_tokens],
+    ["begin_suppress_tokens", defaults.begin_suppress_tokens],
+    ["bad_words_ids", defaults.bad_words_ids?.flat()],
+  ];
+  return fields.flatMap(([field, value]) => idList(value).map((id) => ({ field, id })));
+}
+
+/** Throws one line when a vocabulary doesn't fit the scores. */
+export function loadedModel(name: string, folder: FolderPlan, side: TextSide, info: EngineInfo): ServedModel {
+  const { vocabSize, hasAttention } = info;
+  checkVocabulary(folder, side, vocabSize);
+  return { name, folder, ...side, hasAttention };
+}
+
+function checkVocabulary({ folder, manifest }: FolderPlan, { target }: TextSide, scores: number): void {
+  if (!Number.isSafeInteger(scores)) return;
+  const { vocabSize } = target;
+  if (manifest.target?.vocab !== undefined && vocabSize !== scores)
+    throw new Error(`${folder}: target.vocab: ${vocabSize} symbols (largest id + 1), but the decoder scores ${scores}`);
+  if (vocabSize > scores * sparePart)
+    throw new Error(`${folder}: the tokenizer's vocabulary has ${vocabSize} ids, but the decoder scores ${scores}`);
+}
+
+const longestMessage = 500;
+
+/** ONNX Runtime's messages have several lines, and those of a hostile file any content. */
+export function oneLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const line = text.replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
+  return line.length <= longestMessage ? line : `${line.slice(0, longestMessage)} …`;
+}
