@@ -3,16 +3,14 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.js";
 import { suggestion } from "../nearest.js";
-import { checkTexts } from "./check-texts.js";
-import type { ModelPlan } from "./engine/models/plan.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
 import type { EngineInfo, StepReport } from "./engine-protocol.js";
+import { enginePlan } from "./engine-plan.js";
 import { EnginePool } from "./engine-pool.js";
 import { readFolder, type FolderPlan } from "./folder.js";
 import { modelLanguages } from "./languages.js";
 import { folderInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import { defaultParameters } from "./default-parameters.js";
-import { modelLimits, specialIds, type ServedModel, type SpecialIds, type ServerLimits } from "./served-model.js";
+import { modelLimits, specialIds, type ServedModel, type ServerLimits } from "./served-model.js";
 import { loadTokenizers } from "./tokenizer/load-tokenizer.js";
 
 export interface CatalogOptions {
@@ -152,14 +150,6 @@ export class Catalog {
     const hint = suggestion(name, [...this.#entries.keys()]);
     return new AppError("not_found", `model: no model "${name}"${hint}`, { field: "model" });
   }
-}
-
-// The engine knows no text: what it is to check int8 on goes as ids.
-async function enginePlan({ plan }: FolderPlan, source: Tokenizer, special: SpecialIds): Promise<ModelPlan> {
-  if (plan.layout !== "transformer" || plan.dtype !== "int8") return { ...plan, padId: special.pad };
-  const encoded = await Promise.all(checkTexts.map((text) => source.encode(text)));
-  const sources = encoded.map((tokens) => tokens.map((token) => token.id));
-  return { ...plan, padId: special.pad, int8Check: { sources, startId: special.start, eosIds: special.eos } };
 }
 
 function loadedInfo({ model, pool, info }: Loaded) {

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
+import type { ModelPlan, TransformerPlan } from "./engine/models/plan.js";
+import { manifestPlan } from "./manifest-plan.js";
 import { readManifest, type Manifest } from "./manifest.js";
 
 /** A served folder, read: the engine's plan and what the text side needs. */
@@ -36,51 +37,11 @@ export async function readFolder(folder: string, { dtype, cacheDir }: FolderOpti
   const wanted = dtype === "auto" ? (manifest.dtype ?? "auto") : dtype;
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
-    const { plan, files, found } = recurrentPlan(folder, manifest, wanted);
+    const { plan, files, found } = manifestPlan(folder, manifest, wanted);
     return { ...read, plan, files, dtype: found };
   }
   const { plan, files, found } = transformerPlan(folder, config, { dtype: wanted, cacheDir });
   return { ...read, plan, files, dtype: found };
-}
-
-function recurrentPlan(folder: string, { encoder, decoder }: Manifest, dtype: string) {
-  if (encoder === undefined || decoder === undefined)
-    throw new Error(`${folder}: seqserve.json needs both encoder and decoder`);
-  const found = dtype === "auto" ? "fp32" : dtype;
-  const plan: RecurrentPlan = {
-    layout: "recurrent",
-    encoder: { file: suffixed(folder, encoder.file, found), ...encoderTensors(folder, encoder) },
-    decoder: { file: suffixed(folder, decoder.file, found), ...decoderTensors(folder, decoder) },
-    padId: 0,
-  };
-  return { plan, files: { encoder: basename(plan.encoder.file), decoder: basename(plan.decoder.file) }, found };
-}
-
-function encoderTensors(folder: string, { inputs, outputs }: NonNullable<Manifest["encoder"]>) {
-  const { ids, mask = null, lengths = null } = inputs;
-  const { memory = null, states = [] } = outputs;
-  return { inputs: { ids: required(folder, "encoder.inputs.ids", ids), mask, lengths }, outputs: { memory, states } };
-}
-
-function decoderTensors(folder: string, decoder: NonNullable<Manifest["decoder"]>) {
-  const { ids, memory = null, mask = null, states = [] } = decoder.inputs;
-  const { scores, scoresAre = "logits", states: statesOut = [], attention = null } = decoder.outputs;
-  return {
-    inputs: { ids: required(folder, "decoder.inputs.ids", ids), memory, mask, states },
-    outputs: { scores, scoresAre, states: statesOut, attention },
-  };
-}
-
-function required(folder: string, field: string, value: string | null | undefined): string {
-  if (value === null || value === undefined) throw new Error(`${folder}: seqserve.json: ${field} is missing`);
-  return value;
-}
-
-function suffixed(folder: string, file: string, dtype: string): string {
-  const name = dtype === "fp32" ? file : file.replace(/\.onnx$/, `_${dtype}.onnx`);
-  const path = join(folder, name);
-  if (!existsSync(path)) throw new Error(`${folder}: expected the file ${name}, not found`);
-  return path;
 }
 
 function transformerPlan(

@@ -11,16 +11,22 @@ export interface PaddedSources {
   readonly lengths: Int32Array;
 }
 
-/** Pads on the right to `width`, or to the longest source. */
-export function padSources(sources: readonly (readonly number[])[], padId: number, minWidth = 0): PaddedSources {
+/** Pads to `width`, or to the longest source. */
+export function padSources(
+  sources: readonly (readonly number[])[],
+  padId: number,
+  minWidth = 0,
+  side: "left" | "right" = "right",
+): PaddedSources {
   const batch = sources.length;
   const width = sources.reduce((longest, source) => Math.max(longest, source.length), minWidth);
   const ids = new Int32Array(batch * width).fill(padId);
   const mask = new Int32Array(batch * width);
   const lengths = new Int32Array(batch);
   sources.forEach((source, row) => {
-    ids.set(source, row * width);
-    mask.fill(1, row * width, row * width + source.length);
+    const start = row * width + (side === "left" ? width - source.length : 0);
+    ids.set(source, start);
+    mask.fill(1, start, start + source.length);
     lengths[row] = source.length;
   });
   return { batch, width, ids, mask, lengths };
