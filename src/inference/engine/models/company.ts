@@ -28,6 +28,8 @@ export interface ProbePlan {
   readonly targetIds: readonly number[];
   /** Lengths of the probe's sources at most. */
   readonly maxLength: number;
+  /** What is known before any probe, as "a.onnx does this": why some company is not even tried. */
+  readonly known: readonly string[];
 }
 
 /** Kernels of other batch sizes may add in another order; anything above is a row that sees its neighbours. */
@@ -76,17 +78,17 @@ export async function settleCompany(model: CompanyModel, plan: ProbePlan): Promi
   const reference = await trace(model, sources, plan);
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
   if (!finite) throw new Error("a probe run gave scores that are not numbers: is a mask meant the other way round?");
-  const reasons: string[] = [];
+  const reasons = [...plan.known];
   const holds = async (company: Company): Promise<boolean> => {
     model.company = company;
     const reason = await difference(model, sources, plan, reference);
-    if (reason !== null) reasons.push(`${explained(company)}: ${reason}`);
+    if (reason !== null) reasons.push(`not "${explained(company)}": ${reason}`);
     return reason === null;
   };
   const encode = (await firstThat(plan.encode, (kind) => holds({ encode: kind, step: "alone" }))) ?? "alone";
   const step = (await firstThat(plan.step, (kind) => holds({ encode, step: kind }))) ?? "alone";
   model.company = { encode, step };
-  return [companyNote(model.company), ...(reasons.length === 0 ? [] : [`not ${reasons.join("; not ")}`])];
+  return [companyNote(model.company), ...reasons];
 }
 
 const encodeWords: Readonly<Record<EncodeCompany, string>> = {
@@ -138,9 +140,9 @@ function moved(row: Float32Array, reference: Float32Array | undefined): number {
   return most / largest;
 }
 
-// Unlike and like lengths, a short one beside a long one, and one of a single token.
+// Every company finds some that it may put together: equal lengths of equal and of unequal age, equal ages of unlike length, one single token.
 function probeSources({ sourceIds, maxLength }: ProbePlan): number[][] {
-  return [3, 5, 5, 1, 11].map((length, s) =>
+  return [3, 5, 5, 5, 1, 11].map((length, s) =>
     Array.from({ length: Math.min(length, maxLength) }, (_, i) => mixed(sourceIds, s * 31 + i)),
   );
 }

@@ -1,26 +1,39 @@
-// What the load probe of a manifest model runs: ids that are no padding, lengths that fit.
+// What the load probe of a manifest model runs: ids that are no padding, lengths that fit, and what is known without running.
+import { basename } from "node:path";
+import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { EncodeCompany, ProbePlan, StepCompany } from "./company.js";
+import type { OnnxSession, TensorInfo } from "./onnx-session.js";
 import type { SourcePlan } from "./plan.js";
 
-interface ProbedEncoder {
+export interface ProbedSide<T> {
+  readonly companies: readonly T[];
+  /** Why its rows run one by one; null when they need not. */
+  readonly whyAlone: string | null;
+}
+
+export interface ProbedEncoder extends ProbedSide<EncodeCompany> {
   readonly vocabSize: number;
   readonly source: SourcePlan;
 }
 
-export function probePlan(
-  encode: readonly EncodeCompany[],
-  step: readonly StepCompany[],
-  { vocabSize, source }: ProbedEncoder,
-  targetSize: number,
-): ProbePlan {
+export function probePlan(encoder: ProbedEncoder, step: ProbedSide<StepCompany>, targetSize: number): ProbePlan {
+  const { vocabSize, source } = encoder;
   return {
-    encode,
-    step,
+    encode: encoder.whyAlone === null ? encoder.companies : [],
+    step: step.whyAlone === null ? step.companies : [],
+    known: [encoder.whyAlone, step.whyAlone].filter((reason) => reason !== null),
     sourceIds: idsBelow(vocabSize).filter((id) => id !== source.padId),
     // 0 is padding more often than not.
     targetIds: idsBelow(targetSize).filter((id) => id !== 0),
     maxLength: source.padTo ?? Infinity,
   };
+}
+
+/** @param input one whose first axis is the batch. */
+export function whyAlone({ file }: OnnxSession, { name, dims }: TensorInfo): string | null {
+  if (typeof dims[0] === "number") return `${basename(file)}: "${name}" has a fixed batch of ${dims[0]}: one row a run`;
+  if (!quantisesPerTensor(file)) return null;
+  return `${basename(file)} scales whole tensors when it quantises, so rows would change each other: one row a run`;
 }
 
 function idsBelow(size: number): number[] {

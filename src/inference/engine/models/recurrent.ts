@@ -2,13 +2,13 @@
 //
 //   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
 import type { RowScores, Wanted } from "../decoding/search.js";
-import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel } from "./company.js";
+import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, type Feeds, type SessionOptions, type TensorInfo } from "./onnx-session.js";
 import type { RecurrentPlan } from "./plan.js";
-import { probePlan } from "./probe-plan.js";
+import { probePlan, whyAlone } from "./probe-plan.js";
 import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
@@ -166,11 +166,11 @@ export class RecurrentModel implements CompanyModel {
     const logprobs = logitsAt(run.scores, 0, 1);
     const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
     requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const takesTwo = this.#encoder.takesTwo && typeof this.#ids.dims[0] !== "number";
     const { mask, memory: attended } = this.#plan.decoder.inputs;
     const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
-    const step = takesTwo ? (isSafe ? (["any", "equalSources"] as const) : (["equalSources"] as const)) : [];
-    return settleCompany(this, probePlan(this.#encoder.companies, step, this.#encoder, this.vocabSize));
+    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const step = { companies, whyAlone: whyAlone(this.#decoder, this.#ids) };
+    return settleCompany(this, probePlan(this.#encoder, step, this.vocabSize));
   }
 }
 

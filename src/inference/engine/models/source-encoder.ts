@@ -16,6 +16,7 @@ import {
 } from "./onnx-session.js";
 import { padSources, type PaddedSources } from "./padding.js";
 import type { EncoderPlan, SourcePlan } from "./plan.js";
+import { whyAlone } from "./probe-plan.js";
 import { requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 
@@ -62,12 +63,16 @@ export class SourceEncoder {
     }
   }
 
-  /** Freest first: padding cannot be told from text without mask or lengths, unless all is padded to one width. */
+  /** Freest first: padding cannot be told from text without mask, lengths or a pad symbol, unless all is padded to one width. */
   get companies(): EncodeCompany[] {
-    if (!this.takesTwo) return [];
     const { mask, lengths } = this.#inputs;
-    const tells = mask !== null || lengths !== null || this.source.padTo !== null;
+    const { padTo, padId } = this.source;
+    const tells = mask !== null || lengths !== null || padTo !== null || padId !== null;
     return tells ? ["any", "equalLengths"] : ["equalLengths"];
+  }
+
+  get whyAlone(): string | null {
+    return whyAlone(this.session, this.#ids);
   }
 
   get takesTwo(): boolean {

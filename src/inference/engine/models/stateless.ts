@@ -8,7 +8,7 @@ import type { Memory, Row, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo } from "./onnx-session.js";
 import { padSources } from "./padding.js";
 import type { SourcePlan, StatelessPlan } from "./plan.js";
-import { probePlan } from "./probe-plan.js";
+import { probePlan, whyAlone } from "./probe-plan.js";
 import { flags, floats, integers, requireKind, requireTensors } from "./require-tensors.js";
 import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
 import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
@@ -162,14 +162,17 @@ export class StatelessModel implements CompanyModel {
     const logprobs = logitsAt(run.scores, 0, 1, this.#isLastOnly ? undefined : 1);
     const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
     requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const encoder = this.#encoder ?? { vocabSize: this.#source.vocabSize ?? 2, source: this.#source };
-    return settleCompany(this, probePlan(this.#encoder?.companies ?? [], this.#companies(), encoder, this.vocabSize));
-  }
-
-  #companies(): StepCompany[] {
-    const takesTwo = (this.#encoder?.takesTwo ?? true) && typeof this.#targets.dims[0] !== "number";
-    if (!takesTwo) return [];
-    return this.#isLastOnly ? ["equalAges", "equalBoth"] : ["any", "equalAges", "equalSources", "equalBoth"];
+    const encoder = this.#encoder ?? {
+      companies: [],
+      whyAlone: null,
+      vocabSize: this.#source.vocabSize ?? 2,
+      source: this.#source,
+    };
+    const companies: StepCompany[] = this.#isLastOnly
+      ? ["equalAges", "equalBoth"]
+      : ["any", "equalAges", "equalSources", "equalBoth"];
+    const step = { companies, whyAlone: whyAlone(this.#decoder, this.#targets) };
+    return settleCompany(this, probePlan(encoder, step, this.vocabSize));
   }
 }
 

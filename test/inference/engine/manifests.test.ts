@@ -1,0 +1,145 @@
+// Every kind of model that seqserve.json describes: its framework's own greedy output and transformers' beams over the same scores, alone and in company.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Decoding } from "../../../src/generation.js";
+import { enginePlan } from "../../../src/inference/engine-plan.js";
+import { loadModel } from "../../../src/inference/engine/models/load-model.js";
+import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js";
+import { readFolder } from "../../../src/inference/folder.js";
+import { specialIds } from "../../../src/inference/served-model.js";
+import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
+import { decoding, randomDecoding } from "../../support/decoding.js";
+import { below, seededRandom } from "../../support/random.js";
+import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../../support/schedules.js";
+
+const root = "test/fixtures/manifests";
+
+interface Case {
+  readonly text: string;
+  readonly source: number[];
+  readonly greedy: number[];
+  readonly logprobs: number[];
+  readonly beams: { options: Record<string, number | boolean>; ids: number[][]; scores: number[] }[];
+}
+
+/** What each kind is served in, and what it says of the reason. */
+const notes: Readonly<Record<string, RegExp>> = {
+  "keras-onehot": /sources of equal length are encoded together, rows of any age/,
+  "gru-attention": /sources of any length are encoded together, rows of any age/,
+  "input-feeding": /sources of any length are encoded together, rows of any age/,
+  "fixed-left": /sources of any length are encoded together, rows of any age/,
+  "stateless-all": /sources of any length are encoded together, rows of any age.*square of its length/s,
+  "stateless-last": /sources of any length are encoded together, rows of equal age share.*square of its length/s,
+  "single-int8": /one row a run.*scales whole tensors.*square of its length/s,
+  "length-first": /sources of any length are encoded together, rows of any age/,
+};
+
+interface Loaded {
+  readonly model: Seq2SeqModel;
+  readonly notes: string;
+  readonly base: Decoding;
+  readonly cases: readonly Case[];
+}
+
+async function load(kind: string): Promise<Loaded> {
+  const folder = join(root, kind);
+  const read = await readFolder(folder, { dtype: "auto", cacheDir: ".cache/test" });
+  const { source, target } = await loadTokenizers(folder, read.manifest);
+  const special = specialIds(read, target);
+  const { model, notes } = await loadModel(await enginePlan(read, source, special), { threads: 1, device: "cpu" });
+  const { cases, maxLength } = JSON.parse(readFileSync(join(folder, "oracle.json"), "utf8")) as {
+    cases: Case[];
+    maxLength: number;
+  };
+  for (const { text, source: ids } of cases)
+    assert.deepEqual(
+      (await source.encode(text)).map(({ id }) => id),
+      ids,
+    );
+  const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength });
+  return { model, notes: notes.join("\n"), base, cases };
+}
+
+function job(base: Decoding, sourceIds: number[], options: Partial<Decoding>): Job {
+  return {
+    sourceIds,
+    decoding: { ...base, ...options },
+    wantLogprobs: true,
+    topN: 0,
+    wantAttention: true,
+    deadlineAt: null,
+  };
+}
+
+/** Jobs with the oracle's answer to each. */
+function expectations({ base, cases }: Loaded): { job: Job; check: (result: Result) => void }[] {
+  return cases.flatMap(({ text, source, greedy, logprobs, beams }) => [
+    {
+      job: job(base, source, {}),
+      check: ({ outputs: [output] }: Result) => {
+        assert.deepEqual(output?.ids, greedy, `greedy of ${text}`);
+        logprobs.forEach((logprob, i) => assert.ok(Math.abs((output?.logprobs[i] ?? NaN) - logprob) < 1e-4, text));
+      },
+    },
+    ...beams.map(({ options, ids, scores }) => ({
+      job: job(base, source, {
+        numBeams: Number(options["num_beams"]),
+        numReturnSequences: Number(options["num_return_sequences"] ?? 1),
+        lengthPenalty: Number(options["length_penalty"] ?? 1),
+        earlyStopping: options["early_stopping"] === true,
+      }),
+      check: ({ outputs }: Result) => {
+        const found = outputs.map((output) => output.ids);
+        assert.deepEqual(found, ids, `${options["num_beams"]} beams of ${text}`);
+        scores.forEach((score, i) => assert.ok(Math.abs((outputs[i]?.score ?? NaN) - score) < 1e-4, text));
+      },
+    })),
+  ]);
+}
+
+for (const kind of readdirSync(root)) {
+  test(`${kind}: greedy and beams are its framework's own, alone`, async () => {
+    const loaded = await load(kind);
+    assert.match(loaded.notes, notes[kind]!);
+    for (const { job, check } of expectations(loaded)) check(await runAlone(loaded.model, job));
+    await loaded.model.close();
+  });
+
+  test(`${kind}: the same in ragged batches and random schedules`, async () => {
+    const loaded = await load(kind);
+    const expected = expectations(loaded);
+    for (let seed = 0; seed < 3; seed += 1) {
+      const results = await runSchedule(
+        loaded.model,
+        expected.map(({ job }) => job),
+        seededRandom(seed),
+        0,
+      );
+      results.forEach((result, i) => expected[i]!.check(result!));
+    }
+    await loaded.model.close();
+  });
+
+  test(`${kind}: mixed options and cancels change no other row`, async () => {
+    const { model, base, cases } = await load(kind);
+    const random = seededRandom(11);
+    const jobs = cases.map(({ source }) => job(randomDecoding(random, base), source, {}));
+    const alone: Result[] = [];
+    for (const one of jobs) alone.push(await runAlone(model, one));
+    for (let seed = 0; seed < 20; seed += 1) {
+      const drawn = Array.from({ length: 12 }, () => below(random, jobs.length));
+      const together = await runSchedule(
+        model,
+        drawn.map((i) => jobs[i]!),
+        seededRandom(seed),
+        0.15,
+      );
+      together.forEach((result, i) => {
+        if (result !== null) assert.ok(largestDifference(result, alone[drawn[i]!]!) < 1e-4);
+      });
+    }
+    await model.close();
+  });
+}
