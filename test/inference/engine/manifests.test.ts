@@ -32,7 +32,7 @@ const notes: Readonly<Record<string, RegExp>> = {
   "fixed-left": /sources of any length are encoded together, rows of any age/,
   "stateless-all": /sources of any length are encoded together, rows of any age.*square of its length/s,
   "stateless-last": /sources of any length are encoded together, rows of equal age share.*square of its length/s,
-  "single-int8": /one row a run.*scales whole tensors.*square of its length/s,
+  "single-int8": /^one row a run.*scales whole tensors.*square of its length/s,
   "length-first": /sources of any length are encoded together, rows of any age/,
 };
 
@@ -139,6 +139,32 @@ for (const kind of readdirSync(root)) {
       together.forEach((result, i) => {
         if (result !== null) assert.ok(largestDifference(result, alone[drawn[i]!]!) < 1e-4);
       });
+    }
+    await model.close();
+  });
+}
+
+for (const kind of ["gru-attention", "input-feeding", "length-first"]) {
+  test(`${kind}: attention covers exactly the row's own source and is the same in company`, async () => {
+    const { model, base, cases } = await load(kind);
+    const sources = [0, 4, 8].map((i) => cases[i]!.source);
+    const attentionOf = async (group: number[][]): Promise<Float32Array[]> => {
+      const rows = (await model.encode(group)).map((memory) => model.open(memory));
+      for (const row of rows) row.token = base.prefix[0]!;
+      const scores = await model.step(
+        rows,
+        rows.map(() => ({ kind: "full" })),
+      );
+      return rows.map((_, i) => scores.row(i).attention!);
+    };
+    const together = await attentionOf(sources);
+    for (const [i, source] of sources.entries()) {
+      const [alone] = await attentionOf([source]);
+      assert.equal(alone!.length, source.length);
+      const sum = alone!.reduce((total, weight) => total + weight, 0);
+      assert.ok(Math.abs(sum - 1) < 1e-5, `weights sum to ${sum}`);
+      assert.equal(together[i]!.length, source.length);
+      alone!.forEach((weight, s) => assert.ok(Math.abs(weight - together[i]![s]!) < 1e-5));
     }
     await model.close();
   });

@@ -20,8 +20,8 @@ export interface CompanyModel extends Seq2SeqModel {
 }
 
 export interface ProbePlan {
-  /** Freest first; "alone" is always left. */
-  readonly encode: readonly EncodeCompany[];
+  /** Freest first; "alone" is always left. null: there is no encoder. */
+  readonly encode: readonly EncodeCompany[] | null;
   readonly step: readonly StepCompany[];
   /** Ids that sources may hold, none of them padding. */
   readonly sourceIds: readonly number[];
@@ -85,10 +85,10 @@ export async function settleCompany(model: CompanyModel, plan: ProbePlan): Promi
     if (reason !== null) reasons.push(`not "${explained(company)}": ${reason}`);
     return reason === null;
   };
-  const encode = (await firstThat(plan.encode, (kind) => holds({ encode: kind, step: "alone" }))) ?? "alone";
+  const encode = (await firstThat(plan.encode ?? [], (kind) => holds({ encode: kind, step: "alone" }))) ?? "alone";
   const step = (await firstThat(plan.step, (kind) => holds({ encode, step: kind }))) ?? "alone";
   model.company = { encode, step };
-  return [companyNote(model.company), ...reasons];
+  return [plan.encode === null ? stepWords[step] : `${encodeWords[encode]}, ${stepWords[step]}`, ...reasons];
 }
 
 const encodeWords: Readonly<Record<EncodeCompany, string>> = {
@@ -103,10 +103,6 @@ const stepWords: Readonly<Record<StepCompany, string>> = {
   equalBoth: "rows of equal age and equally long sources share a run",
   alone: "one row a run",
 };
-
-function companyNote({ encode, step }: Company): string {
-  return `${encodeWords[encode]}, ${stepWords[step]}`;
-}
 
 function explained({ encode, step }: Company): string {
   return step === "alone" ? encodeWords[encode] : stepWords[step];

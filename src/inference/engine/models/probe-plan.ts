@@ -11,7 +11,10 @@ export interface ProbedSide<T> {
   readonly whyAlone: string | null;
 }
 
-export interface ProbedEncoder extends ProbedSide<EncodeCompany> {
+export interface ProbedEncoder {
+  /** null: no encoder. */
+  readonly companies: readonly EncodeCompany[] | null;
+  readonly whyAlone: string | null;
   readonly vocabSize: number;
   readonly source: SourcePlan;
 }

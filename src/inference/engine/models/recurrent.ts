@@ -52,7 +52,10 @@ export class RecurrentModel implements CompanyModel {
 
   static async load(plan: RecurrentPlan, options: SessionOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
     const encoder = await SourceEncoder.open(plan.encoder, plan.source, options);
-    const decoder = await OnnxSession.open(plan.decoder.file, options);
+    const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
+      await encoder.session.close();
+      throw error;
+    });
     try {
       const model = new RecurrentModel(plan, encoder, decoder);
       return { model, notes: await model.#probe() };

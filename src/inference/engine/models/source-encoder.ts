@@ -17,7 +17,7 @@ import {
 import { padSources, type PaddedSources } from "./padding.js";
 import type { EncoderPlan, SourcePlan } from "./plan.js";
 import { whyAlone } from "./probe-plan.js";
-import { requireTensors } from "./require-tensors.js";
+import { flags, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 
 export interface EncodedSource extends Memory {
@@ -52,7 +52,9 @@ export class SourceEncoder {
   static async open(plan: EncoderPlan, source: SourcePlan, options: SessionOptions): Promise<SourceEncoder> {
     const session = await OnnxSession.open(plan.file, options);
     try {
+      requireOneOf(session, "encoder", plan.inputs.ids, plan.inputs.onehot);
       requireTensors(session, "encoder", plan);
+      requireEncoderKinds(session, plan);
       const encoder = new SourceEncoder(session, plan, source);
       encoder.#checkWidths(source);
       encoder.axes = await encoder.#findAxes();
@@ -234,4 +236,12 @@ export function maskDims(info: TensorInfo | undefined, batch: number, width: num
 function fixedWidth(session: OnnxSession, { ids, onehot }: EncoderPlan["inputs"]): number | null {
   const width = session.input(ids ?? onehot ?? "")?.dims[1];
   return typeof width === "number" ? width : null;
+}
+
+function requireEncoderKinds(session: OnnxSession, { inputs }: EncoderPlan): void {
+  const { ids, onehot, mask, lengths } = inputs;
+  requireKind(session, "encoder.inputs.ids", session.input(ids ?? ""), { ranks: [2], types: integers });
+  requireKind(session, "encoder.inputs.onehot", session.input(onehot ?? ""), { ranks: [3], types: flags });
+  requireKind(session, "encoder.inputs.mask", session.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
+  requireKind(session, "encoder.inputs.lengths", session.input(lengths ?? ""), { ranks: [1], types: integers });
 }

@@ -50,7 +50,10 @@ export class StatelessModel implements CompanyModel {
 
   static async load(plan: StatelessPlan, options: SessionOptions): Promise<{ model: StatelessModel; notes: string[] }> {
     const encoder = plan.encoder === null ? null : await SourceEncoder.open(plan.encoder, plan.source, options);
-    const decoder = await OnnxSession.open(plan.decoder.file, options);
+    const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
+      await encoder?.session.close();
+      throw error;
+    });
     try {
       const model = new StatelessModel(plan, encoder, decoder);
       return { model, notes: [...(await model.#probe()), costNote] };
@@ -163,7 +166,7 @@ export class StatelessModel implements CompanyModel {
     const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
     requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
     const encoder = this.#encoder ?? {
-      companies: [],
+      companies: null,
       whyAlone: null,
       vocabSize: this.#source.vocabSize ?? 2,
       source: this.#source,
