@@ -4,11 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { enginePlan } from "../../../src/inference/engine-plan.js";
-import { loadModel } from "../../../src/inference/engine/models/load-model.js";
-import { readFolder } from "../../../src/inference/folder.js";
-import { specialIds } from "../../../src/inference/served-model.js";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
+import { loadManifestFolder } from "../../support/manifests.js";
 
 /** Loads that kind with one value of its manifest set (or, when undefined, removed). */
 async function loadWith(kind: string, path: string, value: unknown): Promise<readonly string[]> {
@@ -22,10 +18,7 @@ async function loadWith(kind: string, path: string, value: unknown): Promise<rea
   if (value === undefined) delete at[last];
   else at[last] = value;
   writeFileSync(file, JSON.stringify(manifest));
-  const read = await readFolder(folder, { dtype: "auto", cacheDir: ".cache/test" });
-  const { source, target } = await loadTokenizers(folder, read.manifest);
-  const plan = await enginePlan(read, source, specialIds(read, target));
-  const { model, notes } = await loadModel(plan, { threads: 1, device: "cpu" });
+  const { model, notes } = await loadManifestFolder(folder);
   await model.close();
   return notes;
 }

@@ -1,28 +1,12 @@
 // Every kind of model that seqserve.json describes: its framework's own greedy output and transformers' beams over the same scores, alone and in company.
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Decoding } from "../../../src/generation.js";
-import { enginePlan } from "../../../src/inference/engine-plan.js";
-import { loadModel } from "../../../src/inference/engine/models/load-model.js";
-import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js";
-import { readFolder } from "../../../src/inference/folder.js";
-import { specialIds } from "../../../src/inference/served-model.js";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
-import { decoding, randomDecoding } from "../../support/decoding.js";
+import { randomDecoding } from "../../support/decoding.js";
+import { loadManifestFolder, manifestFixtures, oracleJob, type LoadedManifest } from "../../support/manifests.js";
 import { below, seededRandom } from "../../support/random.js";
 import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../../support/schedules.js";
-
-const root = "test/fixtures/manifests";
-
-interface Case {
-  readonly text: string;
-  readonly source: number[];
-  readonly greedy: number[];
-  readonly logprobs: number[];
-  readonly beams: { options: Record<string, number | boolean>; ids: number[][]; scores: number[] }[];
-}
 
 /** What each kind is served in, and what it says of the reason. */
 const notes: Readonly<Record<string, RegExp>> = {
@@ -36,55 +20,30 @@ const notes: Readonly<Record<string, RegExp>> = {
   "length-first": /sources of any length are encoded together, rows of any age/,
 };
 
-interface Loaded {
-  readonly model: Seq2SeqModel;
-  readonly notes: string;
-  readonly base: Decoding;
-  readonly cases: readonly Case[];
-}
-
-async function load(kind: string): Promise<Loaded> {
-  const folder = join(root, kind);
-  const read = await readFolder(folder, { dtype: "auto", cacheDir: ".cache/test" });
-  const { source, target } = await loadTokenizers(folder, read.manifest);
-  const special = specialIds(read, target);
-  const { model, notes } = await loadModel(await enginePlan(read, source, special), { threads: 1, device: "cpu" });
-  const { cases, maxLength } = JSON.parse(readFileSync(join(folder, "oracle.json"), "utf8")) as {
-    cases: Case[];
-    maxLength: number;
-  };
-  for (const { text, source: ids } of cases)
+async function load(kind: string): Promise<LoadedManifest> {
+  const loaded = await loadManifestFolder(join(manifestFixtures, kind));
+  for (const { text, source: ids } of loaded.cases) {
+    const tokens = await loaded.source.encode(text);
     assert.deepEqual(
-      (await source.encode(text)).map(({ id }) => id),
+      tokens.map(({ id }) => id),
       ids,
     );
-  const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength });
-  return { model, notes: notes.join("\n"), base, cases };
-}
-
-function job(base: Decoding, sourceIds: number[], options: Partial<Decoding>): Job {
-  return {
-    sourceIds,
-    decoding: { ...base, ...options },
-    wantLogprobs: true,
-    topN: 0,
-    wantAttention: true,
-    deadlineAt: null,
-  };
+  }
+  return loaded;
 }
 
 /** Jobs with the oracle's answer to each. */
-function expectations({ base, cases }: Loaded): { job: Job; check: (result: Result) => void }[] {
+function expectations({ base, cases }: LoadedManifest): { job: Job; check: (result: Result) => void }[] {
   return cases.flatMap(({ text, source, greedy, logprobs, beams }) => [
     {
-      job: job(base, source, {}),
+      job: oracleJob(base, source, {}),
       check: ({ outputs: [output] }: Result) => {
         assert.deepEqual(output?.ids, greedy, `greedy of ${text}`);
         logprobs.forEach((logprob, i) => assert.ok(Math.abs((output?.logprobs[i] ?? NaN) - logprob) < 1e-4, text));
       },
     },
     ...beams.map(({ options, ids, scores }) => ({
-      job: job(base, source, {
+      job: oracleJob(base, source, {
         numBeams: Number(options["num_beams"]),
         numReturnSequences: Number(options["num_return_sequences"] ?? 1),
         lengthPenalty: Number(options["length_penalty"] ?? 1),
@@ -99,10 +58,10 @@ function expectations({ base, cases }: Loaded): { job: Job; check: (result: Resu
   ]);
 }
 
-for (const kind of readdirSync(root)) {
+for (const kind of readdirSync(manifestFixtures)) {
   test(`${kind}: greedy and beams are its framework's own, alone`, async () => {
     const loaded = await load(kind);
-    assert.match(loaded.notes, notes[kind]!);
+    assert.match(loaded.notes.join("\n"), notes[kind]!);
     for (const { job, check } of expectations(loaded)) check(await runAlone(loaded.model, job));
     await loaded.model.close();
   });
@@ -125,7 +84,7 @@ for (const kind of readdirSync(root)) {
   test(`${kind}: mixed options and cancels change no other row`, async () => {
     const { model, base, cases } = await load(kind);
     const random = seededRandom(11);
-    const jobs = cases.map(({ source }) => job(randomDecoding(random, base), source, {}));
+    const jobs = cases.map(({ source }) => oracleJob(randomDecoding(random, base), source, {}));
     const alone: Result[] = [];
     for (const one of jobs) alone.push(await runAlone(model, one));
     for (let seed = 0; seed < 20; seed += 1) {

@@ -24,10 +24,13 @@ export function axesOf(what: string, { one, twoRows, longer }: ProbedDims): Axes
   );
 }
 
-/** Axes by the graph's own words, for tensors that no run can be asked about: the batch is called as the ids' first axis is, else it is the first symbol. */
+/**
+ * Axes by the graph's own words, for tensors that no run can be asked about: the batch is called as the ids' first axis is (a name, or a fixed
+ * size), else it is the first symbol.
+ */
 export function declaredAxes(dims: readonly (number | string)[], batchName: number | string | undefined): Axes {
   const symbols = dims.flatMap((dim, axis) => (typeof dim === "string" ? [axis] : []));
-  const named = dims.findIndex((dim) => typeof dim === "string" && dim === batchName);
+  const named = dims.indexOf(batchName ?? "");
   const batch = named === -1 ? (symbols[0] ?? 0) : named;
   return { batch, length: symbols.find((axis) => axis !== batch) ?? null };
 }

@@ -17,6 +17,8 @@ export interface Company {
 /** A model that lets its company be set. */
 export interface CompanyModel extends Seq2SeqModel {
   company: Company;
+  /** What 1 means in masks: exports of PyTorch's key_padding_mask have it the other way round. */
+  maskMarks: "real" | "padding";
 }
 
 export interface ProbePlan {
@@ -28,6 +30,8 @@ export interface ProbePlan {
   readonly targetIds: readonly number[];
   /** Lengths of the probe's sources at most. */
   readonly maxLength: number;
+  /** A mask of ours goes in somewhere. */
+  readonly isMasked: boolean;
   /** What is known before any probe, as "a.onnx does this": why some company is not even tried. */
   readonly known: readonly string[];
 }
@@ -73,11 +77,33 @@ export function sharedWidth(company: StepCompany, isMasked: boolean, widths: rea
 
 /** Sets the model's company; returns sentences for /info. Throws one line when the model cannot even run alone. */
 export async function settleCompany(model: CompanyModel, plan: ProbePlan): Promise<string[]> {
+  model.maskMarks = "real";
+  const usual = await settled(model, plan).catch((error: Error) => error);
+  if (!(usual instanceof Error) && (usual.isFreest || !plan.isMasked)) return usual.notes;
+  if (plan.isMasked) {
+    // A mask that is right leaves a padded row as it was; the wrong way round it cannot.
+    model.maskMarks = "padding";
+    const turned = await settled(model, plan).catch(() => null);
+    if (turned?.isFreest === true) return [...turned.notes, "masks mark padding here, as the probe found"];
+    model.maskMarks = "real";
+  }
+  if (usual instanceof Error) throw usual;
+  model.company = usual.company;
+  return usual.notes;
+}
+
+interface Settled {
+  readonly company: Company;
+  readonly isFreest: boolean;
+  readonly notes: string[];
+}
+
+async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   model.company = { encode: "alone", step: "alone" };
   const sources = probeSources(plan);
   const reference = await trace(model, sources, plan);
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
-  if (!finite) throw new Error("a probe run gave scores that are not numbers: is a mask meant the other way round?");
+  if (!finite) throw new Error("a probe run gave scores that are not numbers");
   const reasons = [...plan.known];
   const holds = async (company: Company): Promise<boolean> => {
     model.company = company;
@@ -88,7 +114,9 @@ export async function settleCompany(model: CompanyModel, plan: ProbePlan): Promi
   const encode = (await firstThat(plan.encode ?? [], (kind) => holds({ encode: kind, step: "alone" }))) ?? "alone";
   const step = (await firstThat(plan.step, (kind) => holds({ encode, step: kind }))) ?? "alone";
   model.company = { encode, step };
-  return [plan.encode === null ? stepWords[step] : `${encodeWords[encode]}, ${stepWords[step]}`, ...reasons];
+  const note = plan.encode === null ? stepWords[step] : `${encodeWords[encode]}, ${stepWords[step]}`;
+  const isFreest = (plan.encode?.[0] ?? encode) === encode && (plan.step[0] ?? step) === step;
+  return { company: model.company, isFreest, notes: [note, ...reasons] };
 }
 
 const encodeWords: Readonly<Record<EncodeCompany, string>> = {

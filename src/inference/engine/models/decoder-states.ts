@@ -19,6 +19,8 @@ interface State {
 export class DecoderStates {
   readonly #file: string;
   readonly #states: readonly State[];
+  /** Sizes of the last run's inputs: what comes out goes in again. */
+  #fed: readonly (readonly number[])[] = [];
 
   /** Throws one line that names file, role, tensor, expected and found. */
   constructor(
@@ -60,26 +62,33 @@ export class DecoderStates {
 
   /** @param rows the states of each row of one run. */
   feeds(rows: readonly (readonly Slice[])[], width: number): Feeds {
+    const values = this.#states.map(({ axes }, k) => {
+      const slices = rows.flatMap((states) => states[k] ?? []);
+      return axes.length === null
+        ? gatherRows(slices, axes.batch)
+        : gatherPadded(slices, axes.batch, axes.length, width);
+    });
+    this.#fed = values.map(({ dims }) => dims);
     return Object.fromEntries(
-      this.#states.map(({ info, axes }, k) => {
-        const slices = rows.flatMap((states) => states[k] ?? []);
-        const { data, dims } =
-          axes.length === null ? gatherRows(slices, axes.batch) : gatherPadded(slices, axes.batch, axes.length, width);
+      this.#states.map(({ info }, k) => {
+        const { data, dims } = values[k] as Value;
         return [info.name, tensor(info.type, data, dims)] as const;
       }),
     );
   }
 
-  /** Row `index`'s states after that run. */
-  after(results: Readonly<Record<string, Value>>, index: number): Slice[] {
-    return this.#states.map(({ info, output, outputType }) => {
-      const value = valueOf(results, output);
-      if (outputType === info.type) return { value, index };
-      return {
-        value: { data: castElements(value.data, outputType, info.type, `output "${output}"`), dims: value.dims },
-        index,
-      };
+  /** The states of each of `count` rows after that run. */
+  after(results: Readonly<Record<string, Value>>, count: number): Slice[][] {
+    const values = this.#states.map(({ info, output, outputType }, k): Value => {
+      const { data, dims } = valueOf(results, output);
+      const fed = this.#fed[k] ?? [];
+      if (dims.join() !== fed.join())
+        throw new Error(
+          `${this.#file}: decoder output "${output}": expected [${fed}] as input "${info.name}" has, found [${dims}]`,
+        );
+      return { data: castElements(data, outputType, info.type, `output "${output}"`), dims };
     });
+    return Array.from({ length: count }, (_, index) => values.map((value) => ({ value, index })));
   }
 
   #zeros({ info, axes }: State, width: number): Slice {

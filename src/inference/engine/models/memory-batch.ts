@@ -5,7 +5,8 @@ import { numbersOf } from "./elements.js";
 import { integerTensor, tensor, type Feeds, type OnnxSession } from "./onnx-session.js";
 import type { SourcePlan } from "./plan.js";
 import { gatherPadded, gatherRows } from "./rows.js";
-import { maskDims, type EncodedSource } from "./source-encoder.js";
+import type { EncodedSource } from "./source-encoder.js";
+import { maskDims } from "./padding.js";
 
 export interface MemoryInputs {
   readonly memory: string | null;
@@ -24,10 +25,12 @@ export interface MemoryBatchOptions {
 }
 
 export class MemoryBatch {
+  maskMarks: "real" | "padding" = "real";
   readonly #options: MemoryBatchOptions;
   #last: {
     readonly sources: readonly EncodedSource[];
     readonly company: StepCompany;
+    readonly maskMarks: string;
     readonly feeds: Feeds;
     readonly width: number;
   } | null = null;
@@ -38,7 +41,8 @@ export class MemoryBatch {
 
   of(sources: readonly EncodedSource[], company: StepCompany): { readonly feeds: Feeds; readonly width: number } {
     const last = this.#last;
-    const isSame = last?.company === company && last.sources.length === sources.length;
+    const isSame =
+      last?.company === company && last.maskMarks === this.maskMarks && last.sources.length === sources.length;
     if (last !== null && isSame && sources.every((source, i) => source === last.sources[i])) return last;
     const { inputs, source } = this.#options;
     const isMasked = inputs.mask !== null && source.padTo === null;
@@ -48,6 +52,7 @@ export class MemoryBatch {
       sources.map((one) => one.width),
     );
     this.#last = {
+      maskMarks: this.maskMarks,
       sources,
       company,
       width,
@@ -70,13 +75,15 @@ export class MemoryBatch {
     const { inputs, decoder } = this.#options;
     const info = inputs.mask === null ? undefined : decoder.input(inputs.mask);
     if (info === undefined) return {};
-    const mask = new Int32Array(sources.length * width);
-    sources.forEach((source, row) => mask.set(this.#maskOf(source), row * width));
+    const padding = Number(this.maskMarks === "padding");
+    const mask = new Int32Array(sources.length * width).fill(padding);
+    sources.forEach((source, row) => mask.set(this.#maskOf(source, padding), row * width));
     return { [info.name]: integerTensor(info, mask, maskDims(info, sources.length, width)) };
   }
 
-  #maskOf({ mask, start, sourceLength, width }: EncodedSource): Int32Array {
-    if (mask === null) return new Int32Array(width).fill(1, start, start + sourceLength);
+  // The encoder's own mask is already as its decoder wants it.
+  #maskOf({ mask, start, sourceLength, width }: EncodedSource, padding: number): Int32Array {
+    if (mask === null) return new Int32Array(width).fill(padding).fill(1 - padding, start, start + sourceLength);
     const numbers = Int32Array.from(numbersOf(this.#options.maskType ?? "float32", mask.value.data));
     return numbers.subarray(mask.index * width, (mask.index + 1) * width);
   }

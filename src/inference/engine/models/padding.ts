@@ -1,4 +1,5 @@
 // Sources of unlike length as one rectangle of ids, with the mask and lengths that tell padding apart.
+import type { TensorInfo } from "./onnx-session.js";
 
 export interface PaddedSources {
   readonly batch: number;
@@ -37,4 +38,20 @@ export function lengthMask(lengths: readonly number[], width: number): Int32Arra
   const mask = new Int32Array(lengths.length * width);
   lengths.forEach((length, row) => mask.fill(1, row * width, row * width + length));
   return mask;
+}
+
+/** [rows × depth] rows of one-hot numbers; an id below 0 is a row of zeros. */
+export function oneHot(ids: ArrayLike<number>, depth: number): Float32Array {
+  const rows = new Float32Array(ids.length * depth);
+  Array.from(ids).forEach((id, row) => {
+    if (id >= depth) throw new Error(`id ${id} in one-hot rows of ${depth}`);
+    if (id >= 0) rows[row * depth + id] = 1;
+  });
+  return rows;
+}
+
+/** [B, S], or [B, 1, …, S] where the graph wants more axes. */
+export function maskDims(info: TensorInfo | undefined, batch: number, width: number): number[] {
+  const rank = info?.dims.length ?? 2;
+  return [batch, ...Array.from({ length: Math.max(rank - 2, 0) }, () => 1), width];
 }

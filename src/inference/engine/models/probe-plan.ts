@@ -5,8 +5,9 @@ import type { EncodeCompany, ProbePlan, StepCompany } from "./company.js";
 import type { OnnxSession, TensorInfo } from "./onnx-session.js";
 import type { SourcePlan } from "./plan.js";
 
-export interface ProbedSide<T> {
-  readonly companies: readonly T[];
+export interface ProbedStep {
+  readonly companies: readonly StepCompany[];
+  readonly isMasked: boolean;
   /** Why its rows run one by one; null when they need not. */
   readonly whyAlone: string | null;
 }
@@ -15,15 +16,17 @@ export interface ProbedEncoder {
   /** null: no encoder. */
   readonly companies: readonly EncodeCompany[] | null;
   readonly whyAlone: string | null;
+  readonly isMasked: boolean;
   readonly vocabSize: number;
   readonly source: SourcePlan;
 }
 
-export function probePlan(encoder: ProbedEncoder, step: ProbedSide<StepCompany>, targetSize: number): ProbePlan {
+export function probePlan(encoder: ProbedEncoder, step: ProbedStep, targetSize: number): ProbePlan {
   const { vocabSize, source } = encoder;
   return {
     encode: encoder.whyAlone === null ? encoder.companies : [],
     step: step.whyAlone === null ? step.companies : [],
+    isMasked: encoder.isMasked || step.isMasked,
     known: [encoder.whyAlone, step.whyAlone].filter((reason) => reason !== null),
     sourceIds: idsBelow(vocabSize).filter((id) => id !== source.padId),
     // 0 is padding more often than not.

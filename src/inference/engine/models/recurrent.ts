@@ -7,12 +7,13 @@ import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, type Feeds, type SessionOptions, type TensorInfo } from "./onnx-session.js";
+import { oneHot } from "./padding.js";
 import type { RecurrentPlan } from "./plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
-import { oneHot, SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
 
 interface RecurrentRow extends Row {
   readonly memory: EncodedSource;
@@ -63,6 +64,11 @@ export class RecurrentModel implements CompanyModel {
       await Promise.all([encoder.session.close(), decoder.close()]);
       throw error;
     }
+  }
+
+  set maskMarks(marks: "real" | "padding") {
+    this.#batch.maskMarks = marks;
+    this.#encoder.maskMarks = marks;
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
@@ -126,8 +132,9 @@ export class RecurrentModel implements CompanyModel {
       ...(outputs.attention === null ? [] : [outputs.attention]),
     ];
     const results = await this.#decoder.run(feeds, fetches);
+    const states = this.#states.after(results, rows.length);
     rows.forEach((row, index) => {
-      row.states = this.#states.after(results, index);
+      row.states = states[index] ?? [];
       row.age += 1;
     });
     return scoredRun(this.#decoder, outputs, results);
@@ -172,7 +179,7 @@ export class RecurrentModel implements CompanyModel {
     const { mask, memory: attended } = this.#plan.decoder.inputs;
     const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
     const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
-    const step = { companies, whyAlone: whyAlone(this.#decoder, this.#ids) };
+    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids) };
     return settleCompany(this, probePlan(this.#encoder, step, this.vocabSize));
   }
 }

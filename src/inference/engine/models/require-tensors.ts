@@ -1,5 +1,6 @@
 // Holds a manifest's tensor names against what a graph really has: one message with file, role, expected and found.
 import type { OnnxSession, TensorInfo } from "./onnx-session.js";
+import type { EncoderPlan } from "./plan.js";
 
 type Roles = Readonly<Record<string, string | null | readonly string[]>>;
 
@@ -27,11 +28,11 @@ export function requireOneOf(session: OnnxSession, part: string, ids: string | n
   throw new Error(`${session.file}: expected ${part}.inputs.ids or ${part}.inputs.onehot, found ${found}`);
 }
 
-/** Throws when a tensor has not one of these ranks or is not one of these types. */
+/** Throws when a tensor has not one of these ranks (a graph may tell none) or is not one of these types. */
 export function requireKind(session: OnnxSession, role: string, info: TensorInfo | undefined, kind: TensorKind): void {
   if (info === undefined) return;
   const { ranks, types } = kind;
-  if (types.includes(info.type) && ranks.includes(info.dims.length)) return;
+  if (types.includes(info.type) && [...ranks, 0].includes(info.dims.length)) return;
   const expected = `${types.join(" or ")} of ${ranks.join(" or ")} axes`;
   throw new Error(`${session.file}: ${role} "${info.name}": expected ${expected}, found ${described(info)}`);
 }
@@ -59,4 +60,12 @@ function requireNames(session: OnnxSession, part: string, side: "inputs" | "outp
       throw new Error(`${where}: expected a tensor "${name}", found ${found.map((other) => `"${other}"`).join(", ")}`);
     }
   }
+}
+
+export function requireEncoderKinds(session: OnnxSession, { inputs }: EncoderPlan): void {
+  const { ids, onehot, mask, lengths } = inputs;
+  requireKind(session, "encoder.inputs.ids", session.input(ids ?? ""), { ranks: [2], types: integers });
+  requireKind(session, "encoder.inputs.onehot", session.input(onehot ?? ""), { ranks: [3], types: flags });
+  requireKind(session, "encoder.inputs.mask", session.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
+  requireKind(session, "encoder.inputs.lengths", session.input(lengths ?? ""), { ranks: [1], types: integers });
 }

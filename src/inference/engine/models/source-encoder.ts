@@ -14,10 +14,10 @@ import {
   type TensorInfo,
   type Value,
 } from "./onnx-session.js";
-import { padSources, type PaddedSources } from "./padding.js";
+import { maskDims, oneHot, padSources, type PaddedSources } from "./padding.js";
 import type { EncoderPlan, SourcePlan } from "./plan.js";
 import { whyAlone } from "./probe-plan.js";
-import { flags, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
+import { requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 
 export interface EncodedSource extends Memory {
@@ -39,6 +39,7 @@ export class SourceEncoder {
   readonly source: SourcePlan;
   readonly outputs: EncoderPlan["outputs"];
   readonly #inputs: EncoderPlan["inputs"];
+  maskMarks: "real" | "padding" = "real";
   /** Axes by output name. */
   axes: ReadonlyMap<string, Axes> = new Map();
 
@@ -75,6 +76,10 @@ export class SourceEncoder {
 
   get whyAlone(): string | null {
     return whyAlone(this.session, this.#ids);
+  }
+
+  get isMasked(): boolean {
+    return this.#inputs.mask !== null;
   }
 
   get takesTwo(): boolean {
@@ -157,7 +162,8 @@ export class SourceEncoder {
     };
     feed(this.#inputs.ids, ids, [batch, width]);
     feed(this.#inputs.onehot, oneHot(ids, this.vocabSize), [batch, width, this.vocabSize]);
-    feed(this.#inputs.mask, mask, maskDims(this.session.input(this.#inputs.mask ?? ""), batch, width));
+    const marks = this.maskMarks === "real" ? mask : mask.map((one) => 1 - one);
+    feed(this.#inputs.mask, marks, maskDims(this.session.input(this.#inputs.mask ?? ""), batch, width));
     feed(this.#inputs.lengths, lengths, [batch]);
     return feeds;
   }
@@ -217,31 +223,7 @@ function requireDepth(file: string, onehot: string, depth: number, vocabSize: nu
   throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
 }
 
-/** [rows × depth] rows of one-hot numbers; an id below 0 is a row of zeros. */
-export function oneHot(ids: ArrayLike<number>, depth: number): Float32Array {
-  const rows = new Float32Array(ids.length * depth);
-  Array.from(ids).forEach((id, row) => {
-    if (id >= depth) throw new Error(`id ${id} in one-hot rows of ${depth}`);
-    if (id >= 0) rows[row * depth + id] = 1;
-  });
-  return rows;
-}
-
-/** [B, S], or [B, 1, …, S] where the graph wants more axes. */
-export function maskDims(info: TensorInfo | undefined, batch: number, width: number): number[] {
-  const rank = info?.dims.length ?? 2;
-  return [batch, ...Array.from({ length: Math.max(rank - 2, 0) }, () => 1), width];
-}
-
 function fixedWidth(session: OnnxSession, { ids, onehot }: EncoderPlan["inputs"]): number | null {
   const width = session.input(ids ?? onehot ?? "")?.dims[1];
   return typeof width === "number" ? width : null;
-}
-
-function requireEncoderKinds(session: OnnxSession, { inputs }: EncoderPlan): void {
-  const { ids, onehot, mask, lengths } = inputs;
-  requireKind(session, "encoder.inputs.ids", session.input(ids ?? ""), { ranks: [2], types: integers });
-  requireKind(session, "encoder.inputs.onehot", session.input(onehot ?? ""), { ranks: [3], types: flags });
-  requireKind(session, "encoder.inputs.mask", session.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
-  requireKind(session, "encoder.inputs.lengths", session.input(lengths ?? ""), { ranks: [1], types: integers });
 }

@@ -63,6 +63,11 @@ export class StatelessModel implements CompanyModel {
     }
   }
 
+  set maskMarks(marks: "real" | "padding") {
+    this.#batch.maskMarks = marks;
+    if (this.#encoder !== null) this.#encoder.maskMarks = marks;
+  }
+
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
     if (this.#encoder !== null) return this.#encoder.encode(sources, this.company.encode, this.#wanted);
     return sources.map((ids) => this.#withoutEncoder(ids));
@@ -167,6 +172,7 @@ export class StatelessModel implements CompanyModel {
     requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
     const encoder = this.#encoder ?? {
       companies: null,
+      isMasked: false,
       whyAlone: null,
       vocabSize: this.#source.vocabSize ?? 2,
       source: this.#source,
@@ -174,7 +180,11 @@ export class StatelessModel implements CompanyModel {
     const companies: StepCompany[] = this.#isLastOnly
       ? ["equalAges", "equalBoth"]
       : ["any", "equalAges", "equalSources", "equalBoth"];
-    const step = { companies, whyAlone: whyAlone(this.#decoder, this.#targets) };
+    const step = {
+      companies,
+      isMasked: this.#plan.decoder.inputs.mask !== null,
+      whyAlone: whyAlone(this.#decoder, this.#targets),
+    };
     return settleCompany(this, probePlan(encoder, step, this.vocabSize));
   }
 }
