@@ -54,7 +54,14 @@ for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless
   });
 }
 
-for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all", "stateless-last", "fixed-left"]) {
+for (const kind of [
+  "gru-attention",
+  "length-first",
+  "input-feeding",
+  "stateless-all",
+  "stateless-last",
+  "fixed-left",
+]) {
   test(`${kind} with sizes that have no names is served all the same`, async () => {
     const folder = rewritten(kind, both, (graph) =>
       eachDim(graph, (dim) => {

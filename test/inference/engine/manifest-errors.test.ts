@@ -1,9 +1,11 @@
 // A manifest that does not fit its graphs is refused in one line that names file, role, tensor, expected and found.
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Ajv } from "ajv";
+import { manifestJsonSchema } from "../../../src/inference/manifest.js";
 import { loadManifestFolder } from "../../support/manifests.js";
 
 /** Loads that kind with one value of its manifest set (or, when undefined, removed). */
@@ -135,4 +137,15 @@ test("a pad symbol that the encoder reads as text costs only company, with the r
     notes[1]!,
     /^not "sources of any length are encoded together": a row's scores move by [\d.]+ % in a probe$/,
   );
+});
+
+test("docs/seqserve.schema.json is what the code says, takes every fixture's manifest and refuses a misspelt field", () => {
+  const text = readFileSync("docs/seqserve.schema.json", "utf8");
+  assert.equal(text, manifestJsonSchema());
+  const validate = new Ajv({ strict: false }).compile(JSON.parse(text) as object);
+  for (const kind of readdirSync("test/fixtures/manifests")) {
+    const manifest = JSON.parse(readFileSync(`test/fixtures/manifests/${kind}/seqserve.json`, "utf8")) as object;
+    assert.ok(validate(manifest), `${kind}: ${JSON.stringify(validate.errors)}`);
+    assert.ok(!validate({ ...manifest, encodre: {} }));
+  }
 });
