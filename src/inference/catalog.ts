@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AppError } from "../errors.js";
 import { suggestion } from "../nearest.js";
 import type { EngineInfo, StepReport } from "./engine-protocol.js";
+import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
 import { enginePlan } from "./engine-plan.js";
 import { EnginePool } from "./engine-pool.js";
 import { readFolder, type FolderPlan } from "./folder.js";
@@ -43,6 +44,7 @@ interface Entry {
   folder: FolderPlan | null;
   loaded: Loaded | null;
   error: string | null;
+  draft: ManifestDraft | null;
   loadMs: number;
 }
 
@@ -53,7 +55,9 @@ export class Catalog {
 
   private constructor(options: CatalogOptions, names: readonly string[]) {
     this.#options = options;
-    this.#entries = new Map(names.map((name) => [name, { name, folder: null, loaded: null, error: null, loadMs: 0 }]));
+    this.#entries = new Map(
+      names.map((name) => [name, { name, folder: null, loaded: null, error: null, draft: null, loadMs: 0 }]),
+    );
     this.#defaultName = names[0] ?? "";
   }
 
@@ -101,6 +105,7 @@ export class Catalog {
       entry.loaded = await this.#start(entry, entry.folder);
     } catch (error) {
       entry.error = (error as Error).message;
+      entry.draft = await draftManifest(join(this.#options.modelsDir, entry.name)).catch(() => null);
     }
     entry.loadMs = performance.now() - started;
     this.#options.onLoaded(this.#info(entry));
@@ -138,6 +143,7 @@ export class Catalog {
       ...(entry.folder !== null && folderInfo(entry.folder)),
       ...(entry.loaded !== null && loadedInfo(entry.loaded)),
       ...(entry.error !== null && { error: entry.error }),
+      ...(entry.draft !== null && { draft: entry.draft }),
       name: entry.name,
       state,
       isDefault: entry.name === this.#defaultName,
