@@ -90,6 +90,12 @@ const refusals: [kind: string, path: string, value: unknown, message: RegExp][] 
   ],
   ["gru-attention", "encoder.file", "other.onnx", /expected the file other\.onnx, not found$/],
   [
+    "gru-attention",
+    "source.vocab",
+    ["<pad>", "</s>", ..."abcdefghijkl"],
+    /encoder\.onnx, .*decoder\.onnx: a probe run failed: .*out of data bounds/,
+  ],
+  [
     "keras-onehot",
     "source.vocab",
     [..."abcdefghijklmnop"],

@@ -22,6 +22,8 @@ export interface CompanyModel extends Seq2SeqModel {
 }
 
 export interface ProbePlan {
+  /** What a failing probe names. */
+  readonly files: string;
   /** Freest first; "alone" is always left. null: there is no encoder. */
   readonly encode: readonly EncodeCompany[] | null;
   readonly step: readonly StepCompany[];
@@ -101,9 +103,11 @@ interface Settled {
 async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   model.company = { encode: "alone", step: "alone" };
   const sources = probeSources(plan);
-  const reference = await trace(model, sources, plan);
+  const reference = await trace(model, sources, plan).catch((error: Error) => {
+    throw new Error(`${plan.files}: a probe run failed: ${error.message.split("\n")[0]}`, { cause: error });
+  });
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
-  if (!finite) throw new Error("a probe run gave scores that are not numbers");
+  if (!finite) throw new Error(`${plan.files}: a probe run gave scores that are not numbers`);
   const reasons = [...plan.known];
   const holds = async (company: Company): Promise<boolean> => {
     model.company = company;
@@ -167,7 +171,9 @@ function moved(row: Float32Array, reference: Float32Array | undefined): number {
 // Every company finds some that it may put together: equal lengths of equal and of unequal age, equal ages of unlike length, one single token.
 function probeSources({ sourceIds, maxLength }: ProbePlan): number[][] {
   return [3, 5, 5, 5, 1, 11].map((length, s) =>
-    Array.from({ length: Math.min(length, maxLength) }, (_, i) => mixed(sourceIds, s * 31 + i)),
+    Array.from({ length: Math.min(length, maxLength) }, (_, i) => {
+      return s === 0 && i === 0 ? (sourceIds.at(-1) ?? 0) : mixed(sourceIds, s * 31 + i);
+    }),
   );
 }
 

@@ -21,9 +21,11 @@ export interface ProbedEncoder {
   readonly source: SourcePlan;
 }
 
-export function probePlan(encoder: ProbedEncoder, step: ProbedStep, targetSize: number): ProbePlan {
+/** @param files what a failing probe names. */
+export function probePlan(files: string, encoder: ProbedEncoder, step: ProbedStep, targetSize: number): ProbePlan {
   const { vocabSize, source } = encoder;
   return {
+    files,
     encode: encoder.whyAlone === null ? encoder.companies : [],
     step: step.whyAlone === null ? step.companies : [],
     isMasked: encoder.isMasked || step.isMasked,
@@ -42,6 +44,8 @@ export function whyAlone({ file }: OnnxSession, { name, dims }: TensorInfo): str
   return `${basename(file)} scales whole tensors when it quantises, so rows would change each other: one row a run`;
 }
 
+// The largest is among them: a graph that knows fewer symbols than the vocabulary has is found at load.
 function idsBelow(size: number): number[] {
-  return Array.from({ length: Math.max(Math.min(size, 1000), 2) }, (_, id) => id);
+  const first = Array.from({ length: Math.max(Math.min(size, 1000), 2) }, (_, id) => id);
+  return size > first.length ? [...first, size - 1] : first;
 }

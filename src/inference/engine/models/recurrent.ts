@@ -180,7 +180,10 @@ export class RecurrentModel implements CompanyModel {
     const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
     const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
     const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids) };
-    return settleCompany(this, probePlan(this.#encoder, step, this.vocabSize));
+    return settleCompany(
+      this,
+      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
+    );
   }
 }
 

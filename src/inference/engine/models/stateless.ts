@@ -185,7 +185,15 @@ export class StatelessModel implements CompanyModel {
       isMasked: this.#plan.decoder.inputs.mask !== null,
       whyAlone: whyAlone(this.#decoder, this.#targets),
     };
-    return settleCompany(this, probePlan(encoder, step, this.vocabSize));
+    return settleCompany(
+      this,
+      probePlan(
+        [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", "),
+        encoder,
+        step,
+        this.vocabSize,
+      ),
+    );
   }
 }
 
