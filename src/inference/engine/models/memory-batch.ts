@@ -77,15 +77,24 @@ export class MemoryBatch {
     if (info === undefined) return {};
     const padding = Number(this.maskMarks === "padding");
     const mask = new Int32Array(sources.length * width).fill(padding);
-    sources.forEach((source, row) => mask.set(this.#maskOf(source, padding), row * width));
+    sources.forEach((source, row) => mask.set(this.#maskOf(source, padding, width), row * width));
     return { [info.name]: integerTensor(info, mask, maskDims(info, sources.length, width)) };
   }
 
   // The encoder's own mask is already as its decoder wants it.
-  #maskOf({ mask, start, sourceLength, width }: EncodedSource, padding: number): Int32Array {
-    if (mask === null) return new Int32Array(width).fill(padding).fill(1 - padding, start, start + sourceLength);
+  #maskOf(source: EncodedSource, padding: number, width: number): Int32Array {
+    const { mask, sourceLength } = source;
+    if (mask === null) {
+      const start = this.#startOf(source, width);
+      return new Int32Array(width).fill(padding).fill(1 - padding, start, start + sourceLength);
+    }
     const numbers = Int32Array.from(numbersOf(this.#options.maskType ?? "float32", mask.value.data));
-    return numbers.subarray(mask.index * width, (mask.index + 1) * width);
+    return numbers.subarray(mask.index * source.width, (mask.index + 1) * source.width);
+  }
+
+  // Beside a memory the tokens stand where the encoder had them; without one only the manifest says on which side.
+  #startOf({ memory, start, sourceLength }: EncodedSource, width: number): number {
+    return memory === null && this.#options.source.padSide === "left" ? width - sourceLength : start;
   }
 
   #ids(sources: readonly EncodedSource[], width: number): Feeds {
@@ -93,11 +102,7 @@ export class MemoryBatch {
     const info = inputs.source === null ? undefined : decoder.input(inputs.source);
     if (info === undefined) return {};
     const ids = new Int32Array(sources.length * width).fill(source.padId ?? 0);
-    sources.forEach((one, row) => {
-      // Beside a memory the ids stand where the encoder had them; without one only the manifest says on which side.
-      const start = one.memory === null && source.padSide === "left" ? width - one.sourceLength : one.start;
-      ids.set(one.ids, row * width + start);
-    });
+    sources.forEach((one, row) => ids.set(one.ids, row * width + this.#startOf(one, width)));
     return { [info.name]: integerTensor(info, ids, [sources.length, width]) };
   }
 }

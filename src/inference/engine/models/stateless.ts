@@ -139,11 +139,12 @@ export class StatelessModel implements CompanyModel {
     const position = this.#isLastOnly || row === undefined ? undefined : row.ids.length - 1;
     const logits = logitsAt(scores, index, rows.length, position);
     if (attention === null || row === undefined) return fullScores(logits);
-    const { start, sourceLength: length } = row.memory;
-    return fullScores(
-      logits,
-      attentionRow(attention, index, { start, length }, attention.dims.length > 2 ? position : undefined),
-    );
+    const { start: ownStart, sourceLength: length } = row.memory;
+    // Without an encoder short sources stand at the right end of the run's width.
+    const isRight = this.#encoder === null && this.#source.padSide === "left";
+    const start = isRight ? (attention.dims.at(-1) ?? 0) - length : ownStart;
+    const at = attention.dims.length > 2 ? position : undefined;
+    return fullScores(logits, attentionRow(attention, index, { start, length }, at));
   }
 
   #withoutEncoder(ids: readonly number[]): EncodedSource {
