@@ -43,7 +43,8 @@ interface Styles {
 
 function modelLines(model: ModelInfo, width: number, { dim, red }: Styles): string[] {
   const name = `${model.isDefault ? "*" : " "} ${model.name.padEnd(width)}`;
-  if (model.state !== "ready") return [`  ${name}  ${red(`failed: ${model.error ?? "unknown"}`)}`];
+  if (model.state !== "ready")
+    return [`  ${name}  ${red(`failed: ${model.error ?? "unknown"}`)}`, ...draftLines(model, dim)];
   const { layout, dtype, device, engines, threads, loadMs, task } = model;
   const size = `${engines} engine${engines === 1 ? "" : "s"} x ${threads} thread${threads === 1 ? "" : "s"}`;
   const facts = [task ?? layout, dtype, device, size, `${(loadMs / 1000).toFixed(1)} s`].join(" · ");
@@ -60,6 +61,19 @@ function modelLines(model: ModelInfo, width: number, { dim, red }: Styles): stri
 function int8Hint({ dtype, device, facts }: ModelInfo): string {
   const isServed = dtype === "fp32" && device === "cpu" && facts?.fallbackReason === null;
   return isServed ? "DTYPE=int8 would be about 1.5 to 4 times as fast (docs/int8.md)" : "";
+}
+
+function draftLines({ draft }: ModelInfo, dim: (text: string) => string): string[] {
+  if (draft === undefined) return [];
+  const lines = [
+    "",
+    "a draft of its seqserve.json, to be checked:",
+    ...draft.text.split("\n"),
+    "unsure of",
+    ...draft.unsure.map((line) => `- ${line}`),
+    "",
+  ];
+  return lines.map((line) => `      ${dim(line)}`);
 }
 
 const style = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`;

@@ -1,8 +1,9 @@
-// Writes the documents that are made from code: openapi.yaml and docs/settings.md. Listens nowhere and loads no model.
+// Writes the documents that are made from code: openapi.yaml, docs/settings.md and docs/seqserve.schema.json. Listens nowhere and loads no model.
 import { writeFile } from "node:fs/promises";
 import { buildApp } from "./app.js";
 import { defaultConfig } from "./config.js";
 import type { Inference } from "./inference/inference.js";
+import { manifestJsonSchema } from "./inference/manifest.js";
 import { createLog } from "./log.js";
 import { createMetrics } from "./metrics.js";
 import type { GenerationQueue } from "./queue/queue.js";
@@ -28,5 +29,6 @@ const metrics = createMetrics(version, { runtime: false });
 const { app } = await buildApp(config, { log: createLog(config, process.stdout), metrics, inference, queue });
 await writeFile("openapi.yaml", app.swagger({ yaml: true }));
 await writeFile("docs/settings.md", settingsPage());
+await writeFile("docs/seqserve.schema.json", manifestJsonSchema());
 await app.close();
 metrics.close();

@@ -67,8 +67,8 @@ async function announce({ config, parts, built }: Running, log: Logger): Promise
     );
     return;
   }
-  for (const { name, state, layout, dtype, device, files, notes, error } of models) {
-    log.info({ model: name, state, layout, dtype, device, files, notes, error }, "model");
+  for (const { name, state, layout, dtype, device, files, notes, error, draft } of models) {
+    log.info({ model: name, state, layout, dtype, device, files, notes, error, draft }, "model");
   }
   log.info({ version, url, models_dir: config.modelsDir, seconds }, "ready");
 }

@@ -1,9 +1,9 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
-import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
-import type { ModelPlan, RecurrentPlan, TransformerPlan } from "./engine/models/plan.js";
+import type { ModelPlan, TransformerPlan } from "./engine/models/plan.js";
 import { namedFiles } from "./folder-survey.js";
+import { manifestPlan } from "./manifest-plan.js";
 import { manifestFile, readManifest, type Manifest } from "./manifest.js";
 import { chooseFiles } from "./transformer-files.js";
 
@@ -42,55 +42,11 @@ export async function readFolder(folder: string, options: FolderOptions): Promis
   const wanted = dtype === "auto" ? (manifest.dtype ?? "auto") : dtype;
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
-    const { plan, files, found } = recurrentPlan(folder, manifest, wanted);
+    const { plan, files, found } = manifestPlan(folder, manifest, wanted);
     return { ...read, plan, files, dtype: found, why: "" };
   }
   const { plan, files, found, why } = transformerPlan(folder, config, { ...options, dtype: wanted });
   return { ...read, plan, files, dtype: found, why };
-}
-
-function recurrentPlan(folder: string, { encoder, decoder }: Manifest, dtype: string) {
-  if (encoder === undefined || decoder === undefined)
-    throw new Error(`${folder}: seqserve.json needs both encoder and decoder`);
-  const found = dtype === "auto" ? "fp32" : dtype;
-  const plan: RecurrentPlan = {
-    layout: "recurrent",
-    encoder: { file: suffixed(folder, encoder.file, found), ...encoderTensors(folder, encoder) },
-    decoder: { file: suffixed(folder, decoder.file, found), ...decoderTensors(folder, decoder) },
-    padId: 0,
-  };
-  return { plan, files: { encoder: basename(plan.encoder.file), decoder: basename(plan.decoder.file) }, found };
-}
-
-function encoderTensors(folder: string, { inputs, outputs }: NonNullable<Manifest["encoder"]>) {
-  const { ids, mask = null, lengths = null } = inputs;
-  const { memory = null, states = [] } = outputs;
-  return { inputs: { ids: required(folder, "encoder.inputs.ids", ids), mask, lengths }, outputs: { memory, states } };
-}
-
-function decoderTensors(folder: string, decoder: NonNullable<Manifest["decoder"]>) {
-  const { ids, memory = null, mask = null, states = [] } = decoder.inputs;
-  const { scores, scoresAre = "logits", states: statesOut = [], attention = null } = decoder.outputs;
-  if (states.length !== statesOut.length)
-    throw new Error(
-      `${folder}: seqserve.json: decoder.inputs.states has ${states.length} names, decoder.outputs.states ${statesOut.length}: they pair by position`,
-    );
-  return {
-    inputs: { ids: required(folder, "decoder.inputs.ids", ids), memory, mask, states },
-    outputs: { scores, scoresAre, states: statesOut, attention },
-  };
-}
-
-function required(folder: string, field: string, value: string | null | undefined): string {
-  if (value === null || value === undefined) throw new Error(`${folder}: seqserve.json: ${field} is missing`);
-  return value;
-}
-
-function suffixed(folder: string, file: string, dtype: string): string {
-  const name = dtype === "fp32" ? file : file.replace(/\.onnx$/, `_${dtype}.onnx`);
-  const path = join(folder, name);
-  if (!existsSync(path)) throw new Error(`${folder}: expected the file ${name}, not found`);
-  return path;
 }
 
 function transformerPlan(

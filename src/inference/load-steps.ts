@@ -1,8 +1,6 @@
 // The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
 import type { Parameters } from "../parameters.js";
-import { checkTexts } from "./check-texts.js";
 import type { EngineInfo } from "./engine-protocol.js";
-import type { ModelPlan } from "./engine/models/plan.js";
 import type { Probe } from "./engine/probe.js";
 import type { FolderPlan } from "./folder.js";
 import {
@@ -25,14 +23,6 @@ export async function textSide(folder: FolderPlan, limits: ServerLimits): Promis
   const { source, target } = await loadTokenizers(folder.folder, folder.manifest);
   const special = specialIds(folder, target);
   return { source, target, special, ...usualTask(folder), limits: modelLimits(folder, limits) };
-}
-
-/** The engine knows no text: what it is to check int8 on goes as ids. */
-export async function enginePlan({ plan }: FolderPlan, { source, special }: TextSide): Promise<ModelPlan> {
-  if (plan.layout !== "transformer" || plan.dtype !== "int8") return { ...plan, padId: special.pad };
-  const encoded = await Promise.all(checkTexts.map((text) => source.encode(text)));
-  const sources = encoded.map((tokens) => tokens.map((token) => token.id));
-  return { ...plan, padId: special.pad, int8Check: { sources, startId: special.start, eosIds: special.eos } };
 }
 
 /** A vocabulary of the manifest is the model's own: its last id must be one that the encoder knows. */

@@ -152,6 +152,12 @@ export const ManifestSchema = Type.Object(
   { ...closed, title: "seqserve.json" },
 );
 
+/** docs/seqserve.schema.json: what editors complete and check against. */
+export function manifestJsonSchema(): string {
+  const head = { $schema: "http://json-schema.org/draft-07/schema#" };
+  return `${JSON.stringify({ ...head, ...ManifestSchema }, null, 2)}\n`;
+}
+
 export type Manifest = Static<typeof ManifestSchema>;
 
 export const manifestFile = "seqserve.json";

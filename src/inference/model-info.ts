@@ -1,4 +1,5 @@
 // What /models, /info and the banner tell of a model.
+import type { ManifestDraft } from "./draft-manifest.js";
 import { rowBytes, type TransformerFacts } from "./engine/models/facts.js";
 import type { EngineInfo } from "./engine-protocol.js";
 import type { FolderPlan } from "./folder.js";
@@ -19,6 +20,8 @@ export interface ModelInfo {
   readonly state: "loading" | "ready" | "idle" | "failed";
   /** One line, when it failed. */
   readonly error?: string;
+  /** For the start-up message, when it failed for want of a manifest. */
+  readonly draft?: ManifestDraft;
   readonly isDefault: boolean;
   readonly layout: "recurrent" | "transformer" | "stateless";
   readonly task: string | null;

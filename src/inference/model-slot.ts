@@ -7,9 +7,11 @@ import type { EngineRun, SubmitSpec } from "./engine-host.js";
 import { EnginePool } from "./engine-pool.js";
 import type { EngineInfo, StepReport } from "./engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
+import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
+import { enginePlan } from "./engine-plan.js";
 import { readFolder, type FolderPlan } from "./folder.js";
 import type { LoadMeter } from "./load-meter.js";
-import { loadedModel, oneLine, probeOf, textSide, enginePlan } from "./load-steps.js";
+import { loadedModel, oneLine, probeOf, textSide } from "./load-steps.js";
 import { folderInfo, loadedInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
 
@@ -42,6 +44,7 @@ export class ModelSlot {
   #model: ServedModel | null = null;
   #info: EngineInfo | null = null;
   /** Running, or on their way up or down; null: none. */
+  #draft: ManifestDraft | null = null;
   #engines: Promise<EnginePool> | null = null;
   #closing: Promise<void> = Promise.resolve();
   #isRunning = false;
@@ -64,7 +67,10 @@ export class ModelSlot {
     const path = join(modelsDir, this.name);
     await this.#attempt(async () => {
       await surveyFolder(path, modelsDir);
-      const folder = await readFolder(path, this.#options);
+      const folder = await readFolder(path, this.#options).catch(async (error: unknown) => {
+        this.#draft = await draftManifest(path).catch(() => null);
+        throw error;
+      });
       await surveyFiles(namedFiles(path, folder.manifest), modelsDir);
       this.#folder = folder;
     });
@@ -107,6 +113,7 @@ export class ModelSlot {
       ...(this.#folder !== null && folderInfo(this.#folder)),
       ...(this.#model !== null && this.#info !== null && loadedInfo(this.#model, this.#info)),
       ...(this.#error !== null && { error: this.#error }),
+      ...(this.#draft !== null && { draft: this.#draft }),
       name: this.name,
       state: this.#state,
       isDefault: false,
@@ -172,7 +179,7 @@ export class ModelSlot {
       onStep: (report) => onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });
-    const plan = await enginePlan(folder, side);
+    const plan = await enginePlan(folder, side.source, side.special);
     const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probeOf(folder, side)));
     try {
       this.#model = loadedModel(this.name, folder, side, info);

@@ -43,6 +43,7 @@ export function modelLimits(folder: FolderPlan, server: ServerLimits): ModelLimi
       server.maxInputTokens,
       manifest.limits?.maxInputTokens,
       manifest.source?.maxLength,
+      manifest.source?.padTo,
       positions,
       65_536,
     ),

@@ -1,9 +1,12 @@
 // Real models with jobs for them: texts encoded by the folder's own tokenizer, each with one of the kinds of options that traffic mixes.
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
 import { loadModel } from "../../src/inference/engine/models/load-model.js";
-import { readFolder } from "../../src/inference/folder.js";
-import { specialIds } from "../../src/inference/served-model.js";
+import type { ModelPlan } from "../../src/inference/engine/models/plan.js";
+import { enginePlan } from "../../src/inference/engine-plan.js";
+import { readFolder, type FolderPlan } from "../../src/inference/folder.js";
+import { specialIds, type SpecialIds } from "../../src/inference/served-model.js";
 import { loadTokenizers } from "../../src/inference/tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "../../src/inference/tokenizer/tokenizer.js";
 import { decoding, randomDecoding } from "./decoding.js";
 import { pick, seededRandom } from "./random.js";
 import type { Job } from "./schedules.js";
@@ -14,12 +17,18 @@ export interface LoadedJobs {
   readonly notes: readonly string[];
 }
 
+/** As served, but int8 is not held against fp32: tests that want it say so. */
+async function testPlan(read: FolderPlan, source: Tokenizer, special: SpecialIds): Promise<ModelPlan> {
+  if (read.plan.layout === "transformer") return { ...read.plan, padId: special.pad };
+  return enginePlan(read, source, special);
+}
+
 export async function loadJobs(folder: string, dtype: string, texts: readonly string[], seed = 7): Promise<LoadedJobs> {
   const random = seededRandom(seed);
   const read = await readFolder(folder, { dtype, cacheDir: ".cache/test" });
   const { source, target } = await loadTokenizers(folder, read.manifest);
   const special = specialIds(read, target);
-  const { model, notes } = await loadModel({ ...read.plan, padId: special.pad }, { threads: 1, device: "cpu" });
+  const { model, notes } = await loadModel(await testPlan(read, source, special), { threads: 1, device: "cpu" });
   const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength: 40 });
   const jobs: Job[] = [];
   for (const text of texts) {

@@ -25,6 +25,8 @@ export function planFiles(plan: ModelPlan): string[] {
       const { encoderFile, mergedFile, decoderFile, decoderWithPastFile } = plan;
       return [encoderFile, mergedFile, decoderFile, decoderWithPastFile].filter((file) => file !== null);
     }
+    case "stateless":
+      return plan.encoder === null ? [plan.decoder.file] : [plan.encoder.file, plan.decoder.file];
     default:
       throw new Error(`no files known of layout ${(plan satisfies never as ModelPlan).layout}`);
   }

@@ -25,12 +25,16 @@ export function chosenOutputs(wanted: readonly Wanted[]): string[] {
 }
 
 /** Scores by row of the run; views on the run's outputs. */
-export function chosenScores(results: Readonly<Record<string, Value>>, wanted: readonly Wanted[]): (row: number) => RowScores {
+export function chosenScores(
+  results: Readonly<Record<string, Value>>,
+  wanted: readonly Wanted[],
+): (row: number) => RowScores {
   const full = fullRows(wanted);
   return (row) => {
     const want = wanted[row];
     if (want === undefined || want.kind === "none") return nothing;
-    if (want.kind === "full") return { kind: "full", logits: slice(valueOf(results, "logits"), full.indexOf(row)) as Float32Array };
+    if (want.kind === "full")
+      return { kind: "full", logits: slice(valueOf(results, "logits"), full.indexOf(row)) as Float32Array };
     const ids = slice(valueOf(results, "top.ids"), row).subarray(0, want.k) as BigInt64Array;
     return {
       kind: "top",

@@ -5,7 +5,7 @@ import type { SessionOptions } from "./onnx-session.js";
 import { loadTransformer } from "./load-transformer.js";
 import type { ModelPlan } from "./plan.js";
 import { RecurrentModel } from "./recurrent.js";
-
+import { StatelessModel } from "./stateless.js";
 
 export interface LoadedModel {
   readonly model: Seq2SeqModel;
@@ -19,7 +19,9 @@ export interface LoadedModel {
 export async function loadModel(plan: ModelPlan, options: SessionOptions): Promise<LoadedModel> {
   switch (plan.layout) {
     case "recurrent":
-      return { model: await RecurrentModel.load(plan, options), notes: [] };
+      return RecurrentModel.load(plan, options);
+    case "stateless":
+      return StatelessModel.load(plan, options);
     case "transformer":
       return loadTransformer(plan, options);
     default:

@@ -46,7 +46,12 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
   const dtype = plan.dtype === "int8" ? "int8" : "fp32";
   const distance = plan.maxDistance === null ? {} : { maxDistance: plan.maxDistance };
   const limit = dtype === "int8" ? { weightLimit: await weightLimit(options) } : {};
-  const compiled = compileCached({ directory: plan.cacheDir, files, options: { dtype, ...distance, ...limit }, runtime: runtimeVersion });
+  const compiled = compileCached({
+    directory: plan.cacheDir,
+    files,
+    options: { dtype, ...distance, ...limit },
+    runtime: runtimeVersion,
+  });
   if (!compiled.ok) return { reason: refusalNote(compiled) };
   try {
     return await openRewritten(plan, files, compiled.value, options);
@@ -56,17 +61,27 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
 }
 
 async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: SessionOptions) {
-  const own = { encode: await OnnxSession.open(cached.encode, options), step: await OnnxSession.open(cached.step, options) };
+  const own = {
+    encode: await OnnxSession.open(cached.encode, options),
+    step: await OnnxSession.open(cached.step, options),
+  };
   const sourceVocab = plan.sourceVocabSize ?? cached.description.vocabSize;
   const halfLooser = cached.description.isHalf ? { tolerance: halfTolerance } : {};
   const looser = plan.dtype === "int8" ? { tolerance: int8Tolerance, sameArgmax: false } : halfLooser;
   const proof = await proofOf(files, cached, own, options, { sourceVocab, ...looser });
   if (proof.check.ok) return { model: modelOf(plan, cached, own, proof), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);
-  return { reason: `the rewritten graphs differ from the stock files by ${percent(proof.check.maxRelativeDifference)}` };
+  return {
+    reason: `the rewritten graphs differ from the stock files by ${percent(proof.check.maxRelativeDifference)}`,
+  };
 }
 
-function modelOf(plan: TransformerPlan, cached: CachedModels, own: { encode: OnnxSession; step: OnnxSession }, proof: Proof) {
+function modelOf(
+  plan: TransformerPlan,
+  cached: CachedModels,
+  own: { encode: OnnxSession; step: OnnxSession },
+  proof: Proof,
+) {
   const { positionOffset, sourceWidths } = proof.check;
   const { positions } = cached.description;
   const offset = positionOffset ?? positions?.offset ?? 0;

@@ -1,7 +1,8 @@
 // The only home of onnxruntime-node: opens a graph, tells its tensors, runs it. Blocks its thread while running, so it lives in the engine's worker.
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
+import { elementsOf, type TensorData } from "./elements.js";
 
-export type TensorData = Float32Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
+export type { TensorData } from "./elements.js";
 
 export interface TensorInfo {
   readonly name: string;
@@ -46,7 +47,10 @@ export class OnnxSession {
 
   /** Opens the file, or `model`, which is then called `file`. Throws ONNX Runtime's own message, prefixed with the file. */
   static async open(file: string, options: SessionOptions, model?: Uint8Array): Promise<OnnxSession> {
-    const created = model === undefined ? InferenceSession.create(file, sessionOptions(options)) : InferenceSession.create(model, sessionOptions(options));
+    const created =
+      model === undefined
+        ? InferenceSession.create(file, sessionOptions(options))
+        : InferenceSession.create(model, sessionOptions(options));
     try {
       return new OnnxSession(file, await created);
     } catch (error) {
@@ -87,24 +91,9 @@ export function tensor(type: string, data: TensorData, dims: readonly number[]):
   return new Tensor(type as "float32", data as Float32Array, dims);
 }
 
-/** Integers in whatever element type the graph declares for that input. */
+/** Numbers in whatever element type the graph declares for that input. */
 export function integerTensor(info: TensorInfo, values: ArrayLike<number>, dims: readonly number[]): Tensor {
-  return tensor(info.type, integerData(info, values), dims);
-}
-
-function integerData(info: TensorInfo, values: ArrayLike<number>): TensorData {
-  switch (info.type) {
-    case "int64":
-      return BigInt64Array.from(values as number[], BigInt);
-    case "int32":
-      return Int32Array.from(values);
-    case "float32":
-      return Float32Array.from(values);
-    case "bool":
-      return Uint8Array.from(values);
-    default:
-      throw new Error(`input "${info.name}": expected int64, int32, float32 or bool, found ${info.type}`);
-  }
+  return tensor(info.type, elementsOf(info.type, values, `input "${info.name}"`), dims);
 }
 
 /** The version whose kernels run: what it fuses decides what the compiler writes. */
@@ -117,7 +106,9 @@ function tensorInfo(metadata: InferenceSession.ValueMetadata): TensorInfo {
 
 function sessionOptions(options: SessionOptions): InferenceSession.SessionOptions {
   return {
-    executionProviders: [options.device.startsWith("cuda") ? { name: "cuda", deviceId: cudaDevice(options.device) } : "cpu"],
+    executionProviders: [
+      options.device.startsWith("cuda") ? { name: "cuda", deviceId: cudaDevice(options.device) } : "cpu",
+    ],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: "all",

@@ -1,33 +1,79 @@
 // What a folder's files are for: made by inference/catalog from names and manifest, read by the engine. Absolute paths, plain JSON.
 
-/** Names of a recurrent encoder's tensors by role. */
-export interface RecurrentEncoderPlan {
-  readonly file: string;
-  readonly inputs: { readonly ids: string; readonly mask: string | null; readonly lengths: string | null };
-  readonly outputs: { readonly memory: string | null; readonly states: readonly string[] };
-}
-
-/** Names of a recurrent decoder's tensors by role; states pair with the encoder's by position. */
-export interface RecurrentDecoderPlan {
+/** An encoder of a manifest's folder: tensor names by role. Exactly one of ids and onehot. */
+export interface EncoderPlan {
   readonly file: string;
   readonly inputs: {
-    readonly ids: string;
+    readonly ids: string | null;
+    readonly onehot: string | null;
+    readonly mask: string | null;
+    readonly lengths: string | null;
+  };
+  readonly outputs: {
     readonly memory: string | null;
     readonly mask: string | null;
     readonly states: readonly string[];
   };
-  readonly outputs: {
-    readonly scores: string;
-    readonly scoresAre: "logits" | "logprobs" | "probs";
+}
+
+/** Scores over the vocabulary and what they are. */
+type ScoresPlan = {
+  readonly scores: string;
+  readonly scoresAre: "logits" | "logprobs" | "probs";
+  readonly attention: string | null;
+};
+
+/** A recurrent decoder: states pair with the encoder's by position, feed with its own outputs of the step before. */
+export interface RecurrentDecoderPlan {
+  readonly file: string;
+  readonly inputs: {
+    readonly ids: string | null;
+    readonly onehot: string | null;
+    readonly memory: string | null;
+    readonly mask: string | null;
     readonly states: readonly string[];
-    readonly attention: string | null;
+    readonly feed: readonly string[];
   };
+  readonly outputs: ScoresPlan & { readonly states: readonly string[]; readonly feed: readonly string[] };
+}
+
+/** A decoder without a cache: it is given the whole target so far. */
+export interface StatelessDecoderPlan {
+  readonly file: string;
+  readonly inputs: {
+    readonly targets: string;
+    readonly source: string | null;
+    readonly memory: string | null;
+    readonly mask: string | null;
+  };
+  readonly outputs: ScoresPlan;
+}
+
+/** How sources of unlike length become one rectangle. */
+export interface SourcePlan {
+  /** null: nothing stands there (a one-hot row of zeros, id 0). */
+  readonly padId: number | null;
+  readonly padSide: "left" | "right";
+  readonly padTo: number | null;
+  /** Ids that sources may hold; null when not known. */
+  readonly vocabSize: number | null;
 }
 
 export interface RecurrentPlan {
   readonly layout: "recurrent";
-  readonly encoder: RecurrentEncoderPlan;
+  readonly encoder: EncoderPlan;
   readonly decoder: RecurrentDecoderPlan;
+  readonly source: SourcePlan;
+  readonly padId: number;
+}
+
+export interface StatelessPlan {
+  readonly layout: "stateless";
+  /** null: one single graph. */
+  readonly encoder: EncoderPlan | null;
+  readonly decoder: StatelessDecoderPlan;
+  readonly source: SourcePlan;
+  /** Fills short targets. */
   readonly padId: number;
 }
 
@@ -58,4 +104,4 @@ export interface TransformerPlan {
   readonly int8Check: Int8Check | null;
 }
 
-export type ModelPlan = RecurrentPlan | TransformerPlan;
+export type ModelPlan = RecurrentPlan | StatelessPlan | TransformerPlan;

@@ -44,7 +44,9 @@ export function keepProof(cached: CachedModels, options: SessionOptions, proof: 
 }
 
 function proofFile({ folder }: CachedModels, { device, threads }: SessionOptions): string {
-  const machine = createHash("sha256").update(JSON.stringify([cpus()[0]?.model, device, threads])).digest("hex");
+  const machine = createHash("sha256")
+    .update(JSON.stringify([cpus()[0]?.model, device, threads]))
+    .digest("hex");
   return join(folder, `proof-${machine.slice(0, 12)}.json`);
 }
 

@@ -1,102 +1,102 @@
 // A recurrent encoder–decoder pair (LSTM, GRU, with or without attention): states have no time axis, so rows of any age share a run.
+//
+//   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
 import type { RowScores, Wanted } from "../decoding/search.js";
-import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
-import {
-  integerTensor,
-  OnnxSession,
-  tensor,
-  valueOf, type Feeds, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
-import { lengthMask, padSources } from "./padding.js";
+import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
+import { DecoderStates } from "./decoder-states.js";
+import { MemoryBatch } from "./memory-batch.js";
+import type { Memory, Row, StepScores } from "./model.js";
+import { integerTensor, OnnxSession, type Feeds, type SessionOptions, type TensorInfo } from "./onnx-session.js";
+import { oneHot } from "./padding.js";
 import type { RecurrentPlan } from "./plan.js";
-import { gatherPadded, gatherRows, paddedWidth, type Slice } from "./rows.js";
-import { attentionRow, fullScores, lastLogits, logInPlace } from "./scores.js";
-import { requireTensors } from "./require-tensors.js";
-
-interface RecurrentMemory extends Memory {
-  /** [B, S, H] of the encoder run, where the decoder attends. */
-  readonly hidden: Slice | null;
-  readonly states: readonly Slice[];
-}
+import { probePlan, whyAlone } from "./probe-plan.js";
+import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
+import type { Slice } from "./rows.js";
+import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
+import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
 
 interface RecurrentRow extends Row {
-  readonly memory: RecurrentMemory;
+  readonly memory: EncodedSource;
+  /** States, then feed. */
   states: readonly Slice[];
 }
 
-export class RecurrentModel implements Seq2SeqModel {
-  readonly vocabSize: number;
+export class RecurrentModel implements CompanyModel {
+  vocabSize = 0;
+  company: Company = { encode: "alone", step: "alone" };
   readonly hasAttention: boolean;
   readonly #plan: RecurrentPlan;
-  readonly #encoder: OnnxSession;
+  readonly #encoder: SourceEncoder;
   readonly #decoder: OnnxSession;
-  /** Batch axis of each state, in the plan's order. */
-  readonly #stateAxes: readonly number[];
-  /** The memory tensors of the last step: reused while the rows stay the same. */
-  #lastMemory: { readonly rows: readonly RecurrentMemory[]; readonly hidden: Value; readonly mask: Int32Array } | null = null;
+  readonly #ids: TensorInfo;
+  readonly #states: DecoderStates;
+  readonly #batch: MemoryBatch;
+  readonly #wanted: WantedTypes;
 
-  private constructor(plan: RecurrentPlan, encoder: OnnxSession, decoder: OnnxSession) {
+  private constructor(plan: RecurrentPlan, encoder: SourceEncoder, decoder: OnnxSession) {
+    const { inputs, outputs } = plan.decoder;
     this.#plan = plan;
     this.#encoder = encoder;
     this.#decoder = decoder;
-    this.vocabSize = Number(decoder.output(plan.decoder.outputs.scores)?.dims.at(-1));
-    this.hasAttention = plan.decoder.outputs.attention !== null;
-    this.#stateAxes = plan.decoder.inputs.states.map((name) => batchAxis(decoder.input(name)));
+    this.#ids = requireDecoder(decoder, plan);
+    this.hasAttention = outputs.attention !== null;
+    this.#states = new DecoderStates(decoder, plan.decoder, encoder, this.#ids.dims[0]);
+    this.#batch = new MemoryBatch({
+      decoder,
+      inputs: { ...inputs, source: null },
+      axes: encoder.axes.get(plan.encoder.outputs.memory ?? "") ?? { batch: 0, length: 1 },
+      source: encoder.source,
+      maskType: encoder.maskType,
+    });
+    this.#wanted = wantedTypes(plan, decoder);
   }
 
-  static async load(plan: RecurrentPlan, options: SessionOptions): Promise<RecurrentModel> {
-    const encoder = await OnnxSession.open(plan.encoder.file, options);
-    const decoder = await OnnxSession.open(plan.decoder.file, options);
-    requireTensors(encoder, plan.encoder);
-    requireTensors(decoder, plan.decoder);
-    return new RecurrentModel(plan, encoder, decoder);
+  static async load(plan: RecurrentPlan, options: SessionOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
+    const encoder = await SourceEncoder.open(plan.encoder, plan.source, options);
+    const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
+      await encoder.session.close();
+      throw error;
+    });
+    try {
+      const model = new RecurrentModel(plan, encoder, decoder);
+      return { model, notes: await model.#probe() };
+    } catch (error) {
+      await Promise.all([encoder.session.close(), decoder.close()]);
+      throw error;
+    }
+  }
+
+  set maskMarks(marks: "real" | "padding") {
+    this.#batch.maskMarks = marks;
+    this.#encoder.maskMarks = marks;
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
-    const { inputs } = this.#plan.encoder;
-    if (inputs.mask !== null || inputs.lengths !== null) return this.#encodeTogether(sources);
-    // Without mask and lengths the graph cannot tell padding from text: one run per source keeps answers exact.
-    const alone: Memory[] = [];
-    for (const source of sources) alone.push(...(await this.#encodeTogether([source])));
-    return alone;
-  }
-
-  async #encodeTogether(sources: readonly (readonly number[])[]): Promise<Memory[]> {
-    const padded = padSources(sources, this.#plan.padId);
-    const { inputs, outputs } = this.#plan.encoder;
-    const shape = [padded.batch, padded.width];
-    const feeds: Record<string, Feeds[string]> = {};
-    const feed = (name: string | null, values: Int32Array, dims: number[]) => {
-      const info = name === null ? undefined : this.#encoder.input(name);
-      if (info !== undefined) feeds[info.name] = integerTensor(info, values, dims);
-    };
-    feed(inputs.ids, padded.ids, shape);
-    feed(inputs.mask, padded.mask, shape);
-    feed(inputs.lengths, padded.lengths, [padded.batch]);
-    const fetches = [...(outputs.memory === null ? [] : [outputs.memory]), ...outputs.states];
-    const results = await this.#encoder.run(feeds, fetches);
-    return sources.map((source, index) => ({
-      sourceLength: source.length,
-      hidden: outputs.memory === null ? null : { value: valueOf(results, outputs.memory), index },
-      states: outputs.states.map((name) => ({ value: valueOf(results, name), index })),
-    }));
+    return this.#encoder.encode(sources, this.company.encode, this.#wanted);
   }
 
   open(memory: Memory): Row {
-    const { states } = memory as RecurrentMemory;
-    const row: RecurrentRow = { memory: memory as RecurrentMemory, age: 0, token: 0, states };
+    const encoded = memory as EncodedSource;
+    const row: RecurrentRow = { memory: encoded, age: 0, token: 0, states: this.#states.first(encoded) };
     return row;
   }
 
   async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
     const recurrent = rows as readonly RecurrentRow[];
-    const { outputs } = this.#plan.decoder;
-    const fetches = [outputs.scores, ...outputs.states, ...(outputs.attention === null ? [] : [outputs.attention])];
-    const results = await this.#decoder.run(this.#stepFeeds(recurrent), fetches);
-    recurrent.forEach((row, index) => {
-      row.states = outputs.states.map((name) => ({ value: valueOf(results, name), index }));
-      row.age += 1;
-    });
-    return this.#scores(recurrent, wanted, results);
+    const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
+    const scores: RowScores[] = [];
+    for (const group of groups) {
+      const members = group.flatMap((index) => recurrent[index] ?? []);
+      const run = await this.#run(members);
+      group.forEach((index, k) => (scores[index] = scoresOf(run, members, k)));
+    }
+    return {
+      row: (index): RowScores => {
+        const own = scores[index];
+        if (own === undefined) throw new Error(`no row ${index} in a step of ${wanted.length}`);
+        return own;
+      },
+    };
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
@@ -108,71 +108,132 @@ export class RecurrentModel implements Seq2SeqModel {
   }
 
   async close(): Promise<void> {
-    await this.#encoder.close();
+    await this.#encoder.session.close();
     await this.#decoder.close();
   }
 
-  #stepFeeds(rows: readonly RecurrentRow[]): Feeds {
-    const { inputs } = this.#plan.decoder;
-    const feeds: Record<string, Feeds[string]> = {};
-    const ids = infoOf(this.#decoder, inputs.ids);
-    const tokens = rows.map((row) => row.token);
-    feeds[ids.name] = integerTensor(ids, tokens, ids.dims.length === 1 ? [rows.length] : [rows.length, 1]);
-    inputs.states.forEach((name, k) => {
-      const slices = rows.map((row) => row.states[k] as Slice);
-      const { data, dims } = gatherRows(slices, this.#stateAxes[k] ?? 0);
-      feeds[name] = tensor(infoOf(this.#decoder, name).type, data, dims);
-    });
-    return { ...feeds, ...this.#memoryFeeds(rows) };
-  }
-
-  #memoryFeeds(rows: readonly RecurrentRow[]): Feeds {
-    const { memory, mask } = this.#plan.decoder.inputs;
-    if (memory === null) return {};
-    const batch = this.#memoryBatch(rows.map((row) => row.memory));
-    const info = infoOf(this.#decoder, memory);
-    const feeds: Record<string, Feeds[string]> = { [memory]: tensor(info.type, batch.hidden.data, batch.hidden.dims) };
-    if (mask !== null) feeds[mask] = integerTensor(infoOf(this.#decoder, mask), batch.mask, batch.hidden.dims.slice(0, 2));
-    return feeds;
-  }
-
-  #memoryBatch(memories: readonly RecurrentMemory[]) {
-    const last = this.#lastMemory;
-    if (last !== null && last.rows.length === memories.length && memories.every((m, i) => m === last.rows[i])) return last;
-    const lengths = memories.map((memory) => memory.sourceLength);
-    const width = this.#plan.decoder.inputs.mask === null ? Math.max(...lengths) : paddedWidth(Math.max(...lengths));
-    const hidden = gatherPadded(memories.map((memory) => memory.hidden as Slice), 0, 1, width);
-    this.#lastMemory = { rows: memories, hidden, mask: lengthMask(lengths, width) };
-    return this.#lastMemory;
-  }
-
-  #scores(rows: readonly RecurrentRow[], wanted: readonly Wanted[], results: Record<string, Value>): StepScores {
-    const { scores, scoresAre, attention } = this.#plan.decoder.outputs;
-    const value = valueOf(results, scores);
-    if (scoresAre === "probs") logInPlace(value.data as Float32Array);
-    const logits = lastLogits(value, rows.length);
-    const weights = attention === null ? null : valueOf(results, attention);
-    return {
-      row: (index): RowScores => {
-        const row = rows[index];
-        const own = logits[index];
-        if (row === undefined || own === undefined) throw new Error(`no row ${index} in a step of ${wanted.length}`);
-        return fullScores(own, weights === null ? undefined : attentionRow(weights, index, row.memory.sourceLength));
-      },
+  async #run(rows: readonly RecurrentRow[]): Promise<ScoredRun> {
+    const { outputs } = this.#plan.decoder;
+    const memory = this.#batch.of(
+      rows.map((row) => row.memory),
+      this.company.step,
+    );
+    const feeds = {
+      ...this.#tokens(rows),
+      ...this.#states.feeds(
+        rows.map((row) => row.states),
+        memory.width,
+      ),
+      ...memory.feeds,
     };
+    const fetches = [
+      outputs.scores,
+      ...this.#states.outputs,
+      ...(outputs.attention === null ? [] : [outputs.attention]),
+    ];
+    const results = await this.#decoder.run(feeds, fetches);
+    const states = this.#states.after(results, rows.length);
+    rows.forEach((row, index) => {
+      row.states = states[index] ?? [];
+      row.age += 1;
+    });
+    return scoredRun(this.#decoder, outputs, results);
+  }
+
+  #tokens(rows: readonly RecurrentRow[]): Feeds {
+    const info = this.#ids;
+    const tokens = rows.map((row) => row.token);
+    if (this.#plan.decoder.inputs.onehot === null)
+      return { [info.name]: integerTensor(info, tokens, info.dims.length === 1 ? [rows.length] : [rows.length, 1]) };
+    const depth = this.#depth;
+    const dims = info.dims.length === 2 ? [rows.length, depth] : [rows.length, 1, depth];
+    return { [info.name]: integerTensor(info, oneHot(tokens, depth), dims) };
+  }
+
+  get #depth(): number {
+    const depth = this.#ids.dims.at(-1);
+    const size = typeof depth === "number" ? depth : this.vocabSize;
+    if (size > 0) return size;
+    throw new Error(
+      `${this.#decoder.file}: decoder.inputs.onehot "${this.#ids.name}": expected a last axis of known size, found ${depth}`,
+    );
+  }
+
+  /** One row once for sizes that the graph does not say, then who may share runs. */
+  async #probe(): Promise<string[]> {
+    const { outputs } = this.#plan.decoder;
+    const declared = this.#decoder.output(outputs.scores)?.dims.at(-1);
+    if (typeof declared === "number") this.vocabSize = declared;
+    const [memory] = await this.encode([[0]]);
+    const row = this.open(memory as Memory) as RecurrentRow;
+    const run = await this.#run([row]).catch((error: Error) => {
+      throw new Error(
+        `${this.#decoder.file}: decoder: a probe run of one row failed: ${error.message.split("\n")[0]}`,
+        { cause: error },
+      );
+    });
+    this.vocabSize = run.scores.dims.at(-1) ?? 0;
+    const logprobs = logitsAt(run.scores, 0, 1);
+    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
+    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
+    const { mask, memory: attended } = this.#plan.decoder.inputs;
+    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
+    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids) };
+    return settleCompany(
+      this,
+      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
+    );
   }
 }
 
-function infoOf(session: OnnxSession, name: string): TensorInfo {
-  const info = session.input(name);
-  if (info === undefined) throw new Error(`${session.file}: no input "${name}"`);
+function scoresOf(run: ScoredRun, rows: readonly RecurrentRow[], index: number): RowScores {
+  const logits = logitsAt(run.scores, index, rows.length);
+  const memory = rows[index]?.memory;
+  if (run.attention === null || memory === undefined) return fullScores(logits);
+  return fullScores(logits, attentionRow(run.attention, index, { start: memory.start, length: memory.sourceLength }));
+}
+
+/** Throws one line that names file, role, tensor, expected and found; returns the token input. */
+function requireDecoder(decoder: OnnxSession, { encoder, decoder: plan }: RecurrentPlan): TensorInfo {
+  const { ids, onehot, memory, mask, states, feed } = plan.inputs;
+  requireOneOf(decoder, "decoder", ids, onehot);
+  requireTensors(decoder, "decoder", plan);
+  requireKind(decoder, "decoder.inputs.ids", decoder.input(ids ?? ""), { ranks: [1, 2], types: integers });
+  requireKind(decoder, "decoder.inputs.onehot", decoder.input(onehot ?? ""), { ranks: [2, 3], types: flags });
+  requireKind(decoder, "decoder.inputs.mask", decoder.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
+  requireKind(decoder, "decoder.outputs.scores", decoder.output(plan.outputs.scores), { ranks: [2, 3], types: floats });
+  requireKind(decoder, "decoder.outputs.attention", decoder.output(plan.outputs.attention ?? ""), {
+    ranks: [2, 3, 4],
+    types: floats,
+  });
+  requirePairs(decoder.file, "states", states, plan.outputs.states);
+  requirePairs(decoder.file, "feed", feed, plan.outputs.feed);
+  if (memory !== null && encoder.outputs.memory === null)
+    throw new Error(
+      `${decoder.file}: decoder.inputs.memory "${memory}": expected encoder.outputs.memory beside it, found none`,
+    );
+  const info = decoder.input(ids ?? onehot ?? "");
+  if (info === undefined) throw new Error(`${decoder.file}: no input for the last token`);
   return info;
 }
 
-/** PyTorch states are [layers, B, H], Keras' [B, H]: the symbolic axis tells, and the rank where nothing is symbolic. */
-function batchAxis(info: TensorInfo | undefined): number {
-  const dims = info?.dims ?? [];
-  const symbolic = dims.findIndex((dim) => typeof dim === "string");
-  if (symbolic !== -1) return symbolic;
-  return dims.length === 3 ? 1 : 0;
+function requirePairs(file: string, role: string, inputs: readonly string[], outputs: readonly string[]): void {
+  if (inputs.length === outputs.length) return;
+  throw new Error(
+    `${file}: decoder.outputs.${role}: expected ${inputs.length} as decoder.inputs.${role} has, found ${outputs.length}`,
+  );
+}
+
+function wantedTypes({ encoder, decoder: plan }: RecurrentPlan, decoder: OnnxSession): WantedTypes {
+  const pairs = [
+    [encoder.outputs.memory, plan.inputs.memory],
+    ...encoder.outputs.states.map((name, k) => [name, plan.inputs.states[k]]),
+  ];
+  return Object.fromEntries(
+    pairs.flatMap(([from, to]) => {
+      const type = decoder.input(to ?? "")?.type;
+      return typeof from === "string" && type !== undefined ? [[from, type] as const] : [];
+    }),
+  );
 }

@@ -26,7 +26,7 @@ export function gatherRows(slices: readonly Slice[], batchAxis: number): Value {
   return gatherPadded(slices, batchAxis, batchAxis + 1, first.value.dims[batchAxis + 1] ?? 1);
 }
 
-/** As gatherRows, with the length axis (behind the batch axis) padded with zeros to `width`. */
+/** As gatherRows, with the length axis padded with zeros to `width`. */
 export function gatherPadded(slices: readonly Slice[], batchAxis: number, lengthAxis: number, width: number): Value {
   const first = slices[0];
   if (first === undefined) throw new Error("gatherPadded: no rows");
@@ -34,7 +34,8 @@ export function gatherPadded(slices: readonly Slice[], batchAxis: number, length
   dims[batchAxis] = slices.length;
   if (lengthAxis < dims.length) dims[lengthAxis] = width;
   const data = emptyLike(first.value.data, product(dims));
-  slices.forEach((slice, row) => copySlice(slice, data, dims, row, batchAxis, lengthAxis));
+  const copy = lengthAxis < batchAxis ? copyLengthFirst : copySlice;
+  slices.forEach((slice, row) => copy(slice, data, dims, row, batchAxis, lengthAxis));
   return { data, dims };
 }
 
@@ -48,7 +49,14 @@ export function product(dims: readonly number[]): number {
 }
 
 // A tensor as [outer, batch, middle, length, inner]: runs of length × inner elements are contiguous on both sides.
-function copySlice(slice: Slice, target: TensorData, dims: number[], row: number, batchAxis: number, lengthAxis: number) {
+function copySlice(
+  slice: Slice,
+  target: TensorData,
+  dims: number[],
+  row: number,
+  batchAxis: number,
+  lengthAxis: number,
+) {
   const { dims: from, data } = slice.value;
   const outer = product(dims.slice(0, batchAxis));
   const middle = product(dims.slice(batchAxis + 1, lengthAxis));
@@ -62,6 +70,30 @@ function copySlice(slice: Slice, target: TensorData, dims: number[], row: number
     for (let m = 0; m < middle; m += 1) {
       const start = source + (m * fromRow) / middle;
       target.set(data.subarray(start, start + run) as never, destination + (m * toRow) / middle);
+    }
+  }
+}
+
+// As copySlice where the length comes before the batch, as in [S, B, H].
+function copyLengthFirst(
+  slice: Slice,
+  to: TensorData,
+  dims: number[],
+  row: number,
+  batchAxis: number,
+  lengthAxis: number,
+) {
+  const { dims: from, data } = slice.value;
+  const outer = product(dims.slice(0, lengthAxis));
+  const middle = product(dims.slice(lengthAxis + 1, batchAxis));
+  const inner = product(dims.slice(batchAxis + 1));
+  const [fromLength, toLength] = [from[lengthAxis] ?? 1, dims[lengthAxis] ?? 1];
+  const positions = Math.min(fromLength, toLength) * middle;
+  for (let block = 0; block < outer; block += 1) {
+    for (let position = 0; position < positions; position += 1) {
+      const start = ((block * fromLength * middle + position) * (from[batchAxis] ?? 1) + slice.index) * inner;
+      const destination = ((block * toLength * middle + position) * (dims[batchAxis] ?? 1) + row) * inner;
+      to.set(data.subarray(start, start + inner) as never, destination);
     }
   }
 }

@@ -5,7 +5,16 @@
 import type { RowScores, Wanted } from "../decoding/search.js";
 import type { RowMemory } from "./facts.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
-import { integerTensor, OnnxSession, tensor, type Feeds, type SessionOptions, type TensorData, type TensorInfo, type Value } from "./onnx-session.js";
+import {
+  integerTensor,
+  OnnxSession,
+  tensor,
+  type Feeds,
+  type SessionOptions,
+  type TensorData,
+  type TensorInfo,
+  type Value,
+} from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { TransformerPlan } from "./plan.js";
@@ -134,11 +143,27 @@ export class StockTransformer implements Seq2SeqModel {
     switch (info.name) {
       case "input_ids":
       case "decoder_input_ids":
-        return integerTensor(info, rows.map((row) => row.token), [batch, 1]);
+        return integerTensor(
+          info,
+          rows.map((row) => row.token),
+          [batch, 1],
+        );
       case "encoder_attention_mask":
-        return integerTensor(info, lengthMask(rows.map((row) => row.memory.sourceLength), width), [batch, width]);
+        return integerTensor(
+          info,
+          lengthMask(
+            rows.map((row) => row.memory.sourceLength),
+            width,
+          ),
+          [batch, width],
+        );
       case "encoder_hidden_states": {
-        const { data, dims } = gatherPadded(rows.map((row) => row.memory.hidden), 0, 1, width);
+        const { data, dims } = gatherPadded(
+          rows.map((row) => row.memory.hidden),
+          0,
+          1,
+          width,
+        );
         return tensor(info.type, data, dims);
       }
       case "use_cache_branch":
@@ -166,8 +191,16 @@ function pastFeed(info: TensorInfo, rows: readonly StockRow[], width: number, is
   if (isFirst) return tensor(info.type, emptyData(info), emptyPast(info, rows.length));
   const name = info.name.replace(pastPrefix, presentPrefix);
   const value = name.includes(".encoder.")
-    ? gatherPadded(rows.map((row) => row.memory.cross?.get(name) as Slice), 0, 2, width)
-    : gatherRows(rows.map((row) => row.past.get(name) as Slice), 0);
+    ? gatherPadded(
+        rows.map((row) => row.memory.cross?.get(name) as Slice),
+        0,
+        2,
+        width,
+      )
+    : gatherRows(
+        rows.map((row) => row.past.get(name) as Slice),
+        0,
+      );
   return tensor(info.type, value.data, value.dims);
 }
 

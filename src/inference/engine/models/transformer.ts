@@ -89,7 +89,11 @@ export class TransformerModel implements Seq2SeqModel {
   async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
     const count = this.#rows.length;
     if (rows.length !== count) throw new Error(`a step of ${rows.length} rows where ${count} are open`);
-    this.#self.reserve(count, this.#longest((row) => row.age + 1), count);
+    this.#self.reserve(
+      count,
+      this.#longest((row) => row.age + 1),
+      count,
+    );
     const ages = this.#rows.map((row) => row.age);
     const bySlot = wantedBySlot(rows as readonly TransformerRow[], wanted);
     const results = await this.#step.run(this.#feeds(ages, bySlot), [...this.#fresh, ...chosenOutputs(bySlot)]);
@@ -139,8 +143,16 @@ export class TransformerModel implements Seq2SeqModel {
   #place(row: TransformerRow): void {
     const kept = this.#rows.length;
     this.#rows.push(row);
-    this.#self.reserve(kept + 1, this.#longest((other) => other.age + 1), kept);
-    this.#cross.reserve(kept + 1, this.#longest((other) => other.memory.sourceLength), kept);
+    this.#self.reserve(
+      kept + 1,
+      this.#longest((other) => other.age + 1),
+      kept,
+    );
+    this.#cross.reserve(
+      kept + 1,
+      this.#longest((other) => other.memory.sourceLength),
+      kept,
+    );
     this.#mask = null;
   }
 
@@ -169,14 +181,21 @@ export class TransformerModel implements Seq2SeqModel {
       ...cacheFeeds(this.#cross, count),
     };
     const rule = this.#description.positions;
-    if (rule !== undefined) feeds["position_ids"] = column(this.#rows.map((row) => positionOf(rule, row.age, row.token)));
+    if (rule !== undefined)
+      feeds["position_ids"] = column(this.#rows.map((row) => positionOf(rule, row.age, row.token)));
     return feeds;
   }
 
   // Rows come and go far less often than steps: the mask is kept until they do.
   #sourceMask(): Feeds[string] {
     const width = this.#cross.width;
-    this.#mask ??= BigInt64Array.from(lengthMask(this.#rows.map((row) => row.memory.sourceLength), width), BigInt);
+    this.#mask ??= BigInt64Array.from(
+      lengthMask(
+        this.#rows.map((row) => row.memory.sourceLength),
+        width,
+      ),
+      BigInt,
+    );
     return tensor("int64", this.#mask, [this.#rows.length, width]);
   }
 

@@ -1,0 +1,229 @@
+// The encoder side of manifest models: sources of ids or one-hot rows, padded as the manifest says, into what the decoder gets of each.
+//
+//   ids ─▶ groups that may share a run ─▶ padded rectangle, mask, lengths ─▶ run ─▶ slices: memory, mask, states
+import { axesOf, type Axes } from "./axes.js";
+import { groupsBy, type EncodeCompany } from "./company.js";
+import { castElements } from "./elements.js";
+import type { Memory } from "./model.js";
+import {
+  integerTensor,
+  OnnxSession,
+  valueOf,
+  type Feeds,
+  type SessionOptions,
+  type TensorInfo,
+  type Value,
+} from "./onnx-session.js";
+import { maskDims, oneHot, padSources, type PaddedSources } from "./padding.js";
+import type { EncoderPlan, SourcePlan } from "./plan.js";
+import { whyAlone } from "./probe-plan.js";
+import { requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
+import type { Slice } from "./rows.js";
+
+export interface EncodedSource extends Memory {
+  readonly ids: readonly number[];
+  /** Real tokens are [start, start + sourceLength) of width. */
+  readonly start: number;
+  readonly width: number;
+  readonly memory: Slice | null;
+  /** The encoder's own mask. */
+  readonly mask: Slice | null;
+  readonly states: readonly Slice[];
+}
+
+/** Element types that the decoder declares, by the encoder's output name. */
+export type WantedTypes = Readonly<Record<string, string>>;
+
+export class SourceEncoder {
+  readonly session: OnnxSession;
+  readonly source: SourcePlan;
+  readonly outputs: EncoderPlan["outputs"];
+  readonly #inputs: EncoderPlan["inputs"];
+  maskMarks: "real" | "padding" = "real";
+  /** Axes by output name. */
+  axes: ReadonlyMap<string, Axes> = new Map();
+
+  private constructor(session: OnnxSession, { inputs, outputs }: EncoderPlan, source: SourcePlan) {
+    this.session = session;
+    this.#inputs = inputs;
+    this.outputs = outputs;
+    this.source = { ...source, padTo: source.padTo ?? fixedWidth(session, inputs) };
+  }
+
+  static async open(plan: EncoderPlan, source: SourcePlan, options: SessionOptions): Promise<SourceEncoder> {
+    const session = await OnnxSession.open(plan.file, options);
+    try {
+      requireOneOf(session, "encoder", plan.inputs.ids, plan.inputs.onehot);
+      requireTensors(session, "encoder", plan);
+      requireEncoderKinds(session, plan);
+      const encoder = new SourceEncoder(session, plan, source);
+      encoder.#checkWidths(source);
+      encoder.axes = await encoder.#findAxes();
+      return encoder;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Freest first: padding cannot be told from text without mask, lengths or a pad symbol, unless all is padded to one width. */
+  get companies(): EncodeCompany[] {
+    const { mask, lengths } = this.#inputs;
+    const { padTo, padId } = this.source;
+    const tells = mask !== null || lengths !== null || padTo !== null || padId !== null;
+    return tells ? ["any", "equalLengths"] : ["equalLengths"];
+  }
+
+  get whyAlone(): string | null {
+    return whyAlone(this.session, this.#ids);
+  }
+
+  get isMasked(): boolean {
+    return this.#inputs.mask !== null;
+  }
+
+  get takesTwo(): boolean {
+    return typeof this.#ids.dims[0] !== "number";
+  }
+
+  /** Ids or one-hot rows. */
+  get #ids(): TensorInfo {
+    const { ids, onehot } = this.#inputs;
+    const info = this.session.input(ids ?? onehot ?? "");
+    if (info === undefined)
+      throw new Error(`${this.session.file}: expected encoder.inputs.ids or encoder.inputs.onehot`);
+    return info;
+  }
+
+  /** Element type of the encoder's own mask. */
+  get maskType(): string | null {
+    return this.session.output(this.outputs.mask ?? "")?.type ?? null;
+  }
+
+  get vocabSize(): number {
+    const depth = this.#inputs.onehot === null ? undefined : this.#ids.dims.at(-1);
+    return typeof depth === "number" ? depth : (this.source.vocabSize ?? 2);
+  }
+
+  async encode(
+    sources: readonly (readonly number[])[],
+    company: EncodeCompany,
+    wanted: WantedTypes,
+  ): Promise<EncodedSource[]> {
+    const { padTo } = this.source;
+    const tooLong = sources.find((source) => padTo !== null && source.length > padTo);
+    if (tooLong !== undefined) throw new Error(`a source of ${tooLong.length} tokens, at most ${padTo} fit`);
+    const encoded: EncodedSource[] = [];
+    const keyOf = (source: readonly number[], index: number) =>
+      company === "any" ? 0 : company === "alone" ? index : source.length;
+    for (const group of groupsBy(sources, keyOf)) {
+      const members = group.map((index) => sources[index] ?? []);
+      const results = await this.#encodeTogether(members, wanted);
+      group.forEach((index, k) => (encoded[index] = results[k] as EncodedSource));
+    }
+    return encoded;
+  }
+
+  async #encodeTogether(sources: readonly (readonly number[])[], wanted: WantedTypes): Promise<EncodedSource[]> {
+    const padded = this.#pad(sources);
+    const results = await this.session.run(this.#feeds(padded), this.#fetches);
+    const values = new Map(this.#fetches.map((name) => [name, this.#cast(name, valueOf(results, name), wanted)]));
+    const sliceOf = (name: string, index: number): Slice => ({ value: values.get(name) as Value, index });
+    const { memory, mask, states } = this.outputs;
+    const lengthAxis = memory === null ? null : (this.axes.get(memory)?.length ?? null);
+    const width =
+      memory === null || lengthAxis === null ? padded.width : (values.get(memory)?.dims[lengthAxis] ?? padded.width);
+    return sources.map((ids, index) => ({
+      sourceLength: ids.length,
+      ids,
+      start: this.source.padSide === "left" ? padded.width - ids.length : 0,
+      width,
+      memory: memory === null ? null : sliceOf(memory, index),
+      mask: mask === null ? null : sliceOf(mask, index),
+      states: states.map((name) => sliceOf(name, index)),
+    }));
+  }
+
+  get #fetches(): string[] {
+    const { memory, mask, states } = this.outputs;
+    return [...new Set([memory, mask, ...states].filter((name) => name !== null))];
+  }
+
+  #pad(sources: readonly (readonly number[])[]): PaddedSources {
+    const { padId, padTo, padSide } = this.source;
+    return padSources(sources, padId ?? (this.#inputs.onehot === null ? 0 : -1), padTo ?? 0, padSide);
+  }
+
+  #feeds({ batch, width, ids, mask, lengths }: PaddedSources): Feeds {
+    const feeds: Record<string, Feeds[string]> = {};
+    const feed = (name: string | null, values: ArrayLike<number>, dims: number[]) => {
+      const info = name === null ? undefined : this.session.input(name);
+      if (info !== undefined) feeds[info.name] = integerTensor(info, values, dims);
+    };
+    feed(this.#inputs.ids, ids, [batch, width]);
+    feed(this.#inputs.onehot, oneHot(ids, this.vocabSize), [batch, width, this.vocabSize]);
+    const marks = this.maskMarks === "real" ? mask : mask.map((one) => 1 - one);
+    feed(this.#inputs.mask, marks, maskDims(this.session.input(this.#inputs.mask ?? ""), batch, width));
+    feed(this.#inputs.lengths, lengths, [batch]);
+    return feeds;
+  }
+
+  #cast(name: string, { data, dims }: Value, wanted: WantedTypes): Value {
+    const type = this.session.output(name)?.type ?? "float32";
+    return { data: castElements(data, type, wanted[name] ?? type, `output "${name}"`), dims };
+  }
+
+  async #findAxes(): Promise<Map<string, Axes>> {
+    const { padTo } = this.source;
+    const sized = (rows: number, width: number) =>
+      this.#dims(Array.from({ length: rows }, () => Array.from({ length: width }, (_, i) => i % this.vocabSize)));
+    const short = Math.min(3, padTo ?? 3);
+    const one = await sized(1, short);
+    const twoRows = this.takesTwo ? await sized(2, short) : null;
+    const longer = padTo === null ? await sized(1, 5) : null;
+    return new Map(
+      this.#fetches.map((name) => {
+        const what = `${this.session.file}: encoder output "${name}"`;
+        return [
+          name,
+          axesOf(what, { one: one[name] ?? [], twoRows: twoRows?.[name] ?? null, longer: longer?.[name] ?? null }),
+        ];
+      }),
+    );
+  }
+
+  async #dims(sources: number[][]): Promise<Record<string, readonly number[]>> {
+    const results = await this.session.run(this.#feeds(this.#pad(sources)), this.#fetches).catch((error: Error) => {
+      const run = `${sources.length} source${sources.length === 1 ? "" : "s"} of ${sources[0]?.length} tokens`;
+      throw new Error(`${this.session.file}: encoder: a probe run of ${run} failed: ${error.message.split("\n")[0]}`, {
+        cause: error,
+      });
+    });
+    return Object.fromEntries(Object.entries(results).map(([name, { dims }]) => [name, dims]));
+  }
+
+  /** Throws one line when the graph's own sizes contradict the manifest. */
+  #checkWidths({ padTo, vocabSize }: SourcePlan): void {
+    const { file } = this.session;
+    const { mask, lengths, onehot } = this.#inputs;
+    const width = fixedWidth(this.session, this.#inputs) ?? padTo;
+    if (width !== null && (padTo ?? width) !== width)
+      throw new Error(`${file}: source.padTo: expected ${width} as the graph has it, found ${padTo}`);
+    if (width !== padTo && mask === null && lengths === null)
+      throw new Error(
+        `${file}: encoder input "${this.#ids.name}" takes ${width} tokens only: expected source.padTo ${width}`,
+      );
+    if (onehot !== null) requireDepth(file, onehot, this.vocabSize, vocabSize ?? 0);
+  }
+}
+
+function requireDepth(file: string, onehot: string, depth: number, vocabSize: number): void {
+  if (vocabSize <= depth) return;
+  const expected = `expected at least ${vocabSize} wide as source.vocab has it`;
+  throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
+}
+
+function fixedWidth(session: OnnxSession, { ids, onehot }: EncoderPlan["inputs"]): number | null {
+  const width = session.input(ids ?? onehot ?? "")?.dims[1];
+  return typeof width === "number" ? width : null;
+}

@@ -1,0 +1,238 @@
+// A decoder without a cache, with an encoder graph or as one single graph: each step sends the rows' whole targets, so cost grows with the square of their length.
+//
+//   row.ids ─▶ groups that may share a run ─▶ [rows, T] targets, memory, mask, source ids ─▶ scores at each row's own last position
+import type { RowScores, Wanted } from "../decoding/search.js";
+import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
+import { MemoryBatch } from "./memory-batch.js";
+import type { Memory, Row, StepScores } from "./model.js";
+import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo } from "./onnx-session.js";
+import { padSources } from "./padding.js";
+import type { SourcePlan, StatelessPlan } from "./plan.js";
+import { probePlan, whyAlone } from "./probe-plan.js";
+import { flags, floats, integers, requireKind, requireTensors } from "./require-tensors.js";
+import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
+import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+
+interface StatelessRow extends Row {
+  readonly memory: EncodedSource;
+  /** The target so far, the start token first. Never changed in place: beams share it. */
+  ids: readonly number[];
+}
+
+const costNote =
+  "a decoder without a cache: every step runs the whole target again, so cost grows with the square of its length (an export with a cache does not)";
+
+export class StatelessModel implements CompanyModel {
+  vocabSize = 0;
+  company: Company = { encode: "alone", step: "alone" };
+  readonly hasAttention: boolean;
+  readonly #plan: StatelessPlan;
+  readonly #encoder: SourceEncoder | null;
+  readonly #decoder: OnnxSession;
+  readonly #source: SourcePlan;
+  readonly #targets: TensorInfo;
+  readonly #batch: MemoryBatch;
+  readonly #wanted: WantedTypes;
+  /** Scores of the last position only: short targets cannot be padded. */
+  #isLastOnly = false;
+
+  private constructor(plan: StatelessPlan, encoder: SourceEncoder | null, decoder: OnnxSession) {
+    this.#plan = plan;
+    this.#encoder = encoder;
+    this.#decoder = decoder;
+    this.#targets = requireDecoder(decoder, plan);
+    this.#source = encoder?.source ?? sourceOf(plan, decoder);
+    this.hasAttention = plan.decoder.outputs.attention !== null;
+    const memory = plan.encoder?.outputs.memory ?? null;
+    this.#batch = memoryBatch(plan, encoder, decoder, this.#source);
+    this.#wanted = wantedTypes(memory, decoder.input(plan.decoder.inputs.memory ?? "")?.type);
+  }
+
+  static async load(plan: StatelessPlan, options: SessionOptions): Promise<{ model: StatelessModel; notes: string[] }> {
+    const encoder = plan.encoder === null ? null : await SourceEncoder.open(plan.encoder, plan.source, options);
+    const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
+      await encoder?.session.close();
+      throw error;
+    });
+    try {
+      const model = new StatelessModel(plan, encoder, decoder);
+      return { model, notes: [...(await model.#probe()), costNote] };
+    } catch (error) {
+      await Promise.all([encoder?.session.close(), decoder.close()]);
+      throw error;
+    }
+  }
+
+  set maskMarks(marks: "real" | "padding") {
+    this.#batch.maskMarks = marks;
+    if (this.#encoder !== null) this.#encoder.maskMarks = marks;
+  }
+
+  async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
+    if (this.#encoder !== null) return this.#encoder.encode(sources, this.company.encode, this.#wanted);
+    return sources.map((ids) => this.#withoutEncoder(ids));
+  }
+
+  open(memory: Memory): Row {
+    const row: StatelessRow = { memory: memory as EncodedSource, age: 0, token: 0, ids: [] };
+    return row;
+  }
+
+  async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
+    const stateless = rows as readonly StatelessRow[];
+    for (const row of stateless) row.ids = [...row.ids, row.token];
+    const { step } = this.company;
+    const scores: RowScores[] = [];
+    for (const group of groupsBy(stateless, (row, index) => stepKey(step, row.age, row.memory.width, index))) {
+      const members = group.flatMap((index) => stateless[index] ?? []);
+      const run = await this.#run(members);
+      group.forEach((index, k) => (scores[index] = this.#scoresOf(run, members, k)));
+    }
+    for (const row of stateless) row.age += 1;
+    return {
+      row: (index): RowScores => {
+        const own = scores[index];
+        if (own === undefined) throw new Error(`no row ${index} in a step of ${wanted.length}`);
+        return own;
+      },
+    };
+  }
+
+  reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
+    return parents.map((parent) => ({ ...(rows[parent] as StatelessRow) }));
+  }
+
+  release(): void {
+    // Rows are ids and a pointer to their memory.
+  }
+
+  async close(): Promise<void> {
+    await this.#encoder?.session.close();
+    await this.#decoder.close();
+  }
+
+  async #run(rows: readonly StatelessRow[]): Promise<ScoredRun> {
+    const { outputs } = this.#plan.decoder;
+    const { feeds } = this.#batch.of(
+      rows.map((row) => row.memory),
+      this.company.step,
+    );
+    const { ids, width } = padSources(
+      rows.map((row) => row.ids),
+      this.#plan.padId,
+      this.#fixedWidth ?? 0,
+    );
+    if (this.#fixedWidth !== null && width > this.#fixedWidth)
+      throw new Error(`the target has ${width} tokens; this graph takes ${this.#fixedWidth}`);
+    const targets = { [this.#targets.name]: integerTensor(this.#targets, ids, [rows.length, width]) };
+    const fetches = [outputs.scores, ...(outputs.attention === null ? [] : [outputs.attention])];
+    return scoredRun(this.#decoder, outputs, await this.#decoder.run({ ...feeds, ...targets }, fetches));
+  }
+
+  get #fixedWidth(): number | null {
+    const width = this.#targets.dims[1];
+    return typeof width === "number" ? width : null;
+  }
+
+  #scoresOf({ scores, attention }: ScoredRun, rows: readonly StatelessRow[], index: number): RowScores {
+    const row = rows[index];
+    const position = this.#isLastOnly || row === undefined ? undefined : row.ids.length - 1;
+    const logits = logitsAt(scores, index, rows.length, position);
+    if (attention === null || row === undefined) return fullScores(logits);
+    const { start: ownStart, sourceLength: length } = row.memory;
+    // Without an encoder short sources stand at the right end of the run's width.
+    const isRight = this.#encoder === null && this.#source.padSide === "left";
+    const start = isRight ? (attention.dims.at(-1) ?? 0) - length : ownStart;
+    const at = attention.dims.length > 2 ? position : undefined;
+    return fullScores(logits, attentionRow(attention, index, { start, length }, at));
+  }
+
+  #withoutEncoder(ids: readonly number[]): EncodedSource {
+    const width = this.#source.padTo ?? ids.length;
+    if (ids.length > width) throw new Error(`a source of ${ids.length} tokens, at most ${width} fit`);
+    const start = this.#source.padSide === "left" ? width - ids.length : 0;
+    return { sourceLength: ids.length, ids, start, width, memory: null, mask: null, states: [] };
+  }
+
+  async #probe(): Promise<string[]> {
+    const { outputs } = this.#plan.decoder;
+    const [memory] = await this.encode([[0]]);
+    const row = this.open(memory as Memory) as StatelessRow;
+    row.ids = [0, 0];
+    const run = await this.#run([row]).catch((error: Error) => {
+      throw new Error(
+        `${this.#decoder.file}: decoder: a probe run of one row failed: ${error.message.split("\n")[0]}`,
+        { cause: error },
+      );
+    });
+    const { dims } = run.scores;
+    this.vocabSize = dims.at(-1) ?? 0;
+    this.#isLastOnly = dims.length === 2 || dims[1] === 1;
+    const logprobs = logitsAt(run.scores, 0, 1, this.#isLastOnly ? undefined : 1);
+    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
+    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
+    const encoder = this.#encoder ?? {
+      companies: null,
+      isMasked: false,
+      whyAlone: null,
+      vocabSize: this.#source.vocabSize ?? 2,
+      source: this.#source,
+    };
+    const companies: StepCompany[] = this.#isLastOnly
+      ? ["equalAges", "equalBoth"]
+      : ["any", "equalAges", "equalSources", "equalBoth"];
+    const step = {
+      companies,
+      isMasked: this.#plan.decoder.inputs.mask !== null,
+      whyAlone: whyAlone(this.#decoder, this.#targets),
+    };
+    return settleCompany(
+      this,
+      probePlan(
+        [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", "),
+        encoder,
+        step,
+        this.vocabSize,
+      ),
+    );
+  }
+}
+
+/** Throws one line that names file, role, tensor, expected and found; returns the targets' input. */
+function requireDecoder(decoder: OnnxSession, { encoder, decoder: plan }: StatelessPlan): TensorInfo {
+  const { targets, source, memory, mask } = plan.inputs;
+  requireTensors(decoder, "decoder", plan);
+  requireKind(decoder, "decoder.inputs.targets", decoder.input(targets), { ranks: [2], types: integers });
+  requireKind(decoder, "decoder.inputs.source", decoder.input(source ?? ""), { ranks: [2], types: integers });
+  requireKind(decoder, "decoder.inputs.mask", decoder.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
+  requireKind(decoder, "decoder.outputs.scores", decoder.output(plan.outputs.scores), { ranks: [2, 3], types: floats });
+  if (memory !== null && (encoder?.outputs.memory ?? null) === null)
+    throw new Error(
+      `${decoder.file}: decoder.inputs.memory "${memory}": expected encoder.outputs.memory beside it, found none`,
+    );
+  if (encoder === null && source === null)
+    throw new Error(`${decoder.file}: expected decoder.inputs.source, as there is no encoder, found none`);
+  const info = decoder.input(targets);
+  if (info === undefined) throw new Error(`${decoder.file}: no input "${targets}"`);
+  return info;
+}
+
+function memoryBatch(
+  { decoder: { inputs } }: StatelessPlan,
+  encoder: SourceEncoder | null,
+  decoder: OnnxSession,
+  source: SourcePlan,
+) {
+  const axes = encoder?.axes.get(encoder.outputs.memory ?? "") ?? { batch: 0, length: 1 };
+  return new MemoryBatch({ decoder, inputs, axes, source, maskType: encoder?.maskType ?? null });
+}
+
+/** A single graph may itself fix the width of its sources. */
+function sourceOf({ source, decoder: { inputs } }: StatelessPlan, decoder: OnnxSession): SourcePlan {
+  const width = decoder.input(inputs.source ?? "")?.dims[1];
+  return { ...source, padTo: source.padTo ?? (typeof width === "number" ? width : null) };
+}
+
+function wantedTypes(memory: string | null, type: string | undefined): WantedTypes {
+  return memory === null || type === undefined ? {} : { [memory]: type };
+}

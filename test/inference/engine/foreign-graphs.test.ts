@@ -1,0 +1,95 @@
+// Graphs as other exporters leave them: a fixed batch of 1, sizes without names, masks that mark padding. Same answers, with the reason where it costs.
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProtoSchema,
+  type GraphProto,
+  type TensorShapeProto_Dimension,
+} from "onnx-buf";
+import { loadManifestFolder, manifestFixtures, oracleJob } from "../../support/manifests.js";
+import { seededRandom } from "../../support/random.js";
+import { runSchedule } from "../../support/schedules.js";
+
+function rewritten(kind: string, files: readonly string[], rewrite: (graph: GraphProto) => void): string {
+  const folder = mkdtempSync(join(tmpdir(), "seqserve-foreign-"));
+  cpSync(join(manifestFixtures, kind), folder, { recursive: true });
+  for (const file of files) {
+    const model = fromBinary(ModelProtoSchema, readFileSync(join(folder, file)));
+    rewrite(model.graph!);
+    writeFileSync(join(folder, file), toBinary(ModelProtoSchema, model));
+  }
+  return folder;
+}
+
+function eachDim(graph: GraphProto, change: (dim: TensorShapeProto_Dimension) => void): void {
+  for (const { type } of [...graph.input, ...graph.output])
+    if (type?.value.case === "tensorType") for (const dim of type.value.value.shape?.dim ?? []) change(dim);
+}
+
+async function answersAsOracle(folder: string): Promise<string> {
+  const { model, notes, base, cases } = await loadManifestFolder(folder);
+  const jobs = cases.map(({ source }) => oracleJob(base, source, {}));
+  const results = await runSchedule(model, jobs, seededRandom(1), 0);
+  results.forEach((result, i) => assert.deepEqual(result?.outputs[0]?.ids, cases[i]!.greedy));
+  await model.close();
+  return notes.join("\n");
+}
+
+const both = ["encoder.onnx", "decoder.onnx"];
+
+for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all"]) {
+  test(`${kind} with a fixed batch of 1 runs one row at a time`, async () => {
+    const folder = rewritten(kind, both, (graph) =>
+      eachDim(graph, (dim) => {
+        if (dim.value.case === "dimParam" && dim.value.value === "B") dim.value = { case: "dimValue", value: 1n };
+      }),
+    );
+    assert.match(await answersAsOracle(folder), /one by one, one row a run\n.*fixed batch of 1/);
+  });
+}
+
+for (const kind of [
+  "gru-attention",
+  "length-first",
+  "input-feeding",
+  "stateless-all",
+  "stateless-last",
+  "fixed-left",
+]) {
+  test(`${kind} with sizes that have no names is served all the same`, async () => {
+    const folder = rewritten(kind, both, (graph) =>
+      eachDim(graph, (dim) => {
+        if (dim.value.case === "dimParam") dim.value = { case: undefined };
+      }),
+    );
+    assert.match(await answersAsOracle(folder), /any length are encoded together/);
+  });
+}
+
+test("a mask that marks padding is found by the probe", async () => {
+  const folder = rewritten("gru-attention", ["decoder.onnx"], (graph) => {
+    for (const node of graph.node) node.input = node.input.map((name) => (name === "mask" ? "real" : name));
+    graph.node.unshift(create(NodeProtoSchema, { opType: "Not", name: "turned", input: ["mask"], output: ["real"] }));
+  });
+  assert.match(await answersAsOracle(folder), /rows of any age share a run\n.*masks mark padding here/);
+});
+
+test("an encoder whose mask does nothing is fed sources of equal length", async () => {
+  const folder = rewritten("stateless-all", ["encoder.onnx"], (graph) => {
+    for (const node of graph.node) node.input = node.input.map((name) => (name === "src_mask" ? "src_ones" : name));
+    graph.initializer.push(create(TensorProtoSchema, { name: "one", dataType: 7, int64Data: [1n] }));
+    graph.node.unshift(
+      create(NodeProtoSchema, { opType: "Equal", name: "yes", input: ["src", "src"], output: ["src_yes"] }),
+      create(NodeProtoSchema, { opType: "Where", name: "w", input: ["src_yes", "one", "one"], output: ["src_ones"] }),
+    );
+    // Still an input, or the manifest would not fit.
+    graph.node.push(create(NodeProtoSchema, { opType: "Neg", name: "n", input: ["src_mask"], output: ["unused"] }));
+  });
+  assert.match(await answersAsOracle(folder), /equal length are encoded together.*\nnot "sources of any length/);
+});
