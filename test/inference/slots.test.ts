@@ -68,7 +68,8 @@ test("a model without requests unloads, and the next request loads it again and 
     onUnloaded: ({ name }) => told.push(`${name} unloaded`),
   });
   const first = await text(inference, "pair", "hello");
-  for (let tries = 0; tries < 100 && states(inference)["pair"] !== "idle"; tries += 1) await sleep(50);
+  const areIdle = () => Object.values(states(inference)).every((state) => state === "idle");
+  for (let tries = 0; tries < 100 && !areIdle(); tries += 1) await sleep(50);
   assert.deepEqual(states(inference), { pair: "idle", t5: "idle" });
   assert.equal(inference.models()[0]?.engines, 0);
   const answers = await Promise.all(Array.from({ length: 5 }, () => text(inference, "pair", "hello")));
