@@ -78,10 +78,11 @@ test("a model without requests unloads, and the next request loads it again and 
   assert.equal(state, "ready");
   assert.ok((memory?.weightBytes ?? 0) > 2_000_000, "bytes of the files");
   assert.equal(typeof memory?.loadedBytes, "number", "it loaded alone");
-  assert.deepEqual(
-    told.filter((line) => line.startsWith("pair")),
-    ["pair loaded", "pair unloaded", "pair loaded"],
-  );
+  const pair = told.filter((line) => line.startsWith("pair"));
+  // It may have been idle already while the other was loading.
+  assert.ok(pair.length >= 3);
+  pair.forEach((line, i) => assert.equal(line, i % 2 === 0 ? "pair loaded" : "pair unloaded"));
+  assert.equal(pair.at(-1), "pair loaded");
 });
 
 test("a request that ends while its model is on its way back does not hang", async (t) => {
