@@ -68,7 +68,8 @@ test("a model without requests unloads, and the next request loads it again and 
     onUnloaded: ({ name }) => told.push(`${name} unloaded`),
   });
   const first = await text(inference, "pair", "hello");
-  for (let tries = 0; tries < 100 && states(inference)["pair"] !== "idle"; tries += 1) await sleep(50);
+  const areIdle = () => Object.values(states(inference)).every((state) => state === "idle");
+  for (let tries = 0; tries < 100 && !areIdle(); tries += 1) await sleep(50);
   assert.deepEqual(states(inference), { pair: "idle", t5: "idle" });
   assert.equal(inference.models()[0]?.engines, 0);
   const answers = await Promise.all(Array.from({ length: 5 }, () => text(inference, "pair", "hello")));
@@ -77,10 +78,11 @@ test("a model without requests unloads, and the next request loads it again and 
   assert.equal(state, "ready");
   assert.ok((memory?.weightBytes ?? 0) > 2_000_000, "bytes of the files");
   assert.equal(typeof memory?.loadedBytes, "number", "it loaded alone");
-  assert.deepEqual(
-    told.filter((line) => line.startsWith("pair")),
-    ["pair loaded", "pair unloaded", "pair loaded"],
-  );
+  const pair = told.filter((line) => line.startsWith("pair"));
+  // It may have been idle already while the other was loading.
+  assert.ok(pair.length >= 3);
+  pair.forEach((line, i) => assert.equal(line, i % 2 === 0 ? "pair loaded" : "pair unloaded"));
+  assert.equal(pair.at(-1), "pair loaded");
 });
 
 test("a request that ends while its model is on its way back does not hang", async (t) => {

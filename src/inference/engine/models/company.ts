@@ -104,7 +104,8 @@ async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   model.company = { encode: "alone", step: "alone" };
   const sources = probeSources(plan);
   const reference = await trace(model, sources, plan).catch((error: Error) => {
-    throw new Error(`${plan.files}: a probe run failed: ${error.message.split("\n")[0]}`, { cause: error });
+    const largest = `largest source id ${Math.max(...sources.flat())}: is source.vocab longer than the encoder's?`;
+    throw new Error(`${plan.files}: a probe run failed (${largest}): ${error.message.split("\n")[0]}`, { cause: error });
   });
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
   if (!finite) throw new Error(`${plan.files}: a probe run gave scores that are not numbers`);
