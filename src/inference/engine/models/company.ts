@@ -105,7 +105,9 @@ async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   const sources = probeSources(plan);
   const reference = await trace(model, sources, plan).catch((error: Error) => {
     const largest = `largest source id ${Math.max(...sources.flat())}: is source.vocab longer than the encoder's?`;
-    throw new Error(`${plan.files}: a probe run failed (${largest}): ${error.message.split("\n")[0]}`, { cause: error });
+    throw new Error(`${plan.files}: a probe run failed (${largest}): ${error.message.split("\n")[0]}`, {
+      cause: error,
+    });
   });
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
   if (!finite) throw new Error(`${plan.files}: a probe run gave scores that are not numbers`);
