@@ -1,16 +1,17 @@
-// The whole server over HTTP: closed loops of 1 to 128 streaming clients, every answer held against the one-at-a-time answer of the same run.
+// The whole server over HTTP: closed loops of 1 to 128 clients, streaming or waiting for JSON, every answer held against the one-at-a-time answer of the same run.
 import { percentiles, round, type Percentiles } from "./percentiles.js";
 import { startServer } from "./server-process.js";
-import { streamGenerate } from "./sse-client.js";
+import { generateJson, streamGenerate } from "./sse-client.js";
 import { workloads, type Workload } from "./workload.js";
 
 export interface HttpResult {
   readonly model: string;
+  readonly answers: "stream" | "json";
   readonly clients: number;
   readonly requests: number;
   readonly seconds: number;
   readonly tokensPerSecond: number;
-  /** Against one client in the same run. */
+  /** Against one client of the same kind in the same run. */
   readonly timesOneClient: number;
   readonly firstTokenMs: Percentiles;
   readonly gapMs: Percentiles;
@@ -36,12 +37,15 @@ export async function benchHttp(secondsEach: number): Promise<HttpResult[]> {
 
 async function benchModel(url: string, workload: Workload, seconds: number): Promise<HttpResult[]> {
   const answers = new Map<string, string>();
-  await measure(url, workload, 8, 1, answers);
+  await measure(url, workload, { kind: "stream", clients: 8, seconds: 1 }, answers);
   const results: HttpResult[] = [];
-  for (const clients of clientCounts) {
-    const sample = await measure(url, workload, clients, seconds, answers);
-    const timesOneClient = round(sample.tokensPerSecond / (results[0]?.tokensPerSecond ?? sample.tokensPerSecond), 2);
-    results.push({ ...sample, timesOneClient });
+  for (const kind of ["stream", "json"] as const) {
+    let one: number | null = null;
+    for (const clients of clientCounts) {
+      const sample = await measure(url, workload, { kind, clients, seconds }, answers);
+      one ??= sample.tokensPerSecond;
+      results.push({ ...sample, timesOneClient: round(sample.tokensPerSecond / one, 2) });
+    }
   }
   return results;
 }
@@ -49,8 +53,7 @@ async function benchModel(url: string, workload: Workload, seconds: number): Pro
 async function measure(
   url: string,
   { model, inputs }: Workload,
-  clients: number,
-  seconds: number,
+  { kind, clients, seconds }: { kind: HttpResult["answers"]; clients: number; seconds: number },
   answers: Map<string, string>,
 ) {
   const first: number[] = [];
@@ -62,17 +65,26 @@ async function measure(
   await eventLoopDelayP99Ms(url);
   const started = performance.now();
   const endAt = started + seconds * 1000;
+  const finished = (input: string, data: Record<string, unknown>, totalMs: number) => {
+    const answer = String(data["generated_text"]);
+    totals.push(totalMs);
+    tokens += (data["usage"] as { generated_tokens: number }).generated_tokens;
+    const known = answers.get(input) ?? answer;
+    answers.set(input, known);
+    if (known !== answer) differences += 1;
+  };
   const client = async () => {
     while (performance.now() < endAt) {
       const input = inputs[next++ % Math.min(inputs.length, 400)] ?? "";
+      if (kind === "json") {
+        const sent = performance.now();
+        finished(input, await generateJson(url, { model, inputs: input }), performance.now() - sent);
+        continue;
+      }
       let before: number | null = null;
       for await (const { atMs, data } of streamGenerate(url, { model, inputs: input })) {
         if (typeof data["generated_text"] === "string") {
-          totals.push(atMs);
-          tokens += (data["usage"] as { generated_tokens: number }).generated_tokens;
-          const known = answers.get(input) ?? data["generated_text"];
-          answers.set(input, known);
-          if (known !== data["generated_text"]) differences += 1;
+          finished(input, data, atMs);
           continue;
         }
         if (before === null) first.push(atMs);
@@ -85,6 +97,7 @@ async function measure(
   const elapsed = (performance.now() - started) / 1000;
   return {
     model,
+    answers: kind,
     clients,
     requests: totals.length,
     seconds: round(elapsed, 1),

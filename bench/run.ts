@@ -108,17 +108,19 @@ function httpTable(results: readonly HttpResult[]): string {
   const three = ({ p50, p95, p99 }: { p50: number; p95: number; p99: number }) => `${p50} / ${p95} / ${p99}`;
   const rows = results.map((r) => [
     r.model,
+    r.answers,
     r.clients,
     r.tokensPerSecond,
     `${r.timesOneClient}×`,
-    three(r.firstTokenMs),
-    three(r.gapMs),
+    r.answers === "json" ? "" : three(r.firstTokenMs),
+    r.answers === "json" ? "" : three(r.gapMs),
     three(r.totalMs),
     r.differences,
     r.eventLoopDelayP99Ms,
   ]);
   const head = [
     "http: model",
+    "answers",
     "clients",
     "tok/s",
     "vs 1",

@@ -17,7 +17,12 @@ const agent = new Agent({ keepAlive: true });
 /** Yields every data event; throws on a status that is not 2xx. */
 export async function* streamGenerate(url: string, body: object, signal?: AbortSignal): AsyncGenerator<TimedEvent> {
   const started = performance.now();
-  const response = await post(`${url}/generate`, JSON.stringify({ ...body, stream: true }), signal);
+  const response = await post(
+    `${url}/generate`,
+    JSON.stringify({ ...body, stream: true }),
+    signal,
+    "text/event-stream",
+  );
   response.setEncoding("utf8");
   if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${await text(response)}`);
   let rest = "";
@@ -31,10 +36,18 @@ export async function* streamGenerate(url: string, body: object, signal?: AbortS
   }
 }
 
-function post(url: string, body: string, signal?: AbortSignal): Promise<IncomingMessage> {
+/** The whole answer as JSON, on the same connections; throws on a status that is not 200. */
+export async function generateJson(url: string, body: object): Promise<Record<string, unknown>> {
+  const response = await post(`${url}/generate`, JSON.stringify(body), undefined, "application/json");
+  const answer = await text(response);
+  if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${answer}`);
+  return JSON.parse(answer) as Record<string, unknown>;
+}
+
+function post(url: string, body: string, signal: AbortSignal | undefined, accept: string): Promise<IncomingMessage> {
   const headers = {
     "content-type": "application/json",
-    accept: "text/event-stream",
+    accept,
     "content-length": Buffer.byteLength(body),
   };
   return new Promise((resolve, reject) => {
