@@ -1,7 +1,7 @@
 // A recurrent encoder–decoder pair (LSTM, GRU, with or without attention): states have no time axis, so rows of any age share a run.
 //
 //   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
-import type { RowScores, Wanted } from "../decoding/search.js";
+import type { RowScores } from "../decoding/search.js";
 import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
@@ -12,7 +12,15 @@ import type { RecurrentPlan } from "./plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
-import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
+import {
+  attentionRow,
+  fullScores,
+  logitsAt,
+  requireScoresKind,
+  scoredRun,
+  scoresByRow,
+  type ScoredRun,
+} from "./scores.js";
 import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
 
 interface RecurrentRow extends Row {
@@ -81,7 +89,7 @@ export class RecurrentModel implements CompanyModel {
     return row;
   }
 
-  async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
+  async step(rows: readonly Row[]): Promise<StepScores> {
     const recurrent = rows as readonly RecurrentRow[];
     const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
     const scores: RowScores[] = [];
@@ -90,13 +98,7 @@ export class RecurrentModel implements CompanyModel {
       const run = await this.#run(members);
       group.forEach((index, k) => (scores[index] = scoresOf(run, members, k)));
     }
-    return {
-      row: (index): RowScores => {
-        const own = scores[index];
-        if (own === undefined) throw new Error(`no row ${index} in a step of ${wanted.length}`);
-        return own;
-      },
-    };
+    return scoresByRow(scores);
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {

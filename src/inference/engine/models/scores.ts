@@ -2,6 +2,7 @@
 import type { RowScores } from "../decoding/search.js";
 import { halves } from "../graph/tensor.js";
 import { castElements } from "./elements.js";
+import type { StepScores } from "./model.js";
 import { valueOf, type OnnxSession, type TensorData, type Value } from "./onnx-session.js";
 
 /** What a manifest says of a decoder's scores. */
@@ -90,4 +91,15 @@ export function attentionRow(attention: Value, row: number, span: SourceSpan, po
 
 export function fullScores(logits: Float32Array, attention?: Float32Array): RowScores {
   return attention === undefined ? { kind: "full", logits } : { kind: "full", logits, attention };
+}
+
+/** What a step hands out when its rows ran in groups: each row's scores at its own index. */
+export function scoresByRow(scores: readonly RowScores[]): StepScores {
+  return {
+    row: (index) => {
+      const own = scores[index];
+      if (own === undefined) throw new Error(`no row ${index} in a step of ${scores.length}`);
+      return own;
+    },
+  };
 }

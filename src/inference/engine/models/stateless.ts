@@ -1,7 +1,7 @@
 // A decoder without a cache, with an encoder graph or as one single graph: each step sends the rows' whole targets, so cost grows with the square of their length.
 //
 //   row.ids ─▶ groups that may share a run ─▶ [rows, T] targets, memory, mask, source ids ─▶ scores at each row's own last position
-import type { RowScores, Wanted } from "../decoding/search.js";
+import type { RowScores } from "../decoding/search.js";
 import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
@@ -10,7 +10,15 @@ import { padSources } from "./padding.js";
 import type { SourcePlan, StatelessPlan } from "./plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import { flags, floats, integers, requireKind, requireTensors } from "./require-tensors.js";
-import { attentionRow, fullScores, logitsAt, requireScoresKind, scoredRun, type ScoredRun } from "./scores.js";
+import {
+  attentionRow,
+  fullScores,
+  logitsAt,
+  requireScoresKind,
+  scoredRun,
+  scoresByRow,
+  type ScoredRun,
+} from "./scores.js";
 import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
 
 interface StatelessRow extends Row {
@@ -78,7 +86,7 @@ export class StatelessModel implements CompanyModel {
     return row;
   }
 
-  async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
+  async step(rows: readonly Row[]): Promise<StepScores> {
     const stateless = rows as readonly StatelessRow[];
     for (const row of stateless) row.ids = [...row.ids, row.token];
     const { step } = this.company;
@@ -89,13 +97,7 @@ export class StatelessModel implements CompanyModel {
       group.forEach((index, k) => (scores[index] = this.#scoresOf(run, members, k)));
     }
     for (const row of stateless) row.age += 1;
-    return {
-      row: (index): RowScores => {
-        const own = scores[index];
-        if (own === undefined) throw new Error(`no row ${index} in a step of ${wanted.length}`);
-        return own;
-      },
-    };
+    return scoresByRow(scores);
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
