@@ -34,6 +34,7 @@ export function readConfig(args: readonly string[], environment: Environment): C
     return [key, valueOf(setting, flags, environment)] as const;
   });
   const config = Object.fromEntries(entries) as Record<SettingKey, unknown> as Config;
+  requireTogether(config);
   return Object.freeze({ ...config, cacheDir: cacheFolder(config.cacheDir, environment) });
 }
 
@@ -89,6 +90,10 @@ function refuseMisspelt(environment: Environment): void {
     const near = known.find((setting) => editDistance(name, setting) <= (setting.length >= 12 ? 2 : 1));
     if (near !== undefined) throw new ConfigError(`${name}: unknown setting (did you mean ${near}?)`);
   }
+}
+
+function requireTogether({ role, redisUrl }: Config): void {
+  if (role !== "all" && redisUrl === null) throw new ConfigError(`REDIS_URL: ROLE=${role} needs it`);
 }
 
 function cacheFolder(setting: string, environment: Environment): string {

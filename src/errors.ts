@@ -13,6 +13,7 @@ export const errorKinds = {
   gone: { status: 410, code: "gone" },
   rate_limited: { status: 429, code: "rate_limited" },
   overloaded: { status: 429, code: "overloaded" },
+  log_lost: { status: 410, code: "log_lost" },
   generation: { status: 424, code: "generation" },
   cancelled: { status: 499, code: "cancelled" },
   internal: { status: 500, code: "internal" },

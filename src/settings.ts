@@ -1,90 +1,22 @@
-// Every setting of the server in one table: name, default, meaning, and how its text becomes a value. Makes --help and docs/settings.md too.
+// Every setting of the server in one table: name, default and meaning. Makes --help and docs/settings.md too.
 // Pure: config.ts reads the environment and the flags.
 
-export interface Setting<T> {
-  /** Environment variable; the flag is the same in lower case with dashes. */
-  readonly name: string;
-  /** As one would write it; null = not set. */
-  readonly default: string | null;
-  readonly description: string;
-  /** What values look like, for people. */
-  readonly values: string;
-  /** Throws an Error that completes "NAME: …". Not called for a setting without value and default. */
-  parse(text: string): T;
-  /** The value when nothing is set and there is no default. */
-  readonly absent: T;
-}
+import {
+  choice,
+  countOrAuto,
+  integer,
+  list,
+  optionalInteger,
+  optionalPattern,
+  optionalText,
+  pattern,
+  text,
+  type Setting,
+} from "./setting-kinds.js";
+
+export type { Setting } from "./setting-kinds.js";
 
 const day = 86_400_000;
-const readInteger = (text: string, minimum: number, maximum: number): number => {
-  const value = /^\d{1,15}$/u.test(text) ? Number(text) : Number.NaN;
-  if (value >= minimum && value <= maximum) return value;
-  throw new Error(`must be a whole number from ${minimum} to ${maximum} (got "${text}")`);
-};
-
-function integer(
-  name: string,
-  fallback: number,
-  [minimum, maximum]: [number, number],
-  description: string,
-): Setting<number> {
-  const parse = (text: string) => readInteger(text, minimum, maximum);
-  return { name, default: String(fallback), description, values: `${minimum} to ${maximum}`, parse, absent: fallback };
-}
-
-function optionalInteger(
-  name: string,
-  [minimum, maximum]: [number, number],
-  description: string,
-): Setting<number | null> {
-  const parse = (text: string) => readInteger(text, minimum, maximum);
-  return { name, default: null, description, values: `${minimum} to ${maximum}`, parse, absent: null };
-}
-
-function text(name: string, fallback: string, description: string): Setting<string> {
-  return { name, default: fallback, description, values: "text", parse: (value) => value, absent: fallback };
-}
-
-function pattern(
-  name: string,
-  fallback: string,
-  [rule, values]: [RegExp, string],
-  description: string,
-): Setting<string> {
-  const parse = (value: string) => {
-    if (rule.test(value)) return value;
-    throw new Error(`must be ${values} (got "${value}")`);
-  };
-  return { name, default: fallback, description, values, parse, absent: fallback };
-}
-
-function list(name: string, description: string): Setting<readonly string[]> {
-  const parse = (value: string) =>
-    Object.freeze(
-      value
-        .split(",")
-        .map((item) => item.trim())
-        .filter((item) => item !== ""),
-    );
-  return { name, default: null, description, values: "comma-separated", parse, absent: Object.freeze([]) };
-}
-
-function choice<const T extends string>(name: string, values: readonly T[], description: string): Setting<T> {
-  const [first] = values as readonly [T, ...T[]];
-  const parse = (value: string) => {
-    const found = values.find((item) => item === value);
-    if (found !== undefined) return found;
-    throw new Error(`must be one of ${values.join(", ")} (got "${value}")`);
-  };
-  return { name, default: first, description, values: values.join(", "), parse, absent: first };
-}
-
-/** A whole number, or null for "auto". */
-function countOrAuto(name: string, description: string): Setting<number | null> {
-  const parse = (value: string) => (value === "auto" ? null : readInteger(value, 1, 1024));
-  return { name, default: "auto", description, values: "auto, or 1 to 1024", parse, absent: null };
-}
-
 const device = [/^(auto|cpu|cuda(:\d{1,2})?)$/u, "auto, cpu, cuda or cuda:<number>"] as [RegExp, string];
 const suffix = [/^[a-z0-9_]{1,32}$/u, "auto, fp32, fp16, int8 or a file suffix such as q4f16"] as [RegExp, string];
 
@@ -161,6 +93,39 @@ export const settings = {
   ),
   logFormat: choice("LOG_FORMAT", ["auto", "json", "text"], "Form of log lines; auto = text on a terminal, else json"),
   apiKeys: list("API_KEYS", "Keys of which one must come as `Authorization: Bearer …`; unset = open"),
+  role: choice(
+    "ROLE",
+    ["all", "api", "worker"],
+    "What this process does: answer requests, run models, or both; api and worker need REDIS_URL",
+  ),
+  redisUrl: optionalPattern(
+    "REDIS_URL",
+    [/^rediss?:\/\/\S+$/u, "redis://… or rediss://…"],
+    "Redis that API nodes and workers share; unset = everything in this process",
+  ),
+  redisPrefix: pattern(
+    "REDIS_PREFIX",
+    "seqserve",
+    [/^[a-z0-9_-]{1,32}$/u, "1 to 32 of a-z, 0-9, _ and -"],
+    "Begins the name of every key in Redis",
+  ),
+  generationTtlSeconds: integer(
+    "GENERATION_TTL",
+    600,
+    [1, 604_800],
+    "How long an ended generation can be looked up and its events read again, in seconds",
+  ),
+  maxGenerationsPerKey: optionalInteger(
+    "MAX_GENERATIONS_PER_KEY",
+    [1, 1_000_000],
+    "Generations one API key may have open at a time on this node; more get 429",
+  ),
+  webhookSecret: optionalText("WEBHOOK_SECRET", "Signs webhook calls; webhook_url is refused without it"),
+  webhookPrivate: choice(
+    "WEBHOOK_PRIVATE",
+    ["refuse", "allow"],
+    "Whether webhook_url may lead to private and loopback addresses",
+  ),
   cacheDir: text(
     "CACHE_DIR",
     "auto",

@@ -48,6 +48,13 @@ describe("values", () => {
     );
   });
 
+  test("roles of their own need Redis", () => {
+    assert.equal(wrong([], { ROLE: "worker" }), "REDIS_URL: ROLE=worker needs it");
+    assert.equal(readConfig([], { ROLE: "api", REDIS_URL: "redis://h:1/2" }).redisUrl, "redis://h:1/2");
+    assert.equal(readConfig([], {}).redisUrl, null);
+    assert.match(wrong([], { REDIS_URL: "localhost:6379" }), /^REDIS_URL: must be redis:/u);
+  });
+
   test("the config can't be changed", () => {
     const config = readConfig([], {});
     assert.throws(() => Object.assign(config, { port: 1 }));
