@@ -145,6 +145,7 @@ function fairnessTable(results: readonly FairnessResult[]): string {
     `${r.p95Ratio}×`,
     r.burstSeconds,
     r.refused,
+    r.clientNice,
   ]);
   const head = [
     "lightly loaded",
@@ -156,6 +157,7 @@ function fairnessTable(results: readonly FairnessResult[]): string {
     "p95",
     "burst s",
     "refused",
+    "client's nice value",
   ];
   return table(head, rows);
 }

@@ -16,10 +16,16 @@ import type {
 import type { ModelPlan } from "./engine/models/plan.js";
 import type { Probe } from "./engine/probe.js";
 import { EventChannel } from "./event-channel.js";
+import { Portions } from "./portions.js";
 
 export type EngineEvent =
   | { readonly type: "token"; readonly output: number; readonly token: EngineToken }
   | { readonly type: "end"; readonly end: Extract<EngineEnd, { ok: true }> };
+
+/** About what other models' requests may wait for: each token is an event to be written. */
+const tokensPerTurn = 32;
+
+type Stepped = Extract<FromEngine, { type: "stepped" }>;
 
 export type SubmitSpec = Omit<SequenceSpec, "id">;
 
@@ -42,6 +48,11 @@ export class EngineHost {
   readonly #worker: Worker;
   readonly #options: EngineHostOptions;
   readonly #channels = new Map<number, EventChannel<EngineEvent>>();
+  readonly #steps = new Portions<Stepped>({
+    take: (stepped) => this.#stepped(stepped),
+    sizeOf: ({ tokens }) => tokens.length,
+    portion: tokensPerTurn,
+  });
   #nextId = 1;
   #crash: AppError | null = null;
   #onLoaded: { resolve: (info: EngineInfo) => void; reject: (error: Error) => void } | null = null;
@@ -119,7 +130,7 @@ export class EngineHost {
         this.#onLoaded?.reject(new Error(message.message));
         break;
       case "stepped":
-        this.#stepped(message);
+        this.#steps.push(message);
         break;
       case "closed":
         break;
@@ -128,7 +139,7 @@ export class EngineHost {
     }
   }
 
-  #stepped({ tokens, ended, report }: Extract<FromEngine, { type: "stepped" }>): void {
+  #stepped({ tokens, ended, report }: Stepped): void {
     for (const { id, output, token } of tokens) this.#channels.get(id)?.push({ type: "token", output, token });
     for (const end of ended) this.#ended(end);
     this.#options.onStep(report);
@@ -150,6 +161,7 @@ export class EngineHost {
 
   #crashed(error: Error): void {
     if (this.#crash !== null) return;
+    this.#steps.flush();
     this.#crash = new AppError("generation", `the engine stopped: ${error.message}`, { cause: error });
     this.#onLoaded?.reject(error);
     this.#failAll(this.#crash);

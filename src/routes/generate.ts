@@ -15,6 +15,7 @@ import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Gener
 import type { OpenRequest } from "./lifetime.js";
 import { merge, type Merged } from "./merge.js";
 import type { App, RouteParts } from "./parts.js";
+import { readInTurns } from "./read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
 import { AppError } from "../errors.js";
 import { errorAnswers, keyed, ref } from "./schemas.js";
@@ -27,6 +28,7 @@ const answers = "One object for one text, an array in order for an array; or eve
 
 export function generateRoutes(app: App, parts: RouteParts): void {
   const body = ref(GenerateRequestSchema);
+  readInTurns(app);
   app.post(
     "/generate",
     {

@@ -8,11 +8,15 @@ export interface SchedulerLimits {
   readonly maxEncodeTokens: number;
 }
 
+/** A source waits for company while the batch is at least half full: for one in so many running sequences, at most so many, and at most so many steps. */
+const gathering = { runningEach: 4, most: 8, steps: 2 } as const;
+
 export class Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   #reservedRows = 0;
+  #gatheredSteps = 0;
 
   constructor(limits: SchedulerLimits) {
     this.#limits = limits;
@@ -37,21 +41,16 @@ export class Scheduler {
   /**
    * Moves sequences from the head of the queue into the batch: as many as there are rows for (a sequence reserves the most
    * rows it will ever hold) and as one padded encoder run may take. First come, first served: a wide one is never overtaken.
+   * Called once a step. Few sources wait for others for a step or two while the batch is well filled.
    */
   admit(): Sequence[] {
-    const admitted: Sequence[] = [];
-    let longest = 0;
-    for (const sequence of this.#waiting) {
-      longest = Math.max(longest, sequence.spec.sourceIds.length);
-      const fitsEncoder = longest * (admitted.length + 1) <= this.#limits.maxEncodeTokens;
-      if (admitted.length > 0 && !fitsEncoder) break;
-      if (!this.#fitsRows(sequence)) break;
-      this.#reservedRows += sequence.search.maxRows;
-      admitted.push(sequence);
-    }
-    this.#waiting.splice(0, admitted.length);
-    this.#running.push(...admitted);
-    return admitted;
+    const { admissible, isFull } = this.#admissible();
+    if (!isFull && this.#gathers(admissible.length)) return [];
+    this.#gatheredSteps = 0;
+    for (const sequence of admissible) this.#reservedRows += sequence.search.maxRows;
+    this.#waiting.splice(0, admissible.length);
+    this.#running.push(...admissible);
+    return admissible;
   }
 
   remove(sequence: Sequence): void {
@@ -59,9 +58,30 @@ export class Scheduler {
     else removeFrom(this.#waiting, sequence);
   }
 
-  // A sequence wider than the whole batch runs when it is alone, rather than never.
-  #fitsRows(sequence: Sequence): boolean {
-    return this.#reservedRows === 0 || this.#reservedRows + sequence.search.maxRows <= this.#limits.maxBatchRows;
+  /** `isFull`: one encoder run takes no more. */
+  #admissible(): { admissible: Sequence[]; isFull: boolean } {
+    const admissible: Sequence[] = [];
+    let longest = 0;
+    let reserved = this.#reservedRows;
+    for (const sequence of this.#waiting) {
+      longest = Math.max(longest, sequence.spec.sourceIds.length);
+      const fitsEncoder = longest * (admissible.length + 1) <= this.#limits.maxEncodeTokens;
+      if (admissible.length > 0 && !fitsEncoder) return { admissible, isFull: true };
+      // A sequence wider than the whole batch runs when it is alone, rather than never.
+      if (reserved > 0 && reserved + sequence.search.maxRows > this.#limits.maxBatchRows) break;
+      reserved += sequence.search.maxRows;
+      admissible.push(sequence);
+    }
+    return { admissible, isFull: false };
+  }
+
+  // An encoder run of one source costs half of what a run of four does; a few idle rows of a step cost next to nothing.
+  #gathers(count: number): boolean {
+    const wanted = Math.min(Math.floor(this.#running.length / gathering.runningEach), gathering.most);
+    const isHalfFull = this.#reservedRows * 2 >= this.#limits.maxBatchRows;
+    if (!isHalfFull || count === 0 || count >= wanted || this.#gatheredSteps === gathering.steps) return false;
+    this.#gatheredSteps += 1;
+    return true;
   }
 }
 

@@ -1,6 +1,5 @@
 // The engine's thread: loads one model, then steps while there is work, taking messages between steps.
 // It is never terminated from outside (that would abort the process): "close" lets it finish its step, free its sessions and exit.
-import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../engine-protocol.js";
 import { checkFiles } from "./check-files.js";
@@ -8,14 +7,13 @@ import { Engine, type Clock } from "./engine.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
 import { probeModel } from "./probe.js";
-
-// Where cores are short the HTTP thread goes first: it has little to do, and what it sends frees the engine's next requests. Linux has a nice value per thread.
-if (process.platform === "linux") setPriority(10);
+import { ThreadPriority } from "./thread-priority.js";
 
 const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() };
 
 class EngineThread {
   readonly #post: (message: FromEngine) => void;
+  readonly #priority = new ThreadPriority();
   #model: Seq2SeqModel | null = null;
   #engine: Engine | null = null;
   #isStepping = false;
@@ -70,7 +68,9 @@ class EngineThread {
     if (this.#isStepping || this.#engine === null) return;
     this.#isStepping = true;
     while (!this.#engine.isIdle && !this.#isClosing) {
-      this.#post(await this.#engine.step());
+      const stepped = await this.#engine.step();
+      this.#post(stepped);
+      this.#priority.after(stepped.report);
       // Messages are delivered between turns of the loop; without this an engine whose runs resolve at once would starve them.
       await new Promise(setImmediate);
     }

@@ -76,3 +76,59 @@ test("removing a waiting sequence leaves the reserved rows alone", () => {
   scheduler.add(sequence(4, 8));
   assert.equal(scheduler.admit().length, 1);
 });
+
+function runningWith(running: number): Scheduler {
+  const scheduler = schedulerWith(
+    Array.from({ length: running }, () => sequence()),
+    { maxBatchRows: 32, maxEncodeTokens: 2048 },
+  );
+  scheduler.admit();
+  return scheduler;
+}
+
+test("beside a well filled batch a lone source waits two steps for company, then runs alone", () => {
+  const scheduler = runningWith(24);
+  scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 0);
+  assert.equal(scheduler.admit().length, 0);
+  assert.equal(scheduler.admit().length, 1);
+  scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 0, "the next one waits anew");
+});
+
+test("sources run as soon as they are a quarter of the running sequences", () => {
+  const scheduler = runningWith(20);
+  for (let i = 0; i < 4; i += 1) scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 0);
+  scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 5);
+});
+
+test("nothing waits for company while half of the rows are idle", () => {
+  const scheduler = runningWith(15);
+  scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 1);
+});
+
+test("sources that fill an encoder run don't wait for more", () => {
+  const scheduler = schedulerWith(
+    Array.from({ length: 6 }, () => sequence()),
+    { maxBatchRows: 8, maxEncodeTokens: 24 },
+  );
+  scheduler.admit();
+  scheduler.add(sequence(20));
+  scheduler.add(sequence(20));
+  assert.equal(scheduler.admit().length, 1);
+});
+
+test("a waiting sequence that leaves does not shorten the wait of the next", () => {
+  const scheduler = runningWith(24);
+  const gone = sequence();
+  scheduler.add(gone);
+  scheduler.admit();
+  scheduler.admit();
+  scheduler.remove(gone);
+  scheduler.admit();
+  scheduler.add(sequence());
+  assert.equal(scheduler.admit().length, 0);
+});

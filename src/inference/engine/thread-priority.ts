@@ -1,0 +1,40 @@
+// The engine thread's place in line where cores are short, by how much it has to do: Linux has a nice value per thread.
+//
+//   few rows ─▶ level with the HTTP thread       many rows, or many waiting ─▶ behind it, and behind lightly loaded engines
+import { setPriority } from "node:os";
+import type { StepReport } from "../engine-protocol.js";
+
+/** Nice values: 10 has a ninth of the weight of 0. */
+const level = 0;
+const behind = 10;
+/** Up to so many rows and waiting sequences an engine is lightly loaded: a client or two. */
+const lightRows = 4;
+
+export class ThreadPriority {
+  readonly #set: (nice: number) => void;
+  #nice = behind;
+  #canRise = true;
+
+  /** @param set changes this thread's nice value; throws where it may not */
+  constructor(set: (nice: number) => void = setOwnPriority) {
+    this.#set = set;
+    set(behind);
+  }
+
+  /** To be told of each step. */
+  after({ rows, waiting }: Pick<StepReport, "rows" | "waiting">): void {
+    const nice = rows + waiting > lightRows ? behind : level;
+    if (nice === this.#nice || !this.#canRise) return;
+    try {
+      this.#set(nice);
+      this.#nice = nice;
+    } catch {
+      // Going back up takes CAP_SYS_NICE. Without it all engines stay where they are, behind the HTTP thread.
+      this.#canRise = false;
+    }
+  }
+}
+
+function setOwnPriority(nice: number): void {
+  if (process.platform === "linux") setPriority(nice);
+}

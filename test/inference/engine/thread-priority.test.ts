@@ -1,0 +1,26 @@
+// An engine's nice value by its load, on a system that the test plays.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ThreadPriority } from "../../../src/inference/engine/thread-priority.js";
+
+test("a lightly loaded engine goes level with the HTTP thread, a loaded one behind it, each told once", () => {
+  const set: number[] = [];
+  const priority = new ThreadPriority((nice) => set.push(nice));
+  priority.after({ rows: 1, waiting: 0 });
+  priority.after({ rows: 4, waiting: 0 });
+  priority.after({ rows: 1, waiting: 40 });
+  priority.after({ rows: 32, waiting: 0 });
+  priority.after({ rows: 2, waiting: 1 });
+  assert.deepEqual(set, [10, 0, 10, 0]);
+});
+
+test("a process that may not raise its threads asks once and leaves them where they are", () => {
+  let asked = 0;
+  const priority = new ThreadPriority((nice) => {
+    if (nice === 10) return;
+    asked += 1;
+    throw new Error("EACCES");
+  });
+  for (let step = 0; step < 3; step += 1) priority.after({ rows: 1, waiting: 0 });
+  assert.equal(asked, 1);
+});
