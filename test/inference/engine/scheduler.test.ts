@@ -6,7 +6,7 @@ import { Sequence } from "../../../src/inference/engine/sequence.js";
 import { decoding } from "../../support/decoding.js";
 
 let nextId = 0;
-function sequence(sourceLength = 4, numBeams = 1): Sequence {
+function sequence(sourceLength = 4, numBeams = 1, priority = 5): Sequence {
   const spec = {
     id: nextId++,
     sourceIds: Array.from({ length: sourceLength }, () => 3),
@@ -15,6 +15,7 @@ function sequence(sourceLength = 4, numBeams = 1): Sequence {
     topN: 0,
     wantAttention: false,
     deadlineAt: null,
+    priority,
   };
   return new Sequence(spec, 16, 0);
 }
