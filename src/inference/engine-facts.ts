@@ -21,7 +21,7 @@ export function engineFacts(folder: FolderPlan, info: EngineInfo): EngineFacts {
 }
 
 // Other notes and an engine's load time are no part of it. The rewriter decides which sums are taken in which order.
-function variantOf({ plan, dtype }: FolderPlan, { device, facts }: EngineInfo): string {
+function variantOf({ plan, dtype }: FolderPlan, { device, runtime, facts }: EngineInfo): string {
   const graphs = facts === null || facts.fallbackReason !== null ? "stock" : `rewritten${rewriterVersion}`;
-  return [plan.layout, dtype, device, graphs].join("/");
+  return [plan.layout, dtype, device, graphs, `ort${runtime}`].join("/");
 }

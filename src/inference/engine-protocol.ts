@@ -107,6 +107,8 @@ export interface StepReport {
 export interface EngineInfo {
   readonly vocabSize: number;
   readonly hasAttention: boolean;
+  /** Version of ONNX Runtime. */
+  readonly runtime: string;
   /** The device sessions really run on. */
   readonly device: string;
   /** Sentences for the banner, the log and /info: what was chosen and why, what could not be done. */
