@@ -65,11 +65,16 @@ export class LoggedTokens {
 export function toEngineToken({ id, logprob, sampledLogprob, top, attention }: TokenEvent): EngineToken {
   return {
     id,
-    ...(logprob !== undefined && { logprob }),
-    ...(sampledLogprob !== undefined && { sampledLogprob }),
-    ...(top !== undefined && { top }),
+    ...(logprob !== undefined && { logprob: fromJson(logprob) }),
+    ...(sampledLogprob !== undefined && { sampledLogprob: fromJson(sampledLogprob) }),
+    ...(top !== undefined && { top: top.map((other) => ({ ...other, logprob: fromJson(other.logprob) })) }),
     ...(attention !== undefined && { attention: Float32Array.from(attention) }),
   };
+}
+
+/** JSON knows no infinity: the impossible comes back as null. */
+function fromJson(logprob: number | null): number {
+  return logprob ?? -Infinity;
 }
 
 function foreign(why: string): AppError {
