@@ -28,7 +28,7 @@ export interface Inference {
   digest(model: string): Promise<string>;
   /** What else decides the arithmetic of the engines (dtype, device, graphs), in short; null before that is known. */
   variant(model: string): string | null;
-  /** What this process's engines found out, to be announced to those without; null before they are loaded. */
+  /** What engines found out while loading, to be announced to processes without; null before that is known. */
   facts(model: string): EngineFacts | null;
   /** In a process without engines: what others' have found out; null: none is there any more. A model that doesn't fit them has failed. */
   learn(model: string, facts: EngineFacts | null): void;

@@ -129,7 +129,7 @@ export class ModelSlot {
     return { name: this.name, folder: this.#folder, ...this.#side, hasAttention };
   }
 
-  /** Runs one sequence; `use` gets it once the engines are there, which stay until it resolves. */
+  /** Yields one run once the engines are there, which stay until it is left. Throws AppError "unavailable" where they run elsewhere. */
   run(spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineRun, void, void> {
     if (!this.#startsEngines) throw new AppError("unavailable", "this process starts no engines: it prepares requests");
     return this.#engines.run(spec, signal, () => this.#wakened());
