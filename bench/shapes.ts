@@ -148,7 +148,16 @@ export async function benchEngineShare(folder: string, dtype: string): Promise<E
 function sequence(id: number): SequenceSpec {
   const sourceIds = Array.from({ length: 8 + ((id * 13) % 56) }, (_, i) => 7 + ((i * 911 + id) % 20_000));
   const options = decoding({ prefix: [0], eosTokenIds: [], maxLength: 17 + ((id * 29) % 48) });
-  return { id, sourceIds, decoding: options, wantLogprobs: false, topN: 0, wantAttention: false, deadlineAt: null };
+  return {
+    id,
+    sourceIds,
+    decoding: options,
+    wantLogprobs: false,
+    topN: 0,
+    wantAttention: false,
+    deadlineAt: null,
+    priority: 5,
+  };
 }
 
 /** Each load in a process of its own: the first compiles, the second finds it. */

@@ -8,6 +8,8 @@ export interface GenerationRequest {
   readonly model?: string;
   readonly inputs: string;
   readonly parameters: Parameters;
+  /** 1 (first) to 10; 5 when absent. */
+  readonly priority?: number;
 }
 
 /** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */
@@ -25,6 +27,8 @@ export interface Prepared {
   readonly wantAttention: boolean;
   /** Milliseconds since the epoch after which decoding stops, or null. */
   readonly deadlineAt: number | null;
+  /** 1 (first) to 10: who waits least for rows. */
+  readonly priority: number;
 }
 
 /** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */

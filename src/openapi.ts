@@ -16,9 +16,14 @@ const unused = (): never => {
 const inference: Inference = {
   prepare: unused,
   generate: unused,
+  continue: unused,
   tokenize: unused,
   detokenize: unused,
   models: () => [],
+  digest: unused,
+  variant: unused,
+  facts: unused,
+  learn: unused,
   ready: Promise.resolve(),
   close: () => Promise.resolve(),
 };

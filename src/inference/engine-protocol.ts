@@ -29,6 +29,10 @@ export interface SequenceSpec {
   readonly wantAttention: boolean;
   /** Milliseconds since the epoch, or null. */
   readonly deadlineAt: number | null;
+  /** Waiting ones with a lower number are admitted first. */
+  readonly priority: number;
+  /** Ids that each output begins with, where another worker began it. */
+  readonly begun?: readonly (readonly number[])[];
 }
 
 export type ToEngine =
@@ -55,6 +59,8 @@ export interface EngineOutput {
   readonly tokens: readonly EngineToken[];
   readonly score: number | null;
   readonly finishReason: FinishReason;
+  /** With beams: the sum of processed log-probabilities up to each token. */
+  readonly sums?: readonly number[];
 }
 
 export interface EngineTimings {
@@ -101,6 +107,8 @@ export interface StepReport {
 export interface EngineInfo {
   readonly vocabSize: number;
   readonly hasAttention: boolean;
+  /** Version of ONNX Runtime. */
+  readonly runtime: string;
   /** The device sessions really run on. */
   readonly device: string;
   /** Sentences for the banner, the log and /info: what was chosen and why, what could not be done. */

@@ -1,21 +1,37 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
-import type { Generate, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
-import type { EngineRun } from "./engine-host.js";
+import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
+import { goOn } from "./generating.js";
 import { Catalog, type CatalogOptions } from "./catalog.js";
+import type { EngineFacts } from "./engine-facts.js";
 import type { ModelInfo } from "./model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
-import { Transcript } from "./transcript.js";
 import { Turns } from "./turns.js";
 
 export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
   prepare(request: GenerationRequest): Promise<Prepared>;
   readonly generate: Generate;
+  /**
+   * Goes on where another worker stopped. `logged` are the token events that may have been seen, from the first without gaps. Yields only what
+   * follows them: together exactly what an undisturbed generate() yields. Throws AppError "generation" for a log that is not this generation's.
+   */
+  continue(prepared: Prepared, logged: readonly TokenEvent[], signal: AbortSignal): AsyncIterable<GenerationEvent>;
   tokenize(model: string | undefined, text: string): Promise<SourceToken[]>;
   detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string;
   models(): ModelInfo[];
+  /**
+   * SHA-256, hexadecimal, of what the model's folder holds: the same wherever it is the same model, whatever DEVICE and DTYPE are. Read when first asked
+   * for after a load. Throws AppError "unavailable" for a model that failed.
+   */
+  digest(model: string): Promise<string>;
+  /** What else decides the arithmetic of the engines (dtype, device, graphs), in short; null before that is known. */
+  variant(model: string): string | null;
+  /** What engines found out while loading, to be announced to processes without; null before that is known. */
+  facts(model: string): EngineFacts | null;
+  /** In a process without engines: what others' have found out; null: none is there any more. A model that doesn't fit them has failed. */
+  learn(model: string, facts: EngineFacts | null): void;
   /** Resolves when every model is loaded or has failed. */
   readonly ready: Promise<void>;
   close(): Promise<void>;
@@ -32,6 +48,10 @@ export async function createInference(options: InferenceOptions): Promise<Infere
   return {
     ready: catalog.load(),
     models: () => catalog.infos(),
+    digest: async (model) => catalog.get(model).digest(),
+    variant: (model) => catalog.get(model).facts?.variant ?? null,
+    facts: (model) => catalog.get(model).facts,
+    learn: (model, facts) => catalog.get(model).learn(facts),
     close: () => catalog.close(),
     prepare: async (request) => {
       const slot = catalog.get(request.model);
@@ -43,38 +63,9 @@ export async function createInference(options: InferenceOptions): Promise<Infere
         defaultTimeoutMs: options.defaultTimeoutMs,
       });
     },
-    generate: (prepared, signal) => generate(catalog, prepared, signal),
+    generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal),
+    continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal),
     tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
-}
-
-async function* generate(
-  catalog: Catalog,
-  prepared: Prepared,
-  signal: AbortSignal,
-): AsyncGenerator<GenerationEvent, void, void> {
-  const started = performance.now();
-  const slot = catalog.get(prepared.model);
-  const { target } = slot.model;
-  const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt } = prepared;
-  const spec = { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt };
-  for await (const run of slot.run(spec, signal)) {
-    yield* written(run, new Transcript(prepared, target), started);
-  }
-}
-
-async function* written(
-  run: EngineRun,
-  transcript: Transcript,
-  started: number,
-): AsyncGenerator<GenerationEvent, void, void> {
-  let isFinishing = false;
-  for await (const event of run.events) {
-    if (event.type === "end") return yield* transcript.end(event.end, performance.now() - started);
-    yield* transcript.take(event.output, event.token);
-    if (!transcript.isStopped || isFinishing) continue;
-    isFinishing = true;
-    run.finish();
-  }
 }

@@ -1,6 +1,6 @@
 // The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
 import type { Parameters } from "../parameters.js";
-import type { EngineInfo } from "./engine-protocol.js";
+import type { EngineFacts } from "./engine-facts.js";
 import type { Probe } from "./engine/probe.js";
 import type { FolderPlan } from "./folder.js";
 import {
@@ -55,20 +55,19 @@ function idsByField(special: SpecialIds, defaults: Parameters): Probe["ids"] {
   return fields.flatMap(([field, value]) => idList(value).map((id) => ({ field, id })));
 }
 
-/** Throws one line when a vocabulary doesn't fit the scores. */
-export function loadedModel(name: string, folder: FolderPlan, side: TextSide, info: EngineInfo): ServedModel {
-  const { vocabSize, hasAttention } = info;
-  checkVocabulary(folder, side, vocabSize);
-  return { name, folder, ...side, hasAttention };
-}
-
-function checkVocabulary({ folder, manifest }: FolderPlan, { target }: TextSide, scores: number): void {
-  if (!Number.isSafeInteger(scores)) return;
+/** One line when a vocabulary doesn't fit the scores. */
+export function vocabularyFault(
+  { folder, manifest }: FolderPlan,
+  { target }: TextSide,
+  { vocabSize: scores }: Pick<EngineFacts, "vocabSize">,
+): string | null {
+  if (scores === null) return null;
   const { vocabSize } = target;
   if (manifest.target?.vocab !== undefined && vocabSize !== scores)
-    throw new Error(`${folder}: target.vocab: ${vocabSize} symbols (largest id + 1), but the decoder scores ${scores}`);
+    return `${folder}: target.vocab: ${vocabSize} symbols (largest id + 1), but the decoder scores ${scores}`;
   if (vocabSize > scores * sparePart)
-    throw new Error(`${folder}: the tokenizer's vocabulary has ${vocabSize} ids, but the decoder scores ${scores}`);
+    return `${folder}: the tokenizer's vocabulary has ${vocabSize} ids, but the decoder scores ${scores}`;
+  return null;
 }
 
 const longestMessage = 500;

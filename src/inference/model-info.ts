@@ -1,7 +1,7 @@
 // What /models, /info and the banner tell of a model.
 import type { ManifestDraft } from "./draft-manifest.js";
 import { rowBytes, type TransformerFacts } from "./engine/models/facts.js";
-import type { EngineInfo } from "./engine-protocol.js";
+import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "./folder.js";
 import { modelLanguages } from "./languages.js";
 import type { ServedModel } from "./served-model.js";
@@ -87,19 +87,12 @@ export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {
   return { layout: plan.layout, task, description, licence, version, dtype, files };
 }
 
-/** What loading has told. */
-export function loadedInfo(model: ServedModel, { device, notes, facts, vocabSize, hasAttention }: EngineInfo) {
-  const { limits } = model;
-  const tasks = taskNames(model);
-  const why = [model.folder.why, ...notes].filter((note) => note !== "");
-  return {
-    device,
-    notes: why,
-    facts,
-    tasks,
-    limits,
-    languages: modelLanguages(model),
-    vocabSize,
-    attention: hasAttention,
-  };
+/** What the text side has told. */
+export function textInfo(folder: FolderPlan, side: Pick<ServedModel, "source" | "target" | "limits">) {
+  return { tasks: taskNames({ folder }), limits: side.limits, languages: modelLanguages({ folder, ...side }) };
+}
+
+/** What engines have told, here or elsewhere. */
+export function engineInfo({ device, dtype, files, notes, facts, vocabSize, hasAttention }: EngineFacts) {
+  return { device, dtype, files, notes, facts, vocabSize: vocabSize ?? 0, attention: hasAttention };
 }

@@ -5,15 +5,18 @@ import { join } from "node:path";
 import { AppError } from "../errors.js";
 import type { EngineRun, SubmitSpec } from "./engine-host.js";
 import { EnginePool } from "./engine-pool.js";
-import type { EngineInfo, StepReport } from "./engine-protocol.js";
+import { folderDigest } from "./digest.js";
+import { engineFacts, type EngineFacts } from "./engine-facts.js";
+import type { StepReport } from "./engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
 import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
 import { enginePlan } from "./engine-plan.js";
 import { readFolder, type FolderPlan } from "./folder.js";
 import type { LoadMeter } from "./load-meter.js";
-import { loadedModel, oneLine, probeOf, textSide } from "./load-steps.js";
-import { folderInfo, loadedInfo, unknownModel, type ModelInfo } from "./model-info.js";
+import { vocabularyFault, oneLine, probeOf, textSide, type TextSide } from "./load-steps.js";
+import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
+import { SlotEngines } from "./slot-engines.js";
 
 export interface SlotOptions {
   readonly modelsDir: string;
@@ -23,6 +26,8 @@ export interface SlotOptions {
   readonly cacheDir: string;
   /** Engines a model; null = one. */
   readonly engines: number | null;
+  /** False: texts are prepared here and generated elsewhere; no weights are loaded. Default true. */
+  readonly startsEngines?: boolean;
   readonly maxBatchRows: number;
   readonly maxEncodeTokens: number;
   readonly limits: ServerLimits;
@@ -40,25 +45,29 @@ export class ModelSlot {
   readonly name: string;
   readonly #options: SlotOptions;
   readonly #meter: LoadMeter;
+  readonly #engines: SlotEngines;
   #folder: FolderPlan | null = null;
-  #model: ServedModel | null = null;
-  #info: EngineInfo | null = null;
-  /** Running, or on their way up or down; null: none. */
+  #side: TextSide | null = null;
+  /** Null until somebody's engines have told: this process's, or others'. */
+  #facts: EngineFacts | null = null;
+  /** Where engines run elsewhere: some are there now. */
+  #isSeen = false;
   #draft: ManifestDraft | null = null;
-  #engines: Promise<EnginePool> | null = null;
-  #closing: Promise<void> = Promise.resolve();
-  #isRunning = false;
+  #digest: Promise<string> | null = null;
   #error: string | null = null;
   #threads = 1;
   #loadMs = 0;
   #loadedBytes: number | null = null;
-  #inFlight = 0;
-  #idleTimer: NodeJS.Timeout | null = null;
 
   constructor(name: string, options: SlotOptions, meter: LoadMeter) {
     this.name = name;
     this.#options = options;
     this.#meter = meter;
+    this.#engines = new SlotEngines({
+      start: () => this.#startEngines(),
+      idleUnloadMs: options.idleUnloadMs,
+      onUnloaded: () => options.onUnloaded(this.info()),
+    });
   }
 
   /** Reads the folder, no weights. True when engines can be started for it. */
@@ -79,61 +88,84 @@ export class ModelSlot {
 
   /** Starts the engines, with so many threads each; resolves also when that fails. */
   async start(threads: number): Promise<void> {
+    if (!this.#startsEngines) return this.#startText();
     this.#threads = threads;
     await this.#attempt(async () => {
-      await this.#running();
+      await this.#engines.running();
     });
     this.#options.onLoaded(this.info());
-    this.#watchIdleness();
+    this.#engines.watchIdleness();
+  }
+
+  /** Where engines run elsewhere: what they found out while loading; null: none is there any more. A model that doesn't fit them has failed. */
+  learn(facts: EngineFacts | null): void {
+    const [wasSeen, knownError] = [this.#isSeen, this.#error];
+    this.#isSeen = facts !== null;
+    const [folder, side] = [this.#folder, this.#side];
+    if (facts === null || folder === null || side === null) return;
+    this.#facts = facts;
+    this.#error = vocabularyFault(folder, side, facts);
+    if (!wasSeen || this.#error !== knownError) this.#options.onLoaded(this.info());
+  }
+
+  /** What engines found out while loading, here or elsewhere; null before that is known. */
+  get facts(): EngineFacts | null {
+    return this.#facts;
+  }
+
+  /** Read when first asked for, once a load: ask soon, for files that are replaced later are another model. */
+  digest(): Promise<string> {
+    const folder = this.#folder;
+    if (folder === null) throw this.#unavailable();
+    this.#digest ??= folderDigest(folder);
+    return this.#digest;
   }
 
   /** Throws AppError "unavailable" while it loads or when it failed. */
   get model(): ServedModel {
-    if (this.#error === null && this.#model !== null) return this.#model;
-    const state = this.#error === null ? "is loading" : `failed to load: ${this.#error}`;
-    throw new AppError("unavailable", `model "${this.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
+    if (this.#error !== null || this.#folder === null || this.#side === null) throw this.#unavailable();
+    if (this.#facts === null && this.#startsEngines) throw this.#unavailable();
+    const hasAttention = this.#facts?.hasAttention ?? null;
+    return { name: this.name, folder: this.#folder, ...this.#side, hasAttention };
   }
 
-  /** Runs one sequence; `use` gets it once the engines are there, which stay until it resolves. */
-  async *run(spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineRun, void, void> {
-    this.#inFlight += 1;
-    this.#stopIdleTimer();
-    try {
-      const pool = await untilAborted(this.#wakened(), signal);
-      yield pool.submit(spec, signal);
-    } finally {
-      this.#inFlight -= 1;
-      this.#watchIdleness();
-    }
+  /** Yields one run once the engines are there, which stay until it is left. Throws AppError "unavailable" where they run elsewhere. */
+  run(spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineRun, void, void> {
+    if (!this.#startsEngines) throw new AppError("unavailable", "this process starts no engines: it prepares requests");
+    return this.#engines.run(spec, signal, () => this.#wakened());
   }
 
   info(): ModelInfo {
     return {
       ...unknownModel,
       ...(this.#folder !== null && folderInfo(this.#folder)),
-      ...(this.#model !== null && this.#info !== null && loadedInfo(this.#model, this.#info)),
+      ...(this.#folder !== null && this.#side !== null && textInfo(this.#folder, this.#side)),
+      ...(this.#facts !== null && engineInfo(this.#facts)),
       ...(this.#error !== null && { error: this.#error }),
       ...(this.#draft !== null && { draft: this.#draft }),
       name: this.name,
       state: this.#state,
       isDefault: false,
-      engines: this.#isRunning ? this.#engineCount : 0,
+      engines: this.#engines.isRunning ? this.#engineCount : 0,
       threads: this.#threads,
       loadMs: Math.round(this.#loadMs),
-      memory: { weightBytes: this.#info?.weightBytes ?? null, loadedBytes: this.#loadedBytes },
+      memory: { weightBytes: this.#facts?.weightBytes ?? null, loadedBytes: this.#loadedBytes },
     };
   }
 
-  async close(): Promise<void> {
-    this.#inFlight += 1;
-    this.#stopIdleTimer();
-    await this.#unload();
+  close(): Promise<void> {
+    return this.#engines.close();
+  }
+
+  get #startsEngines(): boolean {
+    return this.#options.startsEngines ?? true;
   }
 
   get #state(): ModelInfo["state"] {
     if (this.#error !== null) return "failed";
-    if (this.#model === null) return "loading";
-    return this.#isRunning ? "ready" : "idle";
+    if (!this.#startsEngines) return this.#isSeen ? "ready" : "loading";
+    if (this.#facts === null) return "loading";
+    return this.#engines.isRunning ? "ready" : "idle";
   }
 
   get #engineCount(): number {
@@ -142,10 +174,10 @@ export class ModelSlot {
 
   // A model that ran once is tried again at each request: its files may just be being replaced.
   async #wakened(): Promise<EnginePool> {
-    const wasRunning = this.#engines !== null;
+    const { isWanted } = this.#engines;
     try {
-      const pool = await this.#running();
-      if (!wasRunning) this.#options.onLoaded(this.info());
+      const pool = await this.#engines.running();
+      if (!isWanted) this.#options.onLoaded(this.info());
       return pool;
     } catch (error) {
       if (error instanceof AppError) throw error;
@@ -154,14 +186,11 @@ export class ModelSlot {
     }
   }
 
-  #running(): Promise<EnginePool> {
-    this.#engines ??= this.#closing
-      .then(() => this.#startEngines())
-      .catch((error: unknown) => {
-        this.#engines = null;
-        throw error;
-      });
-    return this.#engines;
+  async #startText(): Promise<void> {
+    await this.#attempt(async () => {
+      if (this.#folder !== null) this.#side = await textSide(this.#folder, this.#options.limits);
+    });
+    if (this.#error !== null) this.#options.onLoaded(this.info());
   }
 
   async #startEngines(): Promise<EnginePool> {
@@ -169,7 +198,7 @@ export class ModelSlot {
     const folder = this.#folder;
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
-    const side = this.#model ?? (await textSide(folder, this.#options.limits));
+    const side = this.#side ?? (await textSide(folder, this.#options.limits));
     const pool = new EnginePool(this.#engineCount, {
       maxBatchRows,
       maxEncodeTokens,
@@ -181,21 +210,27 @@ export class ModelSlot {
     });
     const plan = await enginePlan(folder, side.source, side.special);
     const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probeOf(folder, side)));
-    try {
-      this.#model = loadedModel(this.name, folder, side, info);
-    } catch (error) {
+    const facts = engineFacts(folder, info);
+    const fault = vocabularyFault(folder, side, facts);
+    if (fault !== null) {
       await pool.close();
-      throw error;
+      throw new Error(fault);
     }
-    this.#info = info;
-    this.#isRunning = true;
+    this.#side = side;
+    this.#facts = facts;
+    this.#digest = null;
     this.#loadedBytes = bytes;
     this.#loadMs = performance.now() - started;
     return pool;
   }
 
   #crashed(error: Error): void {
-    if (this.#isRunning) this.#error = oneLine(error);
+    if (this.#engines.isRunning) this.#error = oneLine(error);
+  }
+
+  #unavailable(): AppError {
+    const state = this.#error === null ? "is loading" : `failed to load: ${this.#error}`;
+    return new AppError("unavailable", `model "${this.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
   }
 
   async #attempt(load: () => Promise<void>): Promise<void> {
@@ -204,44 +239,5 @@ export class ModelSlot {
     } catch (error) {
       this.#error = oneLine(error);
     }
-  }
-
-  #stopIdleTimer(): void {
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    this.#idleTimer = null;
-  }
-
-  #watchIdleness(): void {
-    const { idleUnloadMs } = this.#options;
-    if (idleUnloadMs === 0 || this.#inFlight > 0 || !this.#isRunning) return;
-    this.#stopIdleTimer();
-    this.#idleTimer = setTimeout(
-      () => void this.#unload().then(() => this.#options.onUnloaded(this.info())),
-      idleUnloadMs,
-    );
-    this.#idleTimer.unref();
-  }
-
-  // Who asks while engines close waits for #closing in #running, then starts new ones.
-  #unload(): Promise<void> {
-    const engines = this.#engines;
-    this.#engines = null;
-    this.#isRunning = false;
-    if (engines !== null) this.#closing = engines.then((pool) => pool.close()).catch(() => undefined);
-    return this.#closing;
-  }
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

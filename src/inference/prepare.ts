@@ -8,6 +8,9 @@ import type { ServedModel } from "./served-model.js";
 import { forTask } from "./tasks.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 
+/** Of a request that doesn't say. */
+const usualPriority = 5;
+
 const seedRange = 2 ** 53;
 
 /** What only the shell can know. */
@@ -41,6 +44,7 @@ export async function prepare(
     stop: [options.stop ?? []].flat(),
     ...detailsOf(options, model),
     deadlineAt: timeoutMs === null ? null : context.now + timeoutMs,
+    priority: priorityOf(request),
   };
 }
 
@@ -61,6 +65,11 @@ export async function encodeSource(
   throw wrongInput(`${tokens.length} tokens, at most ${maxInputTokens} fit this model (parameters.truncate cuts)`);
 }
 
+function priorityOf({ priority = usualPriority }: GenerationRequest): number {
+  if (Number.isInteger(priority) && priority >= 1 && priority <= 10) return priority;
+  throw new AppError("validation", "priority: a whole number from 1 (first) to 10", { field: "priority" });
+}
+
 // An id that the request forces itself wins over the language's.
 function withLanguage(asked: Parameters, { forcedBosTokenId }: RequestLanguages): Parameters {
   return forcedBosTokenId === undefined ? asked : { forced_bos_token_id: forcedBosTokenId, ...asked };
@@ -70,16 +79,23 @@ function detailsOf(
   { details, logprobs, attention, top_n_tokens = 0, best_of = 1 }: Parameters,
   { hasAttention }: ServedModel,
 ) {
-  if (attention === true && !hasAttention) {
-    const message = "parameters.attention: this model hands out no attention";
-    throw new AppError("validation", message, { field: "parameters.attention" });
-  }
   const wantsAll = details === true || attention === true;
   return {
     wantLogprobs: wantsAll || logprobs === true || top_n_tokens > 0 || best_of > 1,
     topN: top_n_tokens,
-    wantAttention: wantsAll && hasAttention,
+    wantAttention: wantsAll && handsOutAttention(hasAttention, attention === true),
   };
+}
+
+function handsOutAttention(hasAttention: boolean | null, isNeeded: boolean): boolean {
+  if (hasAttention === null) {
+    const message =
+      "no worker has told yet whether this model hands out attention (details and attention need to know)";
+    throw new AppError("unavailable", message, { retryAfterSeconds: 1 });
+  }
+  if (hasAttention || !isNeeded) return hasAttention;
+  const message = "parameters.attention: this model hands out no attention";
+  throw new AppError("validation", message, { field: "parameters.attention" });
 }
 
 function wrongInput(message: string): AppError {

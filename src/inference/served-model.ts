@@ -22,8 +22,8 @@ export interface ServedModel {
   /** generation_config.json, the task's own, then seqserve.json: under the request's own parameters. */
   readonly defaults: Parameters;
   readonly limits: ModelLimits;
-  /** Steps can hand out attention rows. */
-  readonly hasAttention: boolean;
+  /** Steps can hand out attention rows; null: no engine has told yet. */
+  readonly hasAttention: boolean | null;
 }
 
 export interface ServerLimits {

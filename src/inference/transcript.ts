@@ -1,13 +1,16 @@
 // The text side of one generation: engine tokens become text pieces, stop strings are watched, and at the end outputs are put together.
-// Joined, the pieces of an output are exactly its text.
-import type { EndEvent, Output, OutputToken, Prepared, TokenEvent } from "../generation.js";
+// Joined, the pieces of an output are exactly its text. What a log holds already is gone through in silence.
+import type { EndEvent, FinishReason, Output, OutputToken, Prepared, TokenEvent } from "../generation.js";
 import type { EngineEvent } from "./engine-host.js";
 import type { EngineOutput, EngineToken } from "./engine-protocol.js";
+import { penalisedScore } from "./engine/decoding/beam-finish.js";
+import { meanLogprob } from "./engine/decoding/chosen.js";
+import { LoggedTokens, toEngineToken } from "./logged-tokens.js";
 import { StopWatcher } from "./stop-strings.js";
 import { TextStream } from "./text-stream.js";
 import type { Tokenizer } from "./tokenizer/tokenizer.js";
 
-type EngineEndEvent = Extract<EngineEvent, { type: "end" }>["end"];
+type EngineEndEvent = Pick<Extract<EngineEvent, { type: "end" }>["end"], "outputs" | "timings">;
 
 /** One output as far as it is known. */
 class Line {
@@ -67,11 +70,13 @@ export class Transcript {
   readonly #prepared: Prepared;
   readonly #tokenizer: Tokenizer;
   readonly #lines = new Map<number, Line>();
+  readonly #log: LoggedTokens;
   #seq = 0;
 
-  constructor(prepared: Prepared, tokenizer: Tokenizer) {
+  constructor(prepared: Prepared, tokenizer: Tokenizer, log = new LoggedTokens([], prepared)) {
     this.#prepared = prepared;
     this.#tokenizer = tokenizer;
+    this.#log = log;
   }
 
   /** Every output has met a stop string: nothing more can change. */
@@ -82,11 +87,13 @@ export class Transcript {
     return stopped >= needed && numReturnSequences <= needed;
   }
 
-  /** Events for a token that became final; none once its output has stopped. */
+  /** Events for a token that became final; none once its output has stopped. Throws Contradiction when the log has another token. */
   *take(output: number, token: EngineToken): Generator<TokenEvent> {
     if (!this.#lines.has(output)) yield* this.#open(output);
     const line = this.#line(output);
-    if (!line.isStopped) yield this.#event(output, line.take(token));
+    if (line.isStopped) return;
+    const logged = this.#log.asLogged(output, line.tokens.length, token);
+    yield* this.#tell(output, line.take(logged));
   }
 
   /** The rest of what was not streamed of the best output, then the end. */
@@ -94,6 +101,8 @@ export class Transcript {
     const [best] = end.outputs;
     const streamed = this.#lines.get(0)?.tokens.length ?? 0;
     for (const token of best?.tokens.slice(streamed) ?? []) yield* this.take(0, token);
+    // The engine was stopped (a deadline) before it came to the log's end.
+    for (const token of this.#log.generatedAfter(this.#seq)) yield* this.take(token.index, toEngineToken(token));
     const outputs = end.outputs.map((output, index) => this.#output(output, index));
     const generatedTokens = outputs.reduce((sum, output) => sum + output.tokens.length, 0);
     yield {
@@ -110,10 +119,26 @@ export class Transcript {
     return {
       text: line.text,
       ids: [...forced, ...line.tokens.map((token) => token.id)],
-      score: output.score,
-      finishReason: line.isStopped ? "stop_sequence" : output.finishReason,
+      score: this.#score(line, output),
+      finishReason: line.isStopped ? "stop_sequence" : this.#finishReason(line, output),
       tokens: line.tokens,
     };
+  }
+
+  // Of the tokens that are returned: the engine knows neither where a stop string cut nor what the log tells of the first ones.
+  #score({ tokens, isStopped }: Line, { score, sums }: EngineOutput): number | null {
+    const { numBeams, lengthPenalty } = this.#prepared.decoding;
+    if (numBeams === 1) return meanLogprob(tokens);
+    if (!isStopped) return score;
+    const sum = sums?.[tokens.length - 1];
+    return sum === undefined ? null : penalisedScore(sum, tokens.length, lengthPenalty);
+  }
+
+  #finishReason({ tokens }: Line, { finishReason, tokens: known }: EngineOutput): FinishReason {
+    const { eosTokenIds, maxLength, prefix } = this.#prepared.decoding;
+    if (tokens.length <= known.length) return finishReason;
+    if (eosTokenIds.includes(tokens.at(-1)?.id ?? -1)) return "eos_token";
+    return tokens.length === maxLength - prefix.length ? "length" : finishReason;
   }
 
   // Lower-ranked beams were never streamed: their text is made at the end.
@@ -126,7 +151,7 @@ export class Transcript {
 
   *#open(output: number): Generator<TokenEvent> {
     const line = this.#line(output);
-    for (const id of this.#prepared.decoding.prefix.slice(1)) yield this.#event(output, line.force(id));
+    for (const id of this.#prepared.decoding.prefix.slice(1)) yield* this.#tell(output, line.force(id));
   }
 
   #line(output: number): Line {
@@ -135,8 +160,9 @@ export class Transcript {
     return line;
   }
 
-  #event(output: number, token: OutputToken): TokenEvent {
+  *#tell(output: number, token: OutputToken): Generator<TokenEvent> {
     this.#seq += 1;
-    return { type: "token", seq: this.#seq, index: output, ...token };
+    const event: TokenEvent = { type: "token", seq: this.#seq, index: output, ...token };
+    if (!this.#log.has(event)) yield event;
   }
 }

@@ -143,3 +143,25 @@ test("the manifest's task and inputPrefix are the usual ones; a request's task r
   assert.deepEqual(await source(bare, "translate English to German: hello"), german);
   assert.deepEqual(await source(bare, "summarize: hello"), summary);
 });
+
+test("a request's priority lets it have rows before others that wait", async (t) => {
+  const inference = await open(t, { models: ["pair"], maxBatchRows: 1 });
+  const ended: string[] = [];
+  const run = async (name: string, priority?: number) => {
+    const request = { model: "pair", inputs: "incomprehensibilities", parameters: {} };
+    const prepared = await inference.prepare({ ...request, ...(priority !== undefined && { priority }) });
+    assert.equal(prepared.priority, priority ?? 5);
+    for await (const { type } of inference.generate(prepared, new AbortController().signal))
+      if (type === "end") ended.push(name);
+  };
+  await Promise.all([run("first", 5), run("late", 10), run("usual"), run("urgent", 1), run("usual too", 5)]);
+  assert.deepEqual(ended.slice(-4), ["urgent", "usual", "usual too", "late"]);
+});
+
+test("a priority that is none is refused", async (t) => {
+  const inference = await open(t, { models: ["pair"] });
+  for (const priority of [0, 11, 1.5, Number.NaN]) {
+    const request = { inputs: "hello", parameters: {}, priority };
+    await assert.rejects(inference.prepare(request), { kind: "validation", field: "priority" });
+  }
+});

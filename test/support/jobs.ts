@@ -38,6 +38,7 @@ export async function loadJobs(folder: string, dtype: string, texts: readonly st
       topN: pick(random, [0, 0, 3]),
       wantAttention: false,
       deadlineAt: null,
+      priority: 5,
     };
     jobs.push({ sourceIds, decoding: randomDecoding(random, base), ...details });
   }

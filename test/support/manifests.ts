@@ -42,6 +42,6 @@ export async function loadManifestFolder(folder: string): Promise<LoadedManifest
 }
 
 export function oracleJob(base: Decoding, sourceIds: number[], options: Partial<Decoding>): Job {
-  const details = { wantLogprobs: true, topN: 0, wantAttention: true, deadlineAt: null };
+  const details = { wantLogprobs: true, topN: 0, wantAttention: true, deadlineAt: null, priority: 5 };
   return { sourceIds, decoding: { ...base, ...options }, ...details };
 }

@@ -143,6 +143,7 @@ function prepared({ tokens, failure, sourceLength = 3 }: Plan): Prepared {
     topN: 0,
     wantAttention: false,
     deadlineAt: null,
+    priority: 5,
   };
 }
 

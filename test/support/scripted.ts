@@ -1,11 +1,11 @@
 // An inference without models: each word of the input becomes one upper-case token, and words such as "!fail" steer it.
 //   !fail throws "generation" · !wait waits for the abort · !big emits 64 KiB of text · !ms=20 waits before each token · !crash throws a plain Error
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config.js";
 import { AppError } from "../../src/errors.js";
-import type { GenerationEvent, GenerationRequest, OutputToken, Prepared } from "../../src/generation.js";
+import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../src/generation.js";
 import type { Inference } from "../../src/inference/inference.js";
 import type { ModelInfo } from "../../src/inference/model-info.js";
 import { createLog, type Logger } from "../../src/log.js";
@@ -88,6 +88,7 @@ export class ScriptedInference implements Inference {
       topN: parameters.top_n_tokens ?? 0,
       wantAttention: parameters.attention === true,
       deadlineAt: null,
+      priority: request.priority ?? 5,
       // The script travels beside the contract.
       script: source,
     } as Prepared & { readonly script: readonly string[] };
@@ -95,6 +96,26 @@ export class ScriptedInference implements Inference {
 
   readonly generate = (prepared: Prepared, signal: AbortSignal): AsyncIterable<GenerationEvent> =>
     this.#generate(prepared, signal);
+
+  async *continue(prepared: Prepared, logged: readonly TokenEvent[], signal: AbortSignal) {
+    for await (const event of this.#generate(prepared, signal)) {
+      if (event.type !== "token" || event.seq > logged.length) yield event;
+    }
+  }
+
+  async digest(model: string): Promise<string> {
+    return createHash("sha256").update(this.#model(model).name).digest("hex");
+  }
+
+  variant(model: string): string {
+    return `scripted/${this.#model(model).dtype}`;
+  }
+
+  facts(): null {
+    return null;
+  }
+
+  learn(): void {}
 
   async tokenize(model: string | undefined, text: string) {
     this.#model(model);

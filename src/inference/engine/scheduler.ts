@@ -34,13 +34,17 @@ export class Scheduler {
     return this.#waiting.length === 0 && this.#running.length === 0;
   }
 
+  /** Behind those of its priority and of more urgent ones. */
   add(sequence: Sequence): void {
-    this.#waiting.push(sequence);
+    const { priority } = sequence.spec;
+    const before = this.#waiting.findLastIndex((other) => other.spec.priority <= priority);
+    this.#waiting.splice(before + 1, 0, sequence);
   }
 
   /**
    * Moves sequences from the head of the queue into the batch: as many as there are rows for (a sequence reserves the most
-   * rows it will ever hold) and as one padded encoder run may take. First come, first served: a wide one is never overtaken.
+   * rows it will ever hold) and as one padded encoder run may take. By priority, first come first served within one: a wide one is
+   * never overtaken by those behind it. Running ones keep their rows whoever comes, and nobody ages: urgent ones without end starve the others.
    * Called once a step. Few sources wait for others for a step or two while the batch is well filled.
    */
   admit(): Sequence[] {

@@ -24,11 +24,8 @@ export class Sequence {
   constructor(spec: SequenceSpec, vocabSize: number, now: number) {
     this.spec = spec;
     this.submittedAt = now;
-    this.search = startSearch(spec.decoding, spec.sourceIds, {
-      vocabSize,
-      wantLogprobs: spec.wantLogprobs,
-      topN: spec.topN,
-    });
+    const { decoding, sourceIds, wantLogprobs, topN, begun } = spec;
+    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, begun);
   }
 
   get hasCommitted(): boolean {

@@ -6,6 +6,7 @@ import { checkFiles } from "./check-files.js";
 import { Engine, type Clock } from "./engine.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
+import { runtimeVersion } from "./models/onnx-session.js";
 import { probeModel } from "./probe.js";
 import { ThreadPriority } from "./thread-priority.js";
 
@@ -58,7 +59,8 @@ class EngineThread {
       const { vocabSize, hasAttention } = model;
       const loadMs = performance.now() - started;
       const { device } = options;
-      this.#post({ type: "ready", info: { vocabSize, hasAttention, device, notes, loadMs, facts, weightBytes } });
+      const info = { vocabSize, hasAttention, runtime: runtimeVersion, device, notes, loadMs, facts, weightBytes };
+      this.#post({ type: "ready", info });
     } catch (error) {
       this.#post({ type: "failed", message: (error as Error).message });
     }

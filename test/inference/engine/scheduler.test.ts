@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Scheduler } from "../../../src/inference/engine/scheduler.js";
 import { Sequence } from "../../../src/inference/engine/sequence.js";
+import { below, seededRandom } from "../../support/random.js";
 import { decoding } from "../../support/decoding.js";
 
 let nextId = 0;
-function sequence(sourceLength = 4, numBeams = 1): Sequence {
+function sequence(sourceLength = 4, numBeams = 1, priority = 5): Sequence {
   const spec = {
     id: nextId++,
     sourceIds: Array.from({ length: sourceLength }, () => 3),
@@ -15,6 +16,7 @@ function sequence(sourceLength = 4, numBeams = 1): Sequence {
     topN: 0,
     wantAttention: false,
     deadlineAt: null,
+    priority,
   };
   return new Sequence(spec, 16, 0);
 }
@@ -64,6 +66,39 @@ test("a wide sequence at the head of the queue is never overtaken", () => {
   scheduler.add(wide);
   scheduler.add(narrow);
   assert.deepEqual(scheduler.admit(), []);
+});
+
+test("waiting sequences are admitted by priority, first come first served within one", () => {
+  const [usual, urgent, other, late] = [sequence(4, 1, 5), sequence(4, 1, 1), sequence(4, 1, 5), sequence(4, 1, 10)];
+  const scheduler = schedulerWith([late, usual, urgent, other], { maxBatchRows: 3, maxEncodeTokens: 64 });
+  assert.deepEqual(scheduler.admit(), [urgent, usual, other]);
+  assert.deepEqual(scheduler.waiting, [late]);
+});
+
+test("whatever order they come in, they leave by priority and then by arrival", () => {
+  const random = seededRandom(3);
+  const sequences = Array.from({ length: 200 }, () => sequence(4, 1, 1 + below(random, 10)));
+  const scheduler = schedulerWith(sequences, { maxBatchRows: 1, maxEncodeTokens: 64 });
+  const admitted: Sequence[] = [];
+  while (!scheduler.isIdle) {
+    const [one] = scheduler.admit();
+    admitted.push(one!);
+    scheduler.remove(one!);
+  }
+  const expected = sequences.toSorted((a, b) => a.spec.priority - b.spec.priority || a.spec.id - b.spec.id);
+  assert.deepEqual(admitted, expected);
+});
+
+test("an urgent sequence takes nobody's rows away, and an urgent wide one is not overtaken either", () => {
+  const [running, urgent, narrow] = [sequence(4, 6, 10), sequence(4, 4, 1), sequence(4, 1, 2)];
+  const scheduler = schedulerWith([running]);
+  scheduler.admit();
+  scheduler.add(narrow);
+  scheduler.add(urgent);
+  assert.deepEqual(scheduler.admit(), []);
+  assert.deepEqual(scheduler.running, [running]);
+  scheduler.remove(running);
+  assert.deepEqual(scheduler.admit(), [urgent, narrow]);
 });
 
 test("removing a waiting sequence leaves the reserved rows alone", () => {

@@ -7,7 +7,15 @@ import { FinishedBeams, penalisedScore, type Finished } from "./beam-finish.js";
 import { bestContinuations, type Continuation } from "./beam-step.js";
 import { candidatesFor } from "./candidates.js";
 import { StepRow } from "./chosen.js";
-import { commonAncestor, descendsFrom, extend, rootHypothesis, tokensAfter, type Hypothesis } from "./hypothesis.js";
+import {
+  commonAncestor,
+  descendsFrom,
+  extend,
+  rootHypothesis,
+  sumsOf,
+  tokensAfter,
+  type Hypothesis,
+} from "./hypothesis.js";
 import { wantedFor, type Reporting } from "./need.js";
 import type { Rules } from "./processors.js";
 import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "./search.js";
@@ -30,17 +38,19 @@ export class BeamSearch implements Search {
   readonly #rules: Rules;
   readonly #report: Reporting;
   readonly #width: number;
+  readonly #begun: readonly number[];
   readonly #finished: FinishedBeams;
   #live: readonly Beam[];
   /** The end of what was committed. */
   #committed = rootHypothesis();
   #wanted: Wanted | null = null;
 
-  constructor(decoding: Decoding, rules: Rules, report: Reporting) {
+  constructor(decoding: Decoding, rules: Rules, report: Reporting, begun: readonly number[] = []) {
     this.maxRows = decoding.numBeams;
     this.#decoding = decoding;
     this.#rules = rules;
     this.#report = report;
+    this.#begun = begun;
     // So many that numBeams of them go on even when each row's best are all its EOS ids.
     this.#width = Math.max(2, 1 + decoding.eosTokenIds.length) * decoding.numBeams;
     this.#finished = new FinishedBeams(decoding, rules.mayRaise);
@@ -48,9 +58,15 @@ export class BeamSearch implements Search {
   }
 
   get wanted(): Wanted {
+    if (this.#known !== null) return { kind: "full" };
     const rows = () => this.#live.map(({ ids }) => ids);
     this.#wanted ??= wantedFor(rows(), { best: this.#width, logSumExp: true }, this.#rules, this.#report);
     return this.#wanted;
+  }
+
+  /** The id that all hypotheses go on with, where another worker has shown it to somebody already. */
+  get #known(): number | null {
+    return this.#begun[this.#live[0]?.hypothesis.length ?? 0] ?? null;
   }
 
   get lastTokens(): readonly number[] {
@@ -80,10 +96,11 @@ export class BeamSearch implements Search {
 
   #continuations(rows: readonly StepRow[]): Continuation[] {
     const candidates = candidatesFor(this.#report.vocabSize);
+    const known = this.#known;
     const best = rows.map(({ raw }, index) => {
       candidates.loadLogprobs(raw);
       this.#rules.apply(candidates, this.#live[index]?.ids ?? [], index);
-      return candidates.top(this.#width);
+      return known === null ? candidates.top(this.#width) : candidates.only(known);
     });
     const sums = this.#live.map(({ hypothesis }) => hypothesis.sum);
     return bestContinuations(best, sums, this.#width);
@@ -157,5 +174,10 @@ export class BeamSearch implements Search {
 }
 
 function toOutput({ hypothesis, score, finishReason }: Finished): SearchOutput {
-  return { tokens: tokensAfter(hypothesis), score: hypothesis.length === 0 ? null : score, finishReason };
+  return {
+    tokens: tokensAfter(hypothesis),
+    score: hypothesis.length === 0 ? null : score,
+    finishReason,
+    sums: sumsOf(hypothesis),
+  };
 }

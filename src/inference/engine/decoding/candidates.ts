@@ -94,6 +94,12 @@ export class Candidates {
     return selectTop(this.scores, this.ids, this.size, k);
   }
 
+  /** That one, whatever the others' scores. */
+  only(id: number): BestScores {
+    const score = this.scores[this.slotOf(id)] ?? -Infinity;
+    return { ids: Int32Array.of(id), scores: Float32Array.of(score) };
+  }
+
   forbid(id: number): void {
     const slot = this.slotOf(id);
     if (slot >= 0) this.scores[slot] = -Infinity;

@@ -44,7 +44,7 @@ export function reportsLogprobs({ wantLogprobs, topN }: Reporting): boolean {
 }
 
 /** Mean log-probability of the tokens; null when any is unknown or there are none. */
-export function meanLogprob(tokens: readonly ChosenToken[]): number | null {
+export function meanLogprob(tokens: readonly Pick<ChosenToken, "logprob">[]): number | null {
   let sum = 0;
   for (const { logprob } of tokens) {
     if (logprob === undefined) return null;

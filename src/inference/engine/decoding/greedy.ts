@@ -4,6 +4,7 @@ import type { Chooser } from "./independent.js";
 import { IndependentSearch } from "./independent.js";
 import type { Reporting } from "./need.js";
 import type { Rules } from "./processors.js";
+import type { Begun } from "./search.js";
 
 // Where everything is forbidden argmax gives 0 in transformers; so here.
 const best: Chooser = {
@@ -11,6 +12,6 @@ const best: Chooser = {
   choose: (candidates) => ({ id: candidates.top(1).ids[0] ?? 0, sampledLogprob: null }),
 };
 
-export function greedySearch(decoding: Decoding, rules: Rules, report: Reporting): IndependentSearch {
-  return new IndependentSearch(decoding, 1, rules, best, report);
+export function greedySearch(decoding: Decoding, rules: Rules, report: Reporting, begun: Begun): IndependentSearch {
+  return new IndependentSearch(decoding, 1, rules, best, report, begun);
 }

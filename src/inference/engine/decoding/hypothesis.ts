@@ -32,6 +32,13 @@ export function tokensAfter(hypothesis: Hypothesis, from: Hypothesis | null = nu
   return tokens.reverse();
 }
 
+/** The sums of its tokens' prefixes, one a token. */
+export function sumsOf(hypothesis: Hypothesis): number[] {
+  const sums: number[] = [];
+  for (let node: Hypothesis | null = hypothesis; node?.token; node = node.parent) sums.push(node.sum);
+  return sums.reverse();
+}
+
 /** The longest prefix that all share. All of one root; `first` is there so that there is at least one. */
 export function commonAncestor(first: Hypothesis, others: readonly Hypothesis[]): Hypothesis {
   return others.reduce(sharedPrefix, first);

@@ -1,12 +1,13 @@
 // Outputs that are chosen without regard to each other: greedy (one) and sampling (one to n).
 //
 //   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
+//   an output that another worker began walks over the ids it has, without scores, and chooses behind them
 import type { Decoding, FinishReason } from "../../../generation.js";
 import { candidatesFor, type Candidates } from "./candidates.js";
 import { meanLogprob, reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";
 import type { Rules } from "./processors.js";
-import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "./search.js";
+import type { Advance, Begun, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "./search.js";
 
 export interface Choice {
   readonly id: number;
@@ -22,6 +23,8 @@ export interface Chooser {
 
 interface Strand {
   readonly output: number;
+  /** After the prefix: chosen already. */
+  readonly begun: readonly number[];
   readonly ids: number[];
   readonly tokens: ChosenToken[];
   finished: FinishReason | null;
@@ -38,24 +41,33 @@ export class IndependentSearch implements Search {
   #wanted: Wanted | null = null;
   #isFirst = true;
 
-  constructor(decoding: Decoding, outputs: number, rules: Rules, chooser: Chooser, report: Reporting) {
+  constructor(
+    decoding: Decoding,
+    outputs: number,
+    rules: Rules,
+    chooser: Chooser,
+    report: Reporting,
+    begun: Begun = [],
+  ) {
     this.maxRows = outputs;
     this.#decoding = decoding;
     this.#rules = rules;
     this.#chooser = chooser;
     this.#report = report;
-    this.#strands = Array.from({ length: outputs }, (_, output) => newStrand(output, decoding.prefix));
+    this.#strands = Array.from({ length: outputs }, (_, output) =>
+      newStrand(output, decoding.prefix, begun[output] ?? []),
+    );
     this.#live = this.#strands;
   }
 
   get wanted(): Wanted {
-    this.#wanted ??= wantedFor(
-      this.#rowStrands.map((strand) => strand.ids),
-      this.#chooser.need,
-      this.#rules,
-      this.#report,
-    );
+    this.#wanted ??= this.#live.every(isWalking) ? { kind: "none" } : this.#wantedToChoose();
     return this.#wanted;
+  }
+
+  #wantedToChoose(): Wanted {
+    const rows = this.#rowStrands.map((strand) => strand.ids);
+    return wantedFor(rows, this.#chooser.need, this.#rules, this.#report);
   }
 
   get lastTokens(): readonly number[] {
@@ -95,16 +107,21 @@ export class IndependentSearch implements Search {
 
   #choose(strand: Strand, row: StepRow | undefined): ChosenToken {
     if (row === undefined) throw new Error(`output ${strand.output} has no row`);
+    const known = strand.begun[strand.tokens.length];
+    const token = known === undefined ? this.#draw(strand, row) : { id: known };
+    strand.ids.push(token.id);
+    strand.tokens.push(token);
+    if (this.#decoding.eosTokenIds.includes(token.id)) strand.finished = "eos_token";
+    else if (strand.ids.length >= this.#decoding.maxLength) strand.finished = "length";
+    return token;
+  }
+
+  #draw(strand: Strand, row: StepRow): ChosenToken {
     const candidates = candidatesFor(this.#report.vocabSize);
     candidates.load(row.raw);
     this.#rules.apply(candidates, strand.ids, 0);
     const { id, sampledLogprob } = this.#chooser.choose(candidates, strand.output, strand.ids.length);
-    const token = row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
-    strand.ids.push(id);
-    strand.tokens.push(token);
-    if (this.#decoding.eosTokenIds.includes(id)) strand.finished = "eos_token";
-    else if (strand.ids.length >= this.#decoding.maxLength) strand.finished = "length";
-    return token;
+    return row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
   }
 
   #outputs(reason: FinishReason): SearchOutput[] {
@@ -116,6 +133,11 @@ export class IndependentSearch implements Search {
   }
 }
 
-function newStrand(output: number, prefix: readonly number[]): Strand {
-  return { output, ids: [...prefix], tokens: [], finished: null };
+function newStrand(output: number, prefix: readonly number[], begun: readonly number[]): Strand {
+  return { output, begun, ids: [...prefix], tokens: [], finished: null };
+}
+
+/** Its next id is known. */
+function isWalking({ begun, tokens }: Strand): boolean {
+  return tokens.length < begun.length;
 }

@@ -8,6 +8,7 @@ import type { Rules } from "./processors.js";
 import { softmax } from "./mass.js";
 import { uniform } from "./random.js";
 import { largest } from "./selection.js";
+import type { Begun } from "./search.js";
 import { warpersOf } from "./warpers.js";
 
 /** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
@@ -15,8 +16,9 @@ const smallVocabulary = 4096;
 /** So many more than top_k are looked at for ties with the last of them. */
 const tieMargin = 8;
 
-export function samplingSearch(decoding: Decoding, rules: Rules, report: Reporting): IndependentSearch {
-  return new IndependentSearch(decoding, decoding.numReturnSequences, rules, sampler(decoding, rules, report), report);
+export function samplingSearch(decoding: Decoding, rules: Rules, report: Reporting, begun: Begun): IndependentSearch {
+  const chooser = sampler(decoding, rules, report);
+  return new IndependentSearch(decoding, decoding.numReturnSequences, rules, chooser, report, begun);
 }
 
 function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {

@@ -40,11 +40,19 @@ export interface ChosenToken {
   readonly attention?: Float32Array;
 }
 
+/**
+ * Ids that each output begins with, after the prefix: what another worker had chosen. The search takes them for its own choices, and goes on behind
+ * them as if it had made them: rules, draws and lengths are those of the whole. Their tokens have nothing but an id, except with beams, which score them.
+ */
+export type Begun = readonly (readonly number[])[];
+
 export interface SearchOutput {
   readonly tokens: readonly ChosenToken[];
   /** transformers' sequences_scores for beams; mean log-probability otherwise, null when log-probabilities were not wanted. */
   readonly score: number | null;
   readonly finishReason: FinishReason;
+  /** With beams: the sum of processed log-probabilities up to each token. */
+  readonly sums?: readonly number[];
 }
 
 export interface Advance {

@@ -5,17 +5,24 @@ import { greedySearch } from "./greedy.js";
 import type { Reporting } from "./need.js";
 import { rulesOf } from "./processors.js";
 import { samplingSearch } from "./sampling.js";
-import type { Search } from "./search.js";
+import type { Begun, Search } from "./search.js";
 
 /**
  * A search that has chosen nothing yet: the engine feeds decoding.prefix, then calls `advance` with the scores of its last id.
  * Semantics are those of transformers 4.57 `generate`. Throws on sampling with beams, which is refused as a request.
  */
-export function startSearch(decoding: Decoding, sourceIds: readonly number[], report: Reporting): Search {
+export function startSearch(
+  decoding: Decoding,
+  sourceIds: readonly number[],
+  report: Reporting,
+  begun: Begun = [],
+): Search {
   const rules = rulesOf(decoding, sourceIds);
   if (decoding.numBeams > 1) {
     if (decoding.doSample) throw new Error("sampling with beams is not supported");
-    return new BeamSearch(decoding, rules, report);
+    return new BeamSearch(decoding, rules, report, begun[0]);
   }
-  return decoding.doSample ? samplingSearch(decoding, rules, report) : greedySearch(decoding, rules, report);
+  return decoding.doSample
+    ? samplingSearch(decoding, rules, report, begun)
+    : greedySearch(decoding, rules, report, begun);
 }

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import type { Decoding } from "../../../../src/generation.js";
 import { candidatesFor } from "../../../../src/inference/engine/decoding/candidates.js";
 import { draw } from "../../../../src/inference/engine/decoding/sampling.js";
-import { continuedDecoding } from "../../../../src/inference/engine/decoding/continued.js";
 import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
 
@@ -134,7 +133,7 @@ test("top_k of one is greedy", () => {
   assert.deepEqual(idsOf({ ...sampled, topK: 1 }), idsOf({ ...sampled, doSample: false }));
 });
 
-test("a search taken over in the middle goes on with the same tokens", () => {
+test("a search that another worker began goes on with the same tokens, of every output", () => {
   const options: Partial<Decoding>[] = [
     {},
     { topK: 7, temperature: 0.8, repetitionPenalty: 1.3, noRepeatNgramSize: 2 },
@@ -145,10 +144,27 @@ test("a search taken over in the middle goes on with the same tokens", () => {
   for (const option of options) {
     for (const prefix of [[0], [0, 8, 6]]) {
       const decoding = { ...sampled, ...option, prefix };
-      const [ids] = idsOf(decoding);
-      for (let cut = 0; cut < ids!.length; cut += 1) {
-        const [rest] = idsOf(continuedDecoding(decoding, ids!.slice(0, cut)));
-        assert.deepEqual(rest, ids!.slice(cut), JSON.stringify({ option, prefix, cut }));
+      for (const numReturnSequences of decoding.doSample ? [1, 3] : [1]) {
+        const of = { ...decoding, numReturnSequences };
+        const { outputs } = run(of, script, "full", true, 2);
+        const longest = Math.max(...outputs.map(({ tokens }) => tokens.length));
+        for (let cut = 0; cut <= longest; cut += 1) {
+          // Outputs are never further apart than one token.
+          const begun = outputs.map(({ tokens }, output) =>
+            tokens.slice(0, cut - (output > 0 ? 1 : 0)).map(({ id }) => id),
+          );
+          const search = startSearch(of, [3, 4], { vocabSize: script.vocab, wantLogprobs: true, topN: 2 }, begun);
+          const again = drive(search, of, (ids) => scriptedLogits(script, ids), "full");
+          const expected = outputs.map(({ tokens, finishReason }, output) => ({
+            tokens: tokens.map((token, at) => (at < begun[output]!.length ? { id: token.id } : token)),
+            finishReason,
+          }));
+          assert.deepEqual(
+            again.outputs.map(({ tokens, finishReason }) => ({ tokens, finishReason })),
+            expected,
+            JSON.stringify({ option, prefix, cut }),
+          );
+        }
       }
     }
   }
