@@ -1,8 +1,9 @@
 // The token log of one process keeps the contract, within its memory.
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import { testTokenLogContract } from "../support/token-log-contract.js";
+import { testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
+import { testTokenLogModel } from "../support/token-log-model.js";
 
-testTokenLogContract("MemoryTokenLog", {
+const options: ContractOptions = {
   skip: false,
   async build({ ttlMs }) {
     let nowMs = 0;
@@ -13,4 +14,7 @@ testTokenLogContract("MemoryTokenLog", {
       dispose: async () => undefined,
     };
   },
-});
+};
+
+testTokenLogContract("MemoryTokenLog", options);
+testTokenLogModel("MemoryTokenLog", options, 500);

@@ -6,7 +6,8 @@ import type { Redis } from "ioredis";
 import { connectRedis } from "../../src/queue/redis.js";
 import { RedisTokenLog } from "../../src/queue/redis-token-log.js";
 import { RedisServer, withoutRedis } from "../support/redis.js";
-import { testTokenLogContract } from "../support/token-log-contract.js";
+import { testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
+import { testTokenLogModel } from "../support/token-log-model.js";
 
 let server: RedisServer;
 before(async () => {
@@ -14,7 +15,7 @@ before(async () => {
 });
 after(() => server?.stop());
 
-testTokenLogContract("RedisTokenLog", {
+const options: ContractOptions = {
   skip: withoutRedis,
   async build({ ttlMs }) {
     const connection = connectRedis(server.url, { role: "commands" });
@@ -24,7 +25,10 @@ testTokenLogContract("RedisTokenLog", {
     const log = new RedisTokenLog({ client, prefix, ttlMs });
     return { log, pass: (ms) => age(client, prefix, ms), dispose: () => connection.close() };
   },
-});
+};
+
+testTokenLogContract("RedisTokenLog", options);
+testTokenLogModel("RedisTokenLog", options, 60);
 
 /** Every key gets older by so much: no test waits, and none is late. */
 async function age(client: Redis, prefix: string, ms: number): Promise<void> {
