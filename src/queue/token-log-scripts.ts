@@ -36,7 +36,12 @@ local absent = absence()
 if absent then return {absent} end
 local top, state, cancel = unpack(redis.call('HMGET', meta, 'top', 'state', 'cancel'))
 local last = ''
-if state == 'ended' then last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1][2][2] end
+if state == 'ended' then
+  local entry = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  -- Only an eviction takes the log before the record.
+  if not entry then return {'expired'} end
+  last = entry[2][2]
+end
 return {state, redis.call('GET', record), tonumber(top), tonumber(cancel), last}
 `);
 
