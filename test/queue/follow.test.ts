@@ -39,15 +39,16 @@ class ScriptedLog implements Pick<TokenLog, "read"> {
 
   async read(_id: string, after: number): Promise<Reading> {
     this.asked.push(after);
+    const { entries, error, absence } = this;
     await turn();
-    if (this.error !== null) throw this.error;
-    if (this.absence !== null) return { entries: [], state: this.absence, top: 0 };
-    const last = this.entries.at(-1);
+    if (error !== null) throw error;
+    if (absence !== null) return { entries: [], state: absence, top: 0 };
+    const last = entries.at(-1);
     const isEnded = last !== undefined && terminalOf(last) !== null;
     return {
-      entries: this.entries.filter(({ seq }) => seq > after),
+      entries: entries.filter(({ seq }) => seq > after),
       state: isEnded ? "ended" : "running",
-      top: this.entries.length,
+      top: entries.length,
     };
   }
 
@@ -253,19 +254,56 @@ test("what was pushed before a hint is not believed after it", async () => {
   assert.equal(await nextSeq(following), 4);
 });
 
-test("a log that is away is waited for, up to a limit; other errors are not waited for", async () => {
+const down = new AppError("unavailable", "down", { retryAfterSeconds: 1 });
+
+test("what is read while something may have been missed is read again", async () => {
   const log = new ScriptedLog();
-  log.entries = [token(1)];
-  const following = log.follow(0, { pollMs: 5 });
-  assert.equal(await nextSeq(following), 1);
-  log.error = new AppError("unavailable", "down", { retryAfterSeconds: 1 });
-  const next = nextSeq(following);
-  await sleep(40);
+  log.entries = tokens(1, 3);
+  const following = log.follow();
+  for (const seq of [1, 2, 3]) assert.equal(await nextSeq(following), seq);
+  const failing = fails(following.next(), "log_lost");
+  await turn();
+  log.push();
+  while (log.asked.length < 2) await Promise.resolve();
+  // The reading under way is of the old story.
+  log.entries = [token(1), token(2, 222), token(3)];
+  log.push();
+  await failing;
+});
+
+test("a log that was away is compared when it is back", async () => {
+  const log = new ScriptedLog();
+  log.entries = tokens(1, 3);
+  const following = log.follow(0, { pollMs: 2 });
+  for (const seq of [1, 2, 3]) assert.equal(await nextSeq(following), seq);
+  log.error = down;
+  const failing = fails(following.next(), "log_lost");
+  const before = log.asked.length;
+  while (log.asked.length < before + 3) await sleep(1);
+  log.entries = [token(1), token(2, 222), ...tokens(3, 4)];
   log.error = null;
-  log.entries = [token(1), token(2)];
-  assert.equal(await next, 2);
-  log.error = new AppError("unavailable", "down", { retryAfterSeconds: 1 });
-  await fails(collect(log.follow(0, { pollMs: 5, unreachableMs: 30 })), "unavailable");
+  await failing;
+});
+
+test("a log that is away is waited for, up to a limit that begins anew each time; faults are not waited for", async () => {
+  const log = new ScriptedLog();
+  let nowMs = 0;
+  const following = log.follow(0, { pollMs: 2, unreachableMs: 1000, now: () => nowMs });
+  for (const seq of [1, 2, 3]) {
+    log.error = down;
+    const next = nextSeq(following);
+    for (const stop = log.asked.length + 3; log.asked.length < stop;) await sleep(1);
+    nowMs += 900;
+    for (const stop = log.asked.length + 3; log.asked.length < stop;) await sleep(1);
+    log.entries = tokens(1, seq);
+    log.error = null;
+    assert.equal(await next, seq);
+  }
+  log.error = down;
+  const failing = fails(following.next(), "unavailable");
+  for (const stop = log.asked.length + 3; log.asked.length < stop;) await sleep(1);
+  nowMs += 1000;
+  await failing;
   log.error = new TypeError("a fault");
   await assert.rejects(collect(log.follow()), TypeError);
 });
