@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { AppError, type ErrorKind } from "../../src/errors.js";
 import type { FollowOptions } from "../../src/queue/follow.js";
-import { channelOf } from "../../src/queue/pushes.js";
+import { channelOf, messagesOf, parsePushes } from "../../src/queue/pushes.js";
 import { connectRedis } from "../../src/queue/redis.js";
 import type { AppendRequest } from "../../src/queue/redis-token-log.js";
 import { SharedLog } from "../../src/queue/shared-log.js";
@@ -23,15 +23,17 @@ const neverPolls: FollowOptions = { pollMs: 1_000_000 };
 async function setUp(t: TestContext, isDurable = false) {
   const server = await RedisServer.start({ isDurable });
   const prefix = `t${randomUUID().slice(0, 8)}`;
+  const admin = new Redis(server.url);
+  admin.on("error", () => undefined);
   const connected: SharedLog[] = [];
   const connect = async (nodeId: string, follow: FollowOptions = neverPolls): Promise<SharedLog> => {
     const shared = new SharedLog({ url: server.url, prefix, ttlMs: 60_000, nodeId, follow });
     connected.push(shared);
     await untilUp(shared);
+    const channel = channelOf(prefix, nodeId);
+    await until(async () => (await admin.pubsub("NUMSUB", channel))[1] === 1);
     return shared;
   };
-  const admin = new Redis(server.url);
-  admin.on("error", () => undefined);
   t.after(async () => {
     admin.disconnect();
     await Promise.all(connected.map((shared) => shared.close()));
@@ -182,6 +184,8 @@ test("streams survive cut connections of every kind", { skip: withoutRedis }, as
     await sleep(5);
   }
   for (const seen of await Promise.all(readers)) assert.deepEqual(seen, [...tokens(1, 59), end(60)]);
+  // It registered at each new connection, and still is there once.
+  assert.deepEqual((await worker.log.append(one.id, one.writer, [])).nodes, ["n"]);
 });
 
 test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedis }, async (t) => {
@@ -446,3 +450,85 @@ async function followAsClient(node: SharedLog, id: string, random: () => number)
     if (last !== undefined && terminalOf(last) !== null) return seen;
   }
 }
+
+test("a Redis that owes answers is away, and back when it gives them", { skip: withoutRedis }, async (t) => {
+  const { server } = await setUp(t);
+  const silent = (["commands", "subscriber"] as const).map((role) =>
+    connectRedis(server.url, { role, silenceMs: 300 }),
+  );
+  await until(() => silent.every(({ isUp }) => isUp));
+  server.signal("SIGSTOP");
+  await until(() => silent.every(({ isUp }) => !isUp));
+  server.signal("SIGCONT");
+  await until(() => silent.every(({ isUp }) => isUp));
+  await Promise.all(silent.map((connection) => connection.close()));
+});
+
+test(
+  "what no worker of this version would say makes followers look, and breaks nothing",
+  { skip: withoutRedis },
+  async (t) => {
+    const { connect, admin, prefix } = await setUp(t);
+    const [worker, node] = [await connect("w"), await connect("n")];
+    const one = await running(worker.log, 0);
+    const following = node.follow(one.id, 0, open());
+    for (const [i, message] of ["", "{", "null", '[["x"]]', "[1]"].entries()) {
+      const next = following.next();
+      await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+      // Not by flush: nothing is pushed.
+      await worker.log.append(one.id, one.writer, [token(i + 1)]);
+      await admin.publish(channelOf(prefix, "n"), message);
+      assert.equal((await next).value?.seq, i + 1);
+    }
+  },
+);
+
+test("what a fenced writer flushes reaches nobody", { skip: withoutRedis }, async (t) => {
+  const { connect } = await setUp(t);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const one = await running(worker.log, 1);
+  const reader = collect(node.follow(one.id, 0, open()));
+  await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+  const { writer } = await claimed(worker.log, one.id, 2);
+  const refused = await worker.flush([{ ...one, entries: [token(2, 222), end(3)] }]);
+  assert.deepEqual(
+    refused.map(({ result, nodes }) => [result, nodes]),
+    [["fenced", ["n"]]],
+  );
+  await worker.flush([{ id: one.id, writer, entries: [token(2), token(3), end(4)] }]);
+  assert.deepEqual(await reader, [...tokens(1, 3), end(4)]);
+});
+
+test("who begins to follow while Redis is away is pushed to when it is back", { skip: withoutRedis }, async (t) => {
+  const { connect, server } = await setUp(t, true);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const one = await running(worker.log, 1);
+  await server.kill();
+  await until(() => !node.commands.isUp);
+  const reader = collect(node.follow(one.id, 0, open()));
+  await server.restart();
+  await until(() => worker.commands.isUp);
+  await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+  await worker.flush([{ ...one, entries: [token(2), end(3)] }]);
+  assert.deepEqual(await reader, [...tokens(1, 2), end(3)]);
+});
+
+test("a message holds entries in full while they are small, else only where they begin; by node", () => {
+  const large: LogEntry = { seq: 7, event: { type: "failure", kind: "internal", message: "x".repeat(70_000) } };
+  const messages = messagesOf([
+    { id: "a", entries: tokens(3, 4), nodes: ["n", "m"] },
+    { id: "b", entries: [large], nodes: ["n"] },
+    { id: "c", entries: [end(1)], nodes: [] },
+  ]);
+  const parsed = [...messages].map(([node, message]) => [node, parsePushes(message)]);
+  assert.deepEqual(parsed, [
+    [
+      "n",
+      [
+        { id: "a", entries: tokens(3, 4) },
+        { id: "b", entries: [] },
+      ],
+    ],
+    ["m", [{ id: "a", entries: tokens(3, 4) }]],
+  ]);
+});
