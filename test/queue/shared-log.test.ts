@@ -484,12 +484,15 @@ test(
 );
 
 test("what a fenced writer flushes reaches nobody", { skip: withoutRedis }, async (t) => {
-  const { connect } = await setUp(t);
+  const { connect, admin, prefix } = await setUp(t);
   const [worker, node] = [await connect("w"), await connect("n")];
   const one = await running(worker.log, 1);
   const reader = collect(node.follow(one.id, 0, open()));
   await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
   const { writer } = await claimed(worker.log, one.id, 2);
+  const messages: string[] = [];
+  admin.on("message", (_channel: string, message: string) => messages.push(message));
+  await admin.subscribe(channelOf(prefix, "n"));
   const refused = await worker.flush([{ ...one, entries: [token(2, 222), end(3)] }]);
   assert.deepEqual(
     refused.map(({ result, nodes }) => [result, nodes]),
@@ -497,6 +500,8 @@ test("what a fenced writer flushes reaches nobody", { skip: withoutRedis }, asyn
   );
   await worker.flush([{ id: one.id, writer, entries: [token(2), token(3), end(4)] }]);
   assert.deepEqual(await reader, [...tokens(1, 3), end(4)]);
+  await until(() => messages.length > 0);
+  assert.deepEqual(messages.map(parsePushes), [[{ id: one.id, entries: [token(2), token(3), end(4)] }]]);
 });
 
 test("who begins to follow while Redis is away is pushed to when it is back", { skip: withoutRedis }, async (t) => {
