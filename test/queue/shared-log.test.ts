@@ -193,10 +193,12 @@ test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedi
   const [worker, node] = [await connect("w"), await connect("n", { pollMs: 200 })];
   const generations = await Promise.all(Array.from({ length: 5 }, () => running(worker.log, 0)));
   const readers = generations.map(({ id }) => collect(node.follow(id, 0, open())));
+  let restarting = Promise.resolve();
   for (let seq = 1; seq <= 40; seq += 1) {
     if (seq % 15 === 0) {
+      await restarting;
       await server.kill();
-      setTimeout(() => void server.restart(), 100);
+      restarting = sleep(100).then(() => server.restart());
     }
     const entries = [seq < 40 ? token(seq) : end(seq)];
     await insist(
@@ -205,6 +207,7 @@ test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedi
     );
   }
   for (const seen of await Promise.all(readers)) assert.deepEqual(seen, [...tokens(1, 39), end(40)]);
+  await restarting;
 });
 
 test(
