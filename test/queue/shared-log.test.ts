@@ -540,3 +540,51 @@ test("a message holds entries in full while they are small, else only where they
     ["m", [{ id: "a", entries: tokens(3, 4) }]],
   ]);
 });
+
+/** A reader has seen 15 tokens; then Redis comes back as it was at the tenth. */
+async function forgetful(t: TestContext) {
+  const { connect, admin, server } = await setUp(t);
+  const [worker, node] = [await connect("w"), await connect("n", { pollMs: 100 })];
+  const one = await running(worker.log, 10);
+  await admin.save();
+  const following = node.follow(one.id, 0, open());
+  await worker.flush([{ ...one, entries: tokens(11, 15) }]);
+  for (let seq = 1; seq <= 15; seq += 1) assert.equal((await following.next()).value?.seq, seq);
+  const next = following.next();
+  await server.kill();
+  await server.restart();
+  await until(() => worker.commands.isUp);
+  return { worker, node, one, following, next };
+}
+
+test(
+  "a Redis that comes back shorter: what its writer brings again is followed on, without a repeat",
+  { skip: withoutRedis },
+  async (t) => {
+    const { worker, node, one, following, next } = await forgetful(t);
+    // Whoever resumes above the log is told, not left waiting.
+    await fails(node.follow(one.id, 15, open()).next(), "log_lost");
+    assert.deepEqual(
+      (await worker.flush([{ ...one, entries: [token(16)] }])).map(({ result, top }) => [result, top]),
+      [["gap", 10]],
+    );
+    await worker.flush([{ ...one, entries: tokens(11, 13) }]);
+    await worker.flush([{ ...one, entries: tokens(14, 17) }]);
+    await worker.flush([{ ...one, entries: [end(18)] }]);
+    assert.equal((await next).value?.seq, 16);
+    assert.deepEqual(await collect(following), [token(17), end(18)]);
+  },
+);
+
+test(
+  "a Redis that comes back shorter, and a writer that goes on otherwise: log_lost, never two texts in one",
+  { skip: withoutRedis },
+  async (t) => {
+    const { worker, one, next } = await forgetful(t);
+    const failing = fails(next, "log_lost");
+    const { writer, entries } = await claimed(worker.log, one.id, 2);
+    assert.deepEqual(entries, tokens(1, 10));
+    await worker.flush([{ id: one.id, writer, entries: [token(11), token(12, 999), ...tokens(13, 17), end(18)] }]);
+    await failing;
+  },
+);
