@@ -11,6 +11,14 @@ import { Redis } from "ioredis";
 export const withoutRedis: false | string =
   spawnSync("redis-server", ["--version"]).error === undefined ? false : "redis-server is not installed";
 
+// A test that is stopped leaves no server behind: the runner says SIGTERM to a file that takes too long.
+const children = new Set<ChildProcess>();
+const killAll = (): void => {
+  for (const child of children) child.kill("SIGKILL");
+};
+process.once("exit", killAll);
+process.once("SIGTERM", () => process.exit(143));
+
 export interface RedisServerOptions {
   /** Append-only file, written through at every command. */
   readonly isDurable?: boolean;
@@ -20,7 +28,7 @@ export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), "seqserve-redis-"));
   readonly #isDurable: boolean;
-  #process: ChildProcess | null = null;
+  #child: ChildProcess | null = null;
 
   private constructor(port: number, isDurable: boolean) {
     this.port = port;
@@ -46,22 +54,23 @@ export class RedisServer {
   async restart(): Promise<void> {
     const durability = this.#isDurable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
     const options = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""];
-    const process = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
-    this.#process = process;
-    await this.#untilItAnswers(process);
+    const child = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
+    children.add(child.once("exit", () => children.delete(child)));
+    this.#child = child;
+    await this.#untilItAnswers(child);
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#process?.kill(signal);
+    this.#child?.kill(signal);
   }
 
   /** As a crash does. */
   async kill(): Promise<void> {
-    const process = this.#process;
-    this.#process = null;
-    if (process === null || process.exitCode !== null) return;
-    const exited = new Promise((resolve) => process.once("exit", resolve));
-    process.kill("SIGKILL");
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
     await exited;
   }
 
@@ -71,8 +80,8 @@ export class RedisServer {
   }
 
   /** Or until it is killed. */
-  async #untilItAnswers(process: ChildProcess): Promise<void> {
-    for (let tries = 0; tries < 1000 && this.#process === process; tries += 1) {
+  async #untilItAnswers(child: ChildProcess): Promise<void> {
+    for (let tries = 0; tries < 1000 && this.#child === child; tries += 1) {
       const client = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null });
       client.on("error", () => undefined);
       const answer = await client.ping().catch(() => null);
@@ -80,7 +89,7 @@ export class RedisServer {
       if (answer === "PONG") return;
       await sleep(20);
     }
-    if (this.#process === process) throw new Error(`redis-server does not answer at port ${this.port}`);
+    if (this.#child === child) throw new Error(`redis-server does not answer at port ${this.port}`);
   }
 }
 
