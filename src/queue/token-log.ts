@@ -91,6 +91,22 @@ export interface Page {
   readonly next: string | null;
 }
 
+export interface PageRequest {
+  /** A Page's next, or null for the newest. */
+  readonly before: string | null;
+  readonly limit: number;
+}
+
+export interface Cancelled {
+  /**
+   * "cancelled": it was queued and ends here with a failure of kind "cancelled"; "asked": its writer will be told by its next claim or append,
+   * and `worker` can be told at once.
+   */
+  readonly result: "cancelled" | "asked" | "ended" | "gone";
+  /** The name its last claim gave; null unless "asked". */
+  readonly worker: string | null;
+}
+
 /** What an Idempotency-Key is bound to. */
 export interface KeyBinding {
   readonly id: string;
@@ -99,22 +115,20 @@ export interface KeyBinding {
 
 /** All methods throw AppError "unavailable" when the log can't be reached. */
 export interface TokenLog {
+  /** A repeat is harmless: what is there already stays as it is. */
   create(record: GenerationRecord): Promise<void>;
   find(id: string): Promise<Found>;
   /** @param attempt counts pick-ups of the job from 1: a lower one than the last claim's is refused as "fenced" */
   claim(id: string, attempt: number, worker: string): Promise<Claim | Refusal>;
-  /** Skips what is there already (a repeat is harmless), refuses gaps. Atomic: all entries or none. */
+  /**
+   * Skips what is there already (a repeat is harmless, also of the terminal entry), refuses gaps. Atomic: all entries or none.
+   * No entries at all: asks for isCancelled and keeps the generation from expiring.
+   */
   append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended>;
   read(id: string, after: number): Promise<Reading>;
-  /**
-   * "cancelled": it was queued and ends here with a failure of kind "cancelled"; "asked": its writer will be told by its next append,
-   * and `worker` can be told at once.
-   */
-  cancel(
-    id: string,
-  ): Promise<{ readonly result: "cancelled" | "asked" | "ended" | "gone"; readonly worker: string | null }>;
-  /** Those with a request to look up, not expired. */
-  list(owner: string, page: { readonly before: string | null; readonly limit: number }): Promise<Page>;
+  cancel(id: string): Promise<Cancelled>;
+  /** Those with a request to look up, not expired. Throws AppError "validation" for a `before` that no page gave. */
+  list(owner: string, page: PageRequest): Promise<Page>;
   /** Binds an owner's Idempotency-Key, or returns what it is bound to already. Kept for GENERATION_TTL. */
   bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding>;
   /** Undoes bindKey when the start then failed. */

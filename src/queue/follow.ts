@@ -1,0 +1,141 @@
+// Follows one log from any number to its end: pushes as they come, readings where they leave holes or fall silent. Survives that the log is away for a while.
+//
+//   watch first ──▶ read ──▶ pass on ──▶ wait: a push, or pollMs of silence ──▶ hole or silence: read ──▶ …        terminal: done
+import { AppError } from "../errors.js";
+import { Frontier } from "./frontier.js";
+import type { LogEntry, TokenLog } from "./token-log.js";
+import type { Watch } from "./watchers.js";
+
+export interface FollowOptions {
+  /** Reads the log after so much silence, in case a push was lost. */
+  readonly pollMs?: number;
+  /** How long the log may be away before followers give up. */
+  readonly unreachableMs?: number;
+}
+
+const usualPollMs = 1500;
+const usualUnreachableMs = 30_000;
+
+/**
+ * Yields entries after `after`, the terminal one last. Throws AppError "not_found", "gone" (expired), "log_lost", "unavailable" (for longer than
+ * unreachableMs), or the signal's reason. Leaving early changes nothing for the generation.
+ */
+export async function* follow(
+  log: Pick<TokenLog, "read">,
+  watch: Watch,
+  id: string,
+  after: number,
+  signal: AbortSignal,
+  options: FollowOptions = {},
+): AsyncGenerator<LogEntry, void, void> {
+  signal.throwIfAborted();
+  const follower = new Follower(log, id, after, options);
+  const unwatch = watch(id, follower.onEntries);
+  signal.addEventListener("abort", follower.wake);
+  try {
+    for (;;) {
+      await follower.readIfDue();
+      yield* follower.take();
+      if (follower.isOver) return;
+      await follower.waitForNews();
+      signal.throwIfAborted();
+    }
+  } finally {
+    signal.removeEventListener("abort", follower.wake);
+    unwatch();
+  }
+}
+
+class Follower {
+  readonly #log: Pick<TokenLog, "read">;
+  readonly #id: string;
+  readonly #frontier: Frontier;
+  readonly #pollMs: number;
+  readonly #unreachableMs: number;
+  /** At the start, after silence, for holes, and when something may have been missed. */
+  #isDue = true;
+  #hasNews = false;
+  #suspicions = 0;
+  #unreachableSince: number | null = null;
+  #contradiction: unknown = null;
+  #onWake: () => void = () => undefined;
+
+  constructor(log: Pick<TokenLog, "read">, id: string, after: number, options: FollowOptions) {
+    this.#log = log;
+    this.#id = id;
+    this.#frontier = new Frontier(after);
+    this.#pollMs = options.pollMs ?? usualPollMs;
+    this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
+  }
+
+  get isOver(): boolean {
+    return this.#frontier.isOver;
+  }
+
+  // Called in the middle of somebody else's append: it must not throw there.
+  readonly onEntries = (entries: readonly LogEntry[]): void => {
+    if (entries.length === 0) this.#suspect();
+    try {
+      this.#frontier.offer(entries);
+    } catch (error) {
+      this.#contradiction ??= error;
+    }
+    if (this.#frontier.hasHole) this.#isDue = true;
+    this.wake();
+  };
+
+  readonly wake = (): void => {
+    this.#hasNews = true;
+    this.#onWake();
+  };
+
+  take(): LogEntry[] {
+    if (this.#contradiction !== null) throw this.#contradiction;
+    return this.#frontier.take();
+  }
+
+  async readIfDue(): Promise<void> {
+    if (!this.#isDue) return;
+    this.#isDue = false;
+    const suspicions = this.#suspicions;
+    try {
+      const reading = await this.#log.read(this.#id, this.#frontier.readAfter);
+      this.#unreachableSince = null;
+      // What became suspect meanwhile has to be read again, from the start.
+      if (suspicions === this.#suspicions) this.#frontier.accept(reading);
+    } catch (error) {
+      this.#endure(error);
+    }
+  }
+
+  async waitForNews(): Promise<void> {
+    if (!this.#hasNews) await this.#newsOrSilence();
+    if (!this.#hasNews) this.#isDue = true;
+    this.#hasNews = false;
+  }
+
+  #newsOrSilence(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#pollMs);
+      this.#onWake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Throws what won't pass by waiting. A log that was away may come back shorter. */
+  #endure(error: unknown): void {
+    if (!(error instanceof AppError) || error.kind !== "unavailable") throw error;
+    const now = performance.now();
+    this.#unreachableSince ??= now;
+    if (now - this.#unreachableSince >= this.#unreachableMs) throw error;
+    this.#suspect();
+  }
+
+  #suspect(): void {
+    this.#suspicions += 1;
+    this.#frontier.suspect();
+    this.#isDue = true;
+  }
+}

@@ -1,0 +1,58 @@
+// What travels on an API node's channel: one message a flush, with all new entries of all generations it follows. Only ever sent after the log has them.
+//
+//   message: [[id, first seq, [event, …]], …]   no events: too large to push, read the log
+import type { Redis } from "ioredis";
+import { orUnavailable } from "./redis-script.js";
+import type { LogEntry, LogEvent } from "./token-log.js";
+
+export interface Push {
+  readonly id: string;
+  /** At least one, without gaps. */
+  readonly entries: readonly LogEntry[];
+  readonly nodes: readonly string[];
+}
+
+/** Redis cuts off a subscriber that lags by megabytes: what is large is read from the log instead. */
+const maxPushCharacters = 65_536;
+
+export function channelOf(prefix: string, node: string): string {
+  return `${prefix}:node:${node}`;
+}
+
+/** One PUBLISH a node, all in one round trip. */
+export async function publishPushes(client: Redis, prefix: string, pushes: readonly Push[]): Promise<void> {
+  const messages = messagesOf(pushes);
+  if (messages.size === 0) return;
+  await orUnavailable(async () => {
+    const pipeline = client.pipeline();
+    for (const [node, message] of messages) pipeline.publish(channelOf(prefix, node), message);
+    for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
+  });
+}
+
+/** By node. */
+export function messagesOf(pushes: readonly Push[]): Map<string, string> {
+  const parts = new Map<string, string[]>();
+  for (const push of pushes) {
+    const part = partOf(push);
+    for (const node of push.nodes) addTo(parts, node, part);
+  }
+  return new Map([...parts].map(([node, all]) => [node, `[${all.join(",")}]`]));
+}
+
+export function parsePushes(message: string): { readonly id: string; readonly entries: LogEntry[] }[] {
+  const parts = JSON.parse(message) as [id: string, first: number, events: LogEvent[]][];
+  return parts.map(([id, first, events]) => ({ id, entries: events.map((event, i) => ({ seq: first + i, event })) }));
+}
+
+function addTo(parts: Map<string, string[]>, node: string, part: string): void {
+  const others = parts.get(node);
+  if (others === undefined) parts.set(node, [part]);
+  else others.push(part);
+}
+
+function partOf({ id, entries }: Push): string {
+  const first = entries[0]?.seq ?? 0;
+  const part = JSON.stringify([id, first, entries.map(({ event }) => event)]);
+  return part.length > maxPushCharacters ? JSON.stringify([id, first, []]) : part;
+}
