@@ -8,6 +8,8 @@ export interface GenerationRequest {
   readonly model?: string;
   readonly inputs: string;
   readonly parameters: Parameters;
+  /** 1 (first) to 10; 5 when absent. */
+  readonly priority?: number;
 }
 
 /** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */

@@ -2,6 +2,7 @@
 //
 //   send ──▶ deliver ──▶ delivered        retryable: wait longer each time, or as long as the receiver asks ──▶ deliver …
 //               └──▶ given up: not retryable, the last attempt, or close
+import type { WebhookResult } from "../metrics.js";
 import { deliver, WebhookError } from "./webhooks.js";
 
 export interface Webhook {
@@ -11,8 +12,6 @@ export interface Webhook {
   /** JSON text. */
   readonly body: string;
 }
-
-export type WebhookResult = "delivered" | "retried" | "given_up";
 
 export interface WebhookOptions {
   readonly secret: string;
