@@ -6,6 +6,7 @@ import type { GenerationEvent } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import { failureError } from "./durable-answer.js";
+import { usualPriority } from "./generate-schemas.js";
 import type { Generation } from "./generations.js";
 import type { RouteParts } from "./parts.js";
 
@@ -15,7 +16,7 @@ export interface Origin {
   readonly priority: number;
   readonly parameters: Parameters;
   readonly webhookUrl: string | null;
-  /** Frees one place of the owner's; each generation takes its own and frees it at its end. */
+  /** Gives the function that frees the generation's place: called once it has ended, or did not start. */
   takePlace(): () => void;
 }
 
@@ -35,8 +36,28 @@ export async function startDurable(parts: Parts, { text, prepared }: Generation,
   if (parts.config.maxGenerationsPerKey !== null) void leaveAtEnd(parts, prepared.id, leave);
 }
 
+/** A request of a surface that waits for its generations. */
+export interface Waiting {
+  readonly owner: string;
+  /** Of openGenerations: a durable generation takes its own out and frees it at its end. */
+  readonly places: (() => void)[];
+  readonly priority: number | undefined;
+  readonly parameters: Parameters;
+}
+
+/** Where a request's generations go: with on_disconnect "continue" to those that outlive it. */
+export function queueFor(
+  parts: Parts & Pick<RouteParts, "queue">,
+  generations: readonly Generation[],
+  { owner, places, priority = usualPriority, parameters }: Waiting,
+): Pick<GenerationQueue, "submit"> {
+  if (parameters.on_disconnect !== "continue") return parts.queue;
+  const takePlace = () => places.pop() ?? (() => undefined);
+  return durableQueue(parts, generations, { owner, priority, parameters, webhookUrl: null, takePlace });
+}
+
 /** A queue whose generations go on when their reader leaves: only another input's failure stops them. */
-export function durableQueue(
+function durableQueue(
   parts: Parts,
   generations: readonly Generation[],
   origin: Origin,

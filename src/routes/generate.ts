@@ -5,7 +5,6 @@ import { answer, endEvent, tokenEvent } from "./generate-answer.js";
 import {
   EndEventSchema,
   GenerateRequestSchema,
-  usualPriority,
   GenerationSchema,
   TokenEventSchema,
   type Answer,
@@ -16,7 +15,7 @@ import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Gener
 import type { GenerationQueue } from "../queue/queue.js";
 import type { OpenRequest } from "./lifetime.js";
 import { merge, type Merged } from "./merge.js";
-import { durableQueue } from "./durable-start.js";
+import { queueFor } from "./durable-start.js";
 import { ownerOf } from "./owner.js";
 import type { App, RouteParts } from "./parts.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
@@ -87,7 +86,8 @@ async function generate(parts: RouteParts, request: Request, reply: FastifyReply
     places = parts.openGenerations.enter(owner, asked.texts.length);
     const generations = await prepareAll(parts.inference, asked);
     reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
-    const queue = queueFor(parts, asked, generations, { owner, places });
+    const { priority, parameters } = asked;
+    const queue = queueFor(parts, generations, { owner, places, priority, parameters });
     const run = { parts, queue, asked, generations, open };
     if (!streams) return await drained(run);
     await streamed(run, request, reply);
@@ -96,17 +96,6 @@ async function generate(parts: RouteParts, request: Request, reply: FastifyReply
     for (const leave of places) leave();
     open.end();
   }
-}
-
-function queueFor(
-  parts: RouteParts,
-  { parameters, priority = usualPriority }: GenerateRequest,
-  generations: readonly Generation[],
-  { owner, places }: { readonly owner: string; readonly places: (() => void)[] },
-): Pick<GenerationQueue, "submit"> {
-  if (parameters.on_disconnect !== "continue") return parts.queue;
-  const takePlace = () => places.pop() ?? (() => undefined);
-  return durableQueue(parts, generations, { owner, priority, parameters, webhookUrl: null, takePlace });
 }
 
 /** The parts of a running request that both kinds of answer need. */
