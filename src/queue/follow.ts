@@ -11,6 +11,8 @@ export interface FollowOptions {
   readonly pollMs?: number;
   /** How long the log may be away before followers give up. */
   readonly unreachableMs?: number;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
 }
 
 const usualPollMs = 1500;
@@ -52,6 +54,7 @@ class Follower {
   readonly #frontier: Frontier;
   readonly #pollMs: number;
   readonly #unreachableMs: number;
+  readonly #now: () => number;
   /** At the start, after silence, for holes, and when something may have been missed. */
   #isDue = true;
   #hasNews = false;
@@ -66,6 +69,7 @@ class Follower {
     this.#frontier = new Frontier(after);
     this.#pollMs = options.pollMs ?? usualPollMs;
     this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   get isOver(): boolean {
@@ -127,7 +131,7 @@ class Follower {
   /** Throws what won't pass by waiting. A log that was away may come back shorter. */
   #endure(error: unknown): void {
     if (!(error instanceof AppError) || error.kind !== "unavailable") throw error;
-    const now = performance.now();
+    const now = this.#now();
     this.#unreachableSince ??= now;
     if (now - this.#unreachableSince >= this.#unreachableMs) throw error;
     this.#suspect();

@@ -51,15 +51,13 @@ export class Frontier {
   }
 
   /** Throws AppError "not_found", "gone" or "log_lost". */
-  accept({ entries, state, top }: Reading): void {
-    if (state === "gone") throw this.#hasRead ? lost() : new AppError("not_found", "no such generation");
-    if (state === "expired") throw new AppError("gone", "the generation's events are not kept any longer");
-    const isShort = top < this.#last;
-    if (isShort && (!this.#hasRead || state === "ended")) throw lost();
+  accept(reading: Reading): void {
+    this.#checkThere(reading);
+    this.#checkLength(reading);
     this.#hasRead = true;
-    if (isShort) this.#trusted = Math.min(this.#trusted, top);
-    this.offer(entries);
-    if (state === "ended" && top === this.#last) this.#isOver = true;
+    this.#trusted = Math.min(this.#trusted, Math.max(reading.top, this.#after));
+    this.offer(reading.entries);
+    if (reading.state === "ended" && reading.top === this.#last) this.#isOver = true;
   }
 
   /** What can be passed on now, in order. */
@@ -70,6 +68,17 @@ export class Frontier {
       this.#pass(entry);
     }
     return taken;
+  }
+
+  #checkThere({ state }: Reading): void {
+    if (state === "gone") throw this.#hasRead ? lost() : new AppError("not_found", "no such generation");
+    if (state === "expired") throw new AppError("gone", "the generation's events are not kept any longer");
+  }
+
+  // One that got shorter may grow again, as long as somebody may write to it.
+  #checkLength({ entries, state, top }: Reading): void {
+    if (top > this.#trusted && entries.at(-1)?.seq !== top) throw lost();
+    if (top < this.#last && (!this.#hasRead || state === "ended")) throw lost();
   }
 
   #next(): LogEntry | undefined {

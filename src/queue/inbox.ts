@@ -15,7 +15,7 @@ export interface InboxOptions {
   readonly nodeId: string;
 }
 
-/** Nodes pushed to for one generation; others find new entries by reading now and then. */
+/** Nodes pushed to for one generation, the latest that came; others find new entries by reading now and then. */
 const maxNodes = 8;
 
 export class Inbox {
@@ -70,6 +70,8 @@ export class Inbox {
   }
 
   #deliver(message: string): void {
-    for (const { id, entries } of parsePushes(message)) this.#watchers.notify(id, entries);
+    const pushes = parsePushes(message);
+    if (pushes === null) return this.#catchUp();
+    for (const { id, entries } of pushes) this.#watchers.notify(id, entries);
   }
 }

@@ -40,9 +40,14 @@ export function messagesOf(pushes: readonly Push[]): Map<string, string> {
   return new Map([...parts].map(([node, all]) => [node, `[${all.join(",")}]`]));
 }
 
-export function parsePushes(message: string): { readonly id: string; readonly entries: LogEntry[] }[] {
-  const parts = JSON.parse(message) as [id: string, first: number, events: LogEvent[]][];
-  return parts.map(([id, first, events]) => ({ id, entries: events.map((event, i) => ({ seq: first + i, event })) }));
+/** Null for what no publishPushes of this version sent. */
+export function parsePushes(message: string): { readonly id: string; readonly entries: LogEntry[] }[] | null {
+  try {
+    const parts = JSON.parse(message) as [id: string, first: number, events: LogEvent[]][];
+    return parts.map(([id, first, events]) => ({ id, entries: events.map((event, i) => ({ seq: first + i, event })) }));
+  } catch {
+    return null;
+  }
 }
 
 function addTo(parts: Map<string, string[]>, node: string, part: string): void {

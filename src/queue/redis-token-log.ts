@@ -101,7 +101,8 @@ export class RedisTokenLog implements TokenLog {
   }
 
   async read(id: string, after: number): Promise<Reading> {
-    return readingOf(await runScript(this.#client, scripts.readScript, this.#call(id, [after])));
+    const call = this.#call(id, [Math.min(after, Number.MAX_SAFE_INTEGER - 1) + 1]);
+    return readingOf(await runScript(this.#client, scripts.readScript, call));
   }
 
   async cancel(id: string): Promise<Cancelled> {

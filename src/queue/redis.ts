@@ -18,54 +18,57 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
-const longestRetryMs = 1000;
-const closePatienceMs = 1000;
-/** A Redis that takes commands and never answers is away as well. */
-const commandTimeoutMs = 5000;
-
-const common: RedisOptions = {
-  connectTimeout: commandTimeoutMs,
-  retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, longestRetryMs),
-  // After a failover the old primary says READONLY: only a new connection finds the new one.
-  reconnectOnError: (error) => error.message.startsWith("READONLY"),
-};
-
-const failFast: RedisOptions = {
-  enableOfflineQueue: false,
-  // Not 1: then what was in flight when the connection broke waits for a whole reconnect before it fails.
-  maxRetriesPerRequest: 0,
-  autoResendUnfulfilledCommands: false,
-  commandTimeout: commandTimeoutMs,
-};
-
-const byRole: Record<RedisRole, RedisOptions> = {
-  commands: failFast,
-  // Its owner subscribes at each "up" itself, to know when nothing can be missed any more.
-  subscriber: { ...failFast, autoResubscribe: false },
-  worker: { maxRetriesPerRequest: null },
-};
-
 export interface RedisConnectionOptions {
   readonly role: RedisRole;
   /** For the log: each failure to connect, each broken connection. */
   readonly onError?: (error: Error) => void;
+  /** A Redis that owes an answer for so long is away, as one is whose host is gone. An idle connection is asked as often. Not in role "worker". */
+  readonly silenceMs?: number;
 }
 
-export function connectRedis(url: string, { role, onError }: RedisConnectionOptions): RedisConnection {
-  return new Connection(new Redis(url, { ...common, ...byRole[role] }), onError);
+const usualSilenceMs = 5000;
+const longestRetryMs = 1000;
+const closePatienceMs = 1000;
+
+export function connectRedis(url: string, options: RedisConnectionOptions): RedisConnection {
+  const { role, onError = () => undefined, silenceMs = usualSilenceMs } = options;
+  return new Connection(new Redis(url, clientOptions(role, silenceMs)), onError, role === "worker" ? null : silenceMs);
+}
+
+function clientOptions(role: RedisRole, silenceMs: number): RedisOptions {
+  const common: RedisOptions = {
+    connectTimeout: usualSilenceMs,
+    disconnectTimeout: closePatienceMs,
+    retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, longestRetryMs),
+    // After a failover the old primary says READONLY: only a new connection finds the new one.
+    reconnectOnError: (error) => error.message.startsWith("READONLY"),
+  };
+  if (role === "worker") return { ...common, maxRetriesPerRequest: null };
+  return {
+    ...common,
+    socketTimeout: silenceMs,
+    enableOfflineQueue: false,
+    // Not 1: then what was in flight when the connection broke waits for a whole reconnect before it fails.
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    // The inbox subscribes at each "up" itself, to know when nothing can be missed any more.
+    autoResubscribe: false,
+  };
 }
 
 class Connection implements RedisConnection {
   readonly client: Redis;
   readonly #listeners = new Set<(isUp: boolean) => void>();
+  readonly #heartbeat: NodeJS.Timeout | null;
   #isUp = false;
 
-  constructor(client: Redis, onError: (error: Error) => void = () => undefined) {
+  constructor(client: Redis, onError: (error: Error) => void, heartbeatMs: number | null) {
     this.client = client;
     client.on("error", (error: Error) => onError(error));
     client.on("ready", () => this.#change(true));
     client.on("close", () => this.#change(false));
     client.on("end", () => this.#change(false));
+    this.#heartbeat = heartbeatMs === null ? null : setInterval(() => this.#ping(), heartbeatMs).unref();
   }
 
   get isUp(): boolean {
@@ -78,12 +81,17 @@ class Connection implements RedisConnection {
   }
 
   async close(): Promise<void> {
-    if (this.client.status === "end") return;
-    const ended = new Promise<void>((resolve) => this.client.once("end", resolve));
-    const patience = setTimeout(() => this.client.disconnect(), this.#isUp ? closePatienceMs : 0);
-    if (this.#isUp) this.client.quit().catch(() => this.client.disconnect());
-    await ended;
+    if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
+    const patience = setTimeout(() => this.client.disconnect(), closePatienceMs);
+    if (this.#isUp) await this.client.quit().catch(() => undefined);
     clearTimeout(patience);
+    // "end" is not waited for: it does not always come.
+    this.client.disconnect();
+  }
+
+  // An idle connection to a host that is gone would seem up for many minutes.
+  #ping(): void {
+    if (this.#isUp) this.client.ping().catch(() => undefined);
   }
 
   #change(isUp: boolean): void {

@@ -36,7 +36,12 @@ local absent = absence()
 if absent then return {absent} end
 local top, state, cancel = unpack(redis.call('HMGET', meta, 'top', 'state', 'cancel'))
 local last = ''
-if state == 'ended' then last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1][2][2] end
+if state == 'ended' then
+  local entry = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  -- Only an eviction takes the log before the record.
+  if not entry then return {'expired'} end
+  last = entry[2][2]
+end
 return {state, redis.call('GET', record), tonumber(top), tonumber(cancel), last}
 `);
 
@@ -78,12 +83,12 @@ end
 return reply('ok')
 `);
 
-/** after → [absence] or [state, top, entries]. */
+/** first seq → [absence] or [state, top, entries]. */
 export const readScript = script(`${preamble}
 local absent = absence()
 if absent then return {absent} end
 local state, top = unpack(redis.call('HMGET', meta, 'state', 'top'))
-return {state, tonumber(top), redis.call('XRANGE', log, '0-' .. (tonumber(ARGV[1]) + 1), '+')}
+return {state, tonumber(top), redis.call('XRANGE', log, '0-' .. ARGV[1], '+')}
 `);
 
 /** failure event, endedMs, traceMs → [result, worker, top, nodes]. */
@@ -100,17 +105,18 @@ keep(tonumber(ARGV[2]), tonumber(ARGV[3]))
 return {'cancelled', '', top + 1, nodes}
 `);
 
-/** Only meta: node, most nodes → 1 if the node is registered for pushes now. */
+/** Only meta: node, most nodes → 1, or 0 when it is gone. The oldest gives way: a node that is no more would keep its place for ever. */
 export const joinScript = script(`
-local nodes = redis.call('HGET', KEYS[1], 'nodes')
-if not nodes then return 0 end
-local count = 0
-for node in string.gmatch(nodes, '%S+') do
+local names = redis.call('HGET', KEYS[1], 'nodes')
+if not names then return 0 end
+local nodes = {}
+for node in string.gmatch(names, '%S+') do
   if node == ARGV[1] then return 1 end
-  count = count + 1
+  table.insert(nodes, node)
 end
-if count >= tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'nodes', nodes .. ARGV[1] .. ' ')
+table.insert(nodes, ARGV[1])
+if #nodes > tonumber(ARGV[2]) then table.remove(nodes, 1) end
+redis.call('HSET', KEYS[1], 'nodes', table.concat(nodes, ' '))
 return 1
 `);
 

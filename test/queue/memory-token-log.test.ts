@@ -1,8 +1,13 @@
 // The token log of one process keeps the contract, within its memory.
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import { testTokenLogContract } from "../support/token-log-contract.js";
+import type { LogEntry } from "../../src/queue/token-log.js";
+import { end, recordOf, tokens } from "../support/generations.js";
+import { claimed, running, testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
+import { testTokenLogModel } from "../support/token-log-model.js";
 
-testTokenLogContract("MemoryTokenLog", {
+const options: ContractOptions = {
   skip: false,
   async build({ ttlMs }) {
     let nowMs = 0;
@@ -13,4 +18,54 @@ testTokenLogContract("MemoryTokenLog", {
       dispose: async () => undefined,
     };
   },
+};
+
+testTokenLogContract("MemoryTokenLog", options);
+testTokenLogModel("MemoryTokenLog", options, 500);
+
+test("of too many ended tokens the oldest generations expire early, open ones never", async () => {
+  const log = new MemoryTokenLog({ ttlMs: 60_000, now: () => 0, maxEndedTokens: 100 });
+  const open = await running(log, 200);
+  const ended: string[] = [];
+  for (let i = 0; i < 6; i += 1) {
+    const { id, writer } = await running(log, 9);
+    await log.append(id, writer, [end(10)]);
+    ended.push(id);
+  }
+  // An end repeats its tokens: 20 each, and a little for the source.
+  const found = await Promise.all(ended.map((id) => log.find(id)));
+  assert.deepEqual(
+    found.map((one) => typeof one === "string"),
+    [true, true, false, false, false, false],
+  );
+  assert.equal((await log.read(open.id, 0)).top, 200);
+});
+
+test("one generation that is too much alone is kept until the next", async () => {
+  const log = new MemoryTokenLog({ ttlMs: 60_000, now: () => 0, maxEndedTokens: 10 });
+  const first = await running(log, 50);
+  await log.append(first.id, first.writer, [end(51)]);
+  assert.equal((await log.read(first.id, 0)).top, 51);
+  const second = await running(log, 1);
+  await log.append(second.id, second.writer, [end(2)]);
+  assert.equal((await log.read(first.id, 0)).state, "expired");
+  assert.equal((await log.read(second.id, 0)).state, "ended");
+});
+
+test("followers are woken within append and cancel, with what is new", async () => {
+  const log = new MemoryTokenLog({ ttlMs: 60_000, now: () => 0 });
+  const record = recordOf();
+  await log.create(record);
+  const seen: LogEntry[][] = [];
+  const unwatch = log.watch(record.id, (entries) => seen.push([...entries]));
+  const { writer } = await claimed(log, record.id);
+  await log.append(record.id, writer, tokens(1, 2));
+  await log.append(record.id, writer, tokens(2, 3));
+  await log.append(record.id, writer, tokens(1, 3));
+  await log.append(record.id, "other", tokens(4, 4));
+  assert.deepEqual(seen, [tokens(1, 2), tokens(3, 3)]);
+  unwatch();
+  unwatch();
+  await log.append(record.id, writer, tokens(4, 4));
+  assert.equal(seen.length, 2);
 });

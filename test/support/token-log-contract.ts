@@ -95,8 +95,9 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
 
   check("reading begins after any number", async (log) => {
     const { id } = await running(log, 5);
-    for (let after = 0; after <= 7; after += 1) {
-      assert.deepEqual(await log.read(id, after), { entries: tokens(after + 1, 5), state: "running", top: 5 });
+    for (const after of [0, 1, 2, 3, 4, 5, 6, 7, 1e15, Number.MAX_SAFE_INTEGER]) {
+      const entries = after < 5 ? tokens(after + 1, 5) : [];
+      assert.deepEqual(await log.read(id, after), { entries, state: "running", top: 5 });
     }
   });
 
