@@ -46,6 +46,23 @@ test("each end is told once, with its terminal event; the cause of a fault stays
   assert.ok(!JSON.stringify(ended).includes("secret detail"));
 });
 
+test("an event that comes after a cancel in the queue is not kept, and the place is freed", async () => {
+  let release = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  async function* deaf() {
+    await gate;
+    for (let seq = 1; ; seq += 1) yield { type: "token", seq, index: 0, id: 1, text: "x", special: false } as const;
+  }
+  const { generations, queue, ended } = build(deaf, limits);
+  const record = recordOf({ tokens: 1 });
+  await generations.start(record);
+  assert.equal(await generations.cancel(record.id), true);
+  release();
+  await generations.close();
+  assert.deepEqual(await queue.depth(), { queuedRequests: 0, queuedTokens: 0, running: 0 });
+  assert.deepEqual([ended.length, ended[0]?.top, ended[0]?.terminal?.type], [1, 1, "failure"]);
+});
+
 test("close ends what still runs after the time to drain, and its followers hear why", async () => {
   const { generations, queue } = build(new Script().generate, limits);
   const record = recordOf({ tokens: 1_000_000 });

@@ -58,6 +58,14 @@ test("every number to come back with gives the rest, while it runs and afterward
   }
 });
 
+test("the end event of best_of names the best first, as the result does", async () => {
+  const id = await client.start({ inputs: "a b", parameters: { best_of: 3, do_sample: true } });
+  const end = (await client.events(id)).at(-1)!;
+  const { result } = await client.state(id);
+  assert.deepEqual(end.data["outputs"], result!["outputs"]);
+  assert.equal((end.data["outputs"] as { score: number }[])[0]!.score, -0.1);
+});
+
 test("last_event_id does what the header does, and the header wins", async () => {
   const id = await client.start({ inputs: "a b c" });
   await client.untilStatus(id, "succeeded");
@@ -119,16 +127,16 @@ test("silence is filled with heartbeats; a reader who leaves changes nothing", a
 });
 
 test("a reader that does not read is closed; the generation goes on and can be read from anywhere", async () => {
-  const id = await client.start({ inputs: Array.from({ length: 90 }, () => "!big").join(" ") });
+  const id = await client.start({ inputs: `${"!big ".repeat(99)}!fail` });
   const stalled = request(`${url}/generations/${id}/events`, (response) => void response.pause());
   stalled.on("error", () => undefined);
   stalled.end();
   await until(async () => (await metric("seqserve_http_streams_open")) === 1, "it is open");
   await until(async () => (await metric("seqserve_http_streams_open")) === 0, "it is closed");
   stalled.destroy();
-  const state = await client.untilStatus(id, "succeeded");
-  assert.equal(state.last_event_id, 92);
-  assert.deepEqual(idsOf(await client.events(id, 90)), [91, 92]);
+  const state = await client.untilStatus(id, "failed");
+  assert.equal(state.last_event_id, 100);
+  assert.deepEqual(idsOf(await client.events(id, 99)), [100]);
 });
 
 test("a cancel mid-stream ends every follower with the same terminal event and frees the row", async () => {
@@ -297,6 +305,12 @@ test("a plain request can't be looked up: only its own client reads it", async (
   const response = await client.post({ inputs: "a" }, {}, "/generate");
   const id = response.headers.get("x-generation-id")!;
   assert.equal((await client.get(`/generations/${id}`)).status, 404);
+  const prepared = await server.inference.prepare({ inputs: "a b", parameters: {} });
+  const origin = { owner: "", createdAt: Date.now(), priority: 5, webhookUrl: null };
+  await server.generations.start({ ...origin, id: prepared.id, prepared, request: null });
+  for (const path of ["", "/events"]) {
+    assert.equal((await client.get(`/generations/${prepared.id}${path}`)).status, 404, "nor where a log holds it");
+  }
 });
 
 test("nothing is left behind", async () => {

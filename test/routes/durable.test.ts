@@ -364,6 +364,21 @@ describe("keys of the server", () => {
     await until(async () => (await mine.post({ inputs: ["a", "b"] }, {}, "/generate")).status === 200, "both are free");
   });
 
+  test("a start that the queue refused frees its place", async () => {
+    const full = await testServer({ config: { apiKeys: ["k"], maxGenerationsPerKey: 2, maxQueuedRequests: 1 } });
+    const own = new DurableClient(await full.listen(), "k");
+    const blocking = await own.start({ inputs: "!wait" });
+    for (let i = 0; i < 3; i += 1) {
+      await refused(own.post({ inputs: "late" }), 429, undefined, /queue is full/u);
+      const continuing = { inputs: "late", parameters: { on_disconnect: "continue" } };
+      await refused(own.post(continuing, {}, "/generate"), 429, undefined, /queue is full/u);
+    }
+    await own.cancel(blocking);
+    await own.untilStatus(blocking, "cancelled");
+    assert.equal((await own.post({ inputs: "a" }, {}, "/generate")).status, 200);
+    await full.close();
+  });
+
   test("places are freed however a request ends", async () => {
     for (const inputs of ["a !fail", "a !crash", "a ".repeat(200), "a"]) {
       for (const path of ["/generate", "/generate_stream", "/generations"]) {
