@@ -53,6 +53,11 @@ export function logEvent({ prepared, request }: DurableRecord, { seq, event }: L
   };
 }
 
+/** Whether reading a log failed, not the generation: such an error has no number, so that a reader who comes back misses nothing. */
+export function isOfReading({ kind }: AppError): boolean {
+  return kind === "log_lost" || kind === "gone" || kind === "unavailable";
+}
+
 /** The error that a failure stands for. */
 export function failureError({ kind, message }: FailureEvent): AppError {
   return new AppError(kind, message);

@@ -27,6 +27,16 @@ const headers = {
   },
 };
 
+const accepted = {
+  ...ref(SummarySchema),
+  description: "It is admitted",
+  headers: {
+    Location: { type: "string", description: "/generations/{id}" },
+    "X-Generation-Id": { type: "string" },
+    "Idempotent-Replayed": { type: "string", description: "`true` when this key had started it before." },
+  },
+};
+
 export function startRoute(app: App, parts: RouteParts): void {
   app.post(
     "/generations",
@@ -40,7 +50,7 @@ export function startRoute(app: App, parts: RouteParts): void {
         headers,
         querystring: noQuery,
         body: ref(StartRequestSchema),
-        response: { 202: ref(SummarySchema), ...errorAnswers(400, 401, 404, 409, 410, 413, 415, 422, 429, 500, 503) },
+        response: { 202: accepted, ...errorAnswers(400, 401, 404, 409, 410, 413, 415, 422, 429, 500, 503) },
       },
       preValidation: async ({ body }) => refuseOfOtherRoutes(body),
     },

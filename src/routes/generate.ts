@@ -15,6 +15,7 @@ import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Gener
 import type { GenerationQueue } from "../queue/queue.js";
 import type { OpenRequest } from "./lifetime.js";
 import { merge, type Merged } from "./merge.js";
+import { isOfReading } from "./durable-answer.js";
 import { queueFor } from "./durable-start.js";
 import { ownerOf } from "./owner.js";
 import type { App, RouteParts } from "./parts.js";
@@ -155,7 +156,9 @@ async function streamed(run: Run, request: Request, reply: FastifyReply): Promis
     const error = toAppError(thrown);
     logError(error, request);
     open.abort(error);
-    await stream.send({ id: index, event: "error", data: errorBody(error) });
+    const isDurable = run.queue !== parts.queue;
+    const place = isDurable && isOfReading(error) ? {} : { id: index };
+    await stream.send({ ...place, event: "error", data: errorBody(error) });
   } finally {
     stream.end();
     await closeAll(iterators);

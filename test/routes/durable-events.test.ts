@@ -216,6 +216,27 @@ test("a draining server sends followers away at once and does not wait for them"
   await draining.close();
 });
 
+test("at the end of a drain a stream that continues is told without a number, and reads on elsewhere", async () => {
+  const draining = await testServer({ config: { drainTimeoutMs: 60_000 } });
+  const own = new DurableClient(await draining.listen());
+  const body = { inputs: "a !ms=400 b", stream: true, parameters: { on_disconnect: "continue" } };
+  const response = await own.post(body, {}, "/generate");
+  const id = response.headers.get("x-generation-id")!;
+  await until(async () => (await own.state(id)).last_event_id === 1, "it runs");
+  await draining.lifetime.drain(0);
+  const events = parseEvents(await response.text());
+  assert.deepEqual(
+    events.map((event) => [event.id, event.event, event.data["error_type"]]),
+    [
+      [1, null, undefined],
+      [null, "error", "unavailable"],
+    ],
+  );
+  await draining.generations.close();
+  assert.equal((await own.state(id)).status, "succeeded", "nobody cancelled it");
+  await draining.close();
+});
+
 for (const path of ["/generate", "/generate_stream"]) {
   test(`${path} that continues can be left and read on at /generations/{id}/events`, async () => {
     const body = { inputs: "!ms=25 a b c d e", stream: true, parameters: { on_disconnect: "continue" } };
