@@ -58,8 +58,9 @@ return {'ok', redis.call('GET', record), tonumber(cancel), redis.call('XRANGE', 
 
 /** writer, openMs, endedMs, traceMs, first seq (0: no events), 1 if the last event is terminal, events… → [result, top, cancel, nodes]. */
 export const appendScript = script(`${preamble}
-if absence() then return {'gone', 0, 0, ''} end
+local left = redis.call('PTTL', record)
 local top, state, writer, cancel, nodes = unpack(redis.call('HMGET', meta, 'top', 'state', 'writer', 'cancel', 'nodes'))
+if left == -2 or not top then return {'gone', 0, 0, ''} end
 top = tonumber(top)
 local function reply(result) return {result, top, tonumber(cancel), nodes} end
 local openMs, endedMs, traceMs, first = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -77,7 +78,7 @@ end
 if ARGV[6] == '1' then
   redis.call('HSET', meta, 'state', 'ended')
   keep(endedMs, traceMs)
-elseif isNew or redis.call('PTTL', record) < openMs - 5000 then
+elseif isNew or left < openMs - 5000 then
   keep(openMs, traceMs)
 end
 return reply('ok')

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { AppError, type ErrorKind } from "../../src/errors.js";
 import type { FollowOptions } from "../../src/queue/follow.js";
-import { channelOf } from "../../src/queue/pushes.js";
+import { channelOf, messagesOf, parsePushes } from "../../src/queue/pushes.js";
 import { connectRedis } from "../../src/queue/redis.js";
 import type { AppendRequest } from "../../src/queue/redis-token-log.js";
 import { SharedLog } from "../../src/queue/shared-log.js";
@@ -23,15 +23,17 @@ const neverPolls: FollowOptions = { pollMs: 1_000_000 };
 async function setUp(t: TestContext, isDurable = false) {
   const server = await RedisServer.start({ isDurable });
   const prefix = `t${randomUUID().slice(0, 8)}`;
+  const admin = new Redis(server.url);
+  admin.on("error", () => undefined);
   const connected: SharedLog[] = [];
   const connect = async (nodeId: string, follow: FollowOptions = neverPolls): Promise<SharedLog> => {
     const shared = new SharedLog({ url: server.url, prefix, ttlMs: 60_000, nodeId, follow });
     connected.push(shared);
     await untilUp(shared);
+    const channel = channelOf(prefix, nodeId);
+    await until(async () => (await admin.pubsub("NUMSUB", channel))[1] === 1);
     return shared;
   };
-  const admin = new Redis(server.url);
-  admin.on("error", () => undefined);
   t.after(async () => {
     admin.disconnect();
     await Promise.all(connected.map((shared) => shared.close()));
@@ -182,6 +184,8 @@ test("streams survive cut connections of every kind", { skip: withoutRedis }, as
     await sleep(5);
   }
   for (const seen of await Promise.all(readers)) assert.deepEqual(seen, [...tokens(1, 59), end(60)]);
+  // It registered at each new connection, and still is there once.
+  assert.deepEqual((await worker.log.append(one.id, one.writer, [])).nodes, ["n"]);
 });
 
 test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedis }, async (t) => {
@@ -189,10 +193,12 @@ test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedi
   const [worker, node] = [await connect("w"), await connect("n", { pollMs: 200 })];
   const generations = await Promise.all(Array.from({ length: 5 }, () => running(worker.log, 0)));
   const readers = generations.map(({ id }) => collect(node.follow(id, 0, open())));
+  let restarting = Promise.resolve();
   for (let seq = 1; seq <= 40; seq += 1) {
     if (seq % 15 === 0) {
+      await restarting;
       await server.kill();
-      setTimeout(() => void server.restart(), 100);
+      restarting = sleep(100).then(() => server.restart());
     }
     const entries = [seq < 40 ? token(seq) : end(seq)];
     await insist(
@@ -201,6 +207,7 @@ test("streams survive crashes of a Redis that keeps a file", { skip: withoutRedi
     );
   }
   for (const seen of await Promise.all(readers)) assert.deepEqual(seen, [...tokens(1, 39), end(40)]);
+  await restarting;
 });
 
 test(
@@ -446,3 +453,138 @@ async function followAsClient(node: SharedLog, id: string, random: () => number)
     if (last !== undefined && terminalOf(last) !== null) return seen;
   }
 }
+
+test("a Redis that owes answers is away, and back when it gives them", { skip: withoutRedis }, async (t) => {
+  const { server } = await setUp(t);
+  const silent = (["commands", "subscriber"] as const).map((role) =>
+    connectRedis(server.url, { role, silenceMs: 300 }),
+  );
+  await until(() => silent.every(({ isUp }) => isUp));
+  server.signal("SIGSTOP");
+  await until(() => silent.every(({ isUp }) => !isUp));
+  server.signal("SIGCONT");
+  await until(() => silent.every(({ isUp }) => isUp));
+  await Promise.all(silent.map((connection) => connection.close()));
+});
+
+test(
+  "what no worker of this version would say makes followers look, and breaks nothing",
+  { skip: withoutRedis },
+  async (t) => {
+    const { connect, admin, prefix } = await setUp(t);
+    const [worker, node] = [await connect("w"), await connect("n")];
+    const one = await running(worker.log, 0);
+    const following = node.follow(one.id, 0, open());
+    for (const [i, message] of ["", "{", "null", '[["x"]]', "[1]"].entries()) {
+      const next = following.next();
+      await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+      // Not by flush: nothing is pushed.
+      await worker.log.append(one.id, one.writer, [token(i + 1)]);
+      await admin.publish(channelOf(prefix, "n"), message);
+      assert.equal((await next).value?.seq, i + 1);
+    }
+  },
+);
+
+test("what a fenced writer flushes reaches nobody", { skip: withoutRedis }, async (t) => {
+  const { connect, admin, prefix } = await setUp(t);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const one = await running(worker.log, 1);
+  const reader = collect(node.follow(one.id, 0, open()));
+  await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+  const { writer } = await claimed(worker.log, one.id, 2);
+  const messages: string[] = [];
+  admin.on("message", (_channel: string, message: string) => messages.push(message));
+  await admin.subscribe(channelOf(prefix, "n"));
+  const refused = await worker.flush([{ ...one, entries: [token(2, 222), end(3)] }]);
+  assert.deepEqual(
+    refused.map(({ result, nodes }) => [result, nodes]),
+    [["fenced", ["n"]]],
+  );
+  await worker.flush([{ id: one.id, writer, entries: [token(2), token(3), end(4)] }]);
+  assert.deepEqual(await reader, [...tokens(1, 3), end(4)]);
+  await until(() => messages.length > 0);
+  assert.deepEqual(messages.map(parsePushes), [[{ id: one.id, entries: [token(2), token(3), end(4)] }]]);
+});
+
+test("who begins to follow while Redis is away is pushed to when it is back", { skip: withoutRedis }, async (t) => {
+  const { connect, server } = await setUp(t, true);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const one = await running(worker.log, 1);
+  await server.kill();
+  await until(() => !node.commands.isUp);
+  const reader = collect(node.follow(one.id, 0, open()));
+  await server.restart();
+  await until(() => worker.commands.isUp);
+  await until(async () => (await worker.flush([{ ...one, entries: [] }]))[0]?.nodes.length === 1);
+  await worker.flush([{ ...one, entries: [token(2), end(3)] }]);
+  assert.deepEqual(await reader, [...tokens(1, 2), end(3)]);
+});
+
+test("a message holds entries in full while they are small, else only where they begin; by node", () => {
+  const large: LogEntry = { seq: 7, event: { type: "failure", kind: "internal", message: "x".repeat(70_000) } };
+  const messages = messagesOf([
+    { id: "a", entries: tokens(3, 4), nodes: ["n", "m"] },
+    { id: "b", entries: [large], nodes: ["n"] },
+    { id: "c", entries: [end(1)], nodes: [] },
+  ]);
+  const parsed = [...messages].map(([node, message]) => [node, parsePushes(message)]);
+  assert.deepEqual(parsed, [
+    [
+      "n",
+      [
+        { id: "a", entries: tokens(3, 4) },
+        { id: "b", entries: [] },
+      ],
+    ],
+    ["m", [{ id: "a", entries: tokens(3, 4) }]],
+  ]);
+});
+
+/** A reader has seen 15 tokens; then Redis comes back as it was at the tenth. */
+async function forgetful(t: TestContext) {
+  const { connect, admin, server } = await setUp(t);
+  const [worker, node] = [await connect("w"), await connect("n", { pollMs: 100 })];
+  const one = await running(worker.log, 10);
+  await admin.save();
+  const following = node.follow(one.id, 0, open());
+  await worker.flush([{ ...one, entries: tokens(11, 15) }]);
+  for (let seq = 1; seq <= 15; seq += 1) assert.equal((await following.next()).value?.seq, seq);
+  const next = following.next();
+  await server.kill();
+  await server.restart();
+  await until(() => worker.commands.isUp);
+  return { worker, node, one, following, next };
+}
+
+test(
+  "a Redis that comes back shorter: what its writer brings again is followed on, without a repeat",
+  { skip: withoutRedis },
+  async (t) => {
+    const { worker, node, one, following, next } = await forgetful(t);
+    // Whoever resumes above the log is told, not left waiting.
+    await fails(node.follow(one.id, 15, open()).next(), "log_lost");
+    assert.deepEqual(
+      (await worker.flush([{ ...one, entries: [token(16)] }])).map(({ result, top }) => [result, top]),
+      [["gap", 10]],
+    );
+    await worker.flush([{ ...one, entries: tokens(11, 13) }]);
+    await worker.flush([{ ...one, entries: tokens(14, 17) }]);
+    await worker.flush([{ ...one, entries: [end(18)] }]);
+    assert.equal((await next).value?.seq, 16);
+    assert.deepEqual(await collect(following), [token(17), end(18)]);
+  },
+);
+
+test(
+  "a Redis that comes back shorter, and a writer that goes on otherwise: log_lost, never two texts in one",
+  { skip: withoutRedis },
+  async (t) => {
+    const { worker, one, next } = await forgetful(t);
+    const failing = fails(next, "log_lost");
+    const { writer, entries } = await claimed(worker.log, one.id, 2);
+    assert.deepEqual(entries, tokens(1, 10));
+    await worker.flush([{ id: one.id, writer, entries: [token(11), token(12, 999), ...tokens(13, 17), end(18)] }]);
+    await failing;
+  },
+);

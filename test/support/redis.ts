@@ -46,8 +46,9 @@ export class RedisServer {
   async restart(): Promise<void> {
     const durability = this.#isDurable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
     const options = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""];
-    this.#process = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
-    await this.#untilItAnswers();
+    const process = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
+    this.#process = process;
+    await this.#untilItAnswers(process);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -69,8 +70,9 @@ export class RedisServer {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #untilItAnswers(): Promise<void> {
-    for (let tries = 0; tries < 500; tries += 1) {
+  /** Or until it is killed. */
+  async #untilItAnswers(process: ChildProcess): Promise<void> {
+    for (let tries = 0; tries < 1000 && this.#process === process; tries += 1) {
       const client = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null });
       client.on("error", () => undefined);
       const answer = await client.ping().catch(() => null);
@@ -78,7 +80,7 @@ export class RedisServer {
       if (answer === "PONG") return;
       await sleep(20);
     }
-    throw new Error(`redis-server does not answer at port ${this.port}`);
+    if (this.#process === process) throw new Error(`redis-server does not answer at port ${this.port}`);
   }
 }
 
