@@ -41,6 +41,7 @@ export class EmbeddedGenerations implements Generations {
 
   async start(record: GenerationRecord): Promise<void> {
     if (this.#isClosed) throw shuttingDown();
+    if (this.#running.has(record.id)) return;
     const controller = new AbortController();
     setMaxListeners(0, controller.signal);
     const events = this.#queue.submit(record.prepared, controller.signal)[Symbol.asyncIterator]();

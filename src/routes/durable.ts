@@ -74,10 +74,10 @@ async function start(parts: RouteParts, { headers, body }: Request, reply: Fasti
   const open = parts.lifetime.begin(reply.raw, true);
   try {
     const id = randomBytes(16).toString("hex");
-    const begin = () => begun(parts, asked, { owner, id });
+    const begin = (under: string) => begun(parts, asked, { owner, id: under });
     const started =
       key === null
-        ? await begin().then(() => ({ id, isReplay: false }))
+        ? await begin(id).then(() => ({ id, isReplay: false }))
         : await startOnce(parts.generations, { owner, key, bodyHash: bodyHash(body), id, start: begin });
     const summary = await summaryOf(parts, started.id);
     if (started.isReplay) reply.header("idempotent-replayed", "true");

@@ -1,11 +1,12 @@
 // Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): one start per key and body, however often and from wherever it is sent.
 //
 //   bindKey ──▶ bound to us: start; if that fails, the key is free again
-//      └──▶ bound before: other body → 409; same body → what that start began, waited for while it is not there yet
+//      └──▶ bound before: other body → 409; same body → what that start began, waited for while it is not there yet, begun for it where its node died
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.js";
 import type { Generations } from "../queue/generations.js";
+import type { KeyBinding } from "../queue/token-log.js";
 
 const longestKey = 255;
 const pollMs = 50;
@@ -35,26 +36,33 @@ export interface KeyedStart {
   readonly bodyHash: string;
   /** Of the generation that `start` would begin. */
   readonly id: string;
-  start(): Promise<void>;
+  /** Begins it under this id; harmless where it has begun. */
+  start(id: string): Promise<void>;
 }
 
-/** Starts it, or finds out what was started with this key before. Throws AppError "conflict" when that was another body, or is not done yet. */
+/** Starts it, or finds out what was started with this key before. Throws AppError "conflict" when that was another body. */
 export async function startOnce(
   generations: Pick<Generations, "bindKey" | "unbindKey" | "find">,
   { owner, key, bodyHash, id, start }: KeyedStart,
   polls = usualPolls,
 ): Promise<{ readonly id: string; readonly isReplay: boolean }> {
+  let bound: KeyBinding = { id, bodyHash };
   for (let poll = 0; poll < polls; poll += 1) {
-    const bound = await generations.bindKey(owner, key, { id, bodyHash });
+    bound = await generations.bindKey(owner, key, { id, bodyHash });
     if (bound.id === id) {
-      await orElse(start, () => generations.unbindKey(owner, key));
+      await orElse(
+        () => start(id),
+        () => generations.unbindKey(owner, key),
+      );
       return { id, isReplay: false };
     }
     if (bound.bodyHash !== bodyHash) throw conflict("this key came with another body before");
     if ((await generations.find(bound.id)) !== "gone") return { id: bound.id, isReplay: true };
     await sleep(pollMs);
   }
-  throw conflict("a request with this key is still being started", 1);
+  // The same id: should that node live after all, both began one generation.
+  await start(bound.id);
+  return { id: bound.id, isReplay: false };
 }
 
 async function orElse(start: () => Promise<void>, undo: () => Promise<void>): Promise<void> {
@@ -78,7 +86,6 @@ function refuse(reason: string): never {
   throw new AppError("validation", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
 }
 
-function conflict(reason: string, retryAfterSeconds?: number): AppError {
-  const details = { field: "Idempotency-Key", ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
-  return new AppError("conflict", `Idempotency-Key: ${reason}`, details);
+function conflict(reason: string): AppError {
+  return new AppError("conflict", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
 }
