@@ -61,7 +61,7 @@ class Pool {
 }
 
 const isMask = ({ name, isBool }: DraftTensor) => isBool || /mask/iu.test(name);
-const free = ({ dims }: DraftTensor) => dims.filter((dim) => typeof dim === "string").length;
+const free = ({ dims }: Pick<DraftTensor, "dims">) => dims.filter((dim) => typeof dim === "string").length;
 const isMemory = (tensor: DraftTensor) => tensor.isFloat && tensor.dims.length === 3 && free(tensor) === 2;
 const likeTarget = ({ name }: DraftTensor) => /tgt|trg|target|dec|^ys?$/iu.test(name);
 
@@ -94,7 +94,12 @@ type Found = Readonly<Record<"memory" | "mask" | "token", DraftTensor | undefine
 
 function recurrentRoles(graph: DraftGraph, encoder: DraftPart | null, found: Found, given: Pool): DraftPart {
   const { memory, mask } = found;
-  const token = found.token ?? given.one(({ dims }) => dims.at(-1) === 1) ?? given.one(({ dims }) => dims.includes(1));
+  const depth = graph.outputs[0]?.dims.at(-1);
+  const token =
+    found.token ??
+    given.one(({ dims }) => dims.at(-1) === 1) ??
+    given.one(({ dims }) => dims.includes(1)) ??
+    given.one(({ dims }) => dims.length === 3 && free({ dims }) === 2 && dims.at(-1) === depth);
   const isOnehot = token !== undefined && token.isFloat && token.dims.at(-1) !== 1;
   const floats = given.all(() => true);
   const held = floats.slice(0, [encoder?.outputs["states"] ?? []].flat().length);

@@ -17,6 +17,7 @@ const notes: Readonly<Record<string, RegExp>> = {
   "stateless-all": /sources of any length are encoded together, rows of any age.*square of its length/s,
   "stateless-last": /sources of any length are encoded together, rows of equal age share.*square of its length/s,
   "single-int8": /^one row a run.*scales whole tensors.*square of its length/s,
+  "keras-tf2onnx": /sources of any length are encoded together, rows of any age/,
   "length-first": /sources of any length are encoded together, rows of any age/,
 };
 
