@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EndEvent } from "../../src/generation.js";
 import type { Parameters } from "../../src/parameters.js";
-import type { OracleCase } from "./manifests.js";
+import { readOracle } from "./manifests.js";
 
 export interface OracleRequest {
   readonly inputs: string;
@@ -14,6 +14,7 @@ export interface OracleRequest {
   readonly scores: readonly number[];
   /** Of the first output's tokens, where it is greedy. */
   readonly logprobs: readonly number[];
+  readonly tolerance: number;
 }
 
 interface ZooCase {
@@ -31,22 +32,30 @@ interface PaddedIds {
 
 /** Enough to tell searches apart; test/e2e/zoo.test.ts goes through all. */
 const zooConfigs = ["greedy", "no-repeat-3", "beam4-n4", "beam5-lp06"];
-const tolerance = 1e-4;
+const zooTolerance = 1e-4;
 
 export function oracleRequests(folder: string): OracleRequest[] {
   return existsSync(join(folder, "config.json")) ? zooRequests(folder) : manifestRequests(folder);
 }
 
 function manifestRequests(folder: string): OracleRequest[] {
-  const { cases, maxLength } = readJson<{ cases: OracleCase[]; maxLength: number }>(join(folder, "oracle.json"));
+  const { cases, maxLength, tolerance } = readOracle(folder);
   return cases.flatMap(({ text, greedy, logprobs, beams }) => [
-    { inputs: text, parameters: { max_length: maxLength, details: true }, ids: [greedy], scores: [], logprobs },
+    {
+      inputs: text,
+      parameters: { max_length: maxLength, details: true },
+      ids: [greedy],
+      scores: [],
+      logprobs,
+      tolerance,
+    },
     ...beams.map(({ options, ids, scores }) => ({
       inputs: text,
       parameters: { ...(options as Parameters), max_length: maxLength },
       ids,
       scores,
       logprobs: [],
+      tolerance,
     })),
   ]);
 }
@@ -62,6 +71,7 @@ function zooRequests(folder: string): OracleRequest[] {
       ids: sequences.map((sequence) => withoutPadding(sequence, padded)),
       scores,
       logprobs: [],
+      tolerance: zooTolerance,
     }));
 }
 
@@ -81,13 +91,18 @@ export function oracleDifference({ outputs }: EndEvent, expected: OracleRequest)
     outputs.map(({ score }) => score),
     outputs[0]?.tokens.map(({ logprob }) => logprob) ?? [],
   ];
-  if (!areClose(scores, expected.scores)) return `${what}: scores ${scores}, expected ${expected.scores}`;
-  return areClose(logprobs, expected.logprobs)
+  if (!areClose(scores, expected.scores, expected.tolerance))
+    return `${what}: scores ${scores}, expected ${expected.scores}`;
+  return areClose(logprobs, expected.logprobs, expected.tolerance)
     ? null
     : `${what}: log-probabilities ${logprobs}, expected ${expected.logprobs}`;
 }
 
-function areClose(found: readonly (number | null | undefined)[], expected: readonly number[]): boolean {
+function areClose(
+  found: readonly (number | null | undefined)[],
+  expected: readonly number[],
+  tolerance: number,
+): boolean {
   return expected.every((value, i) => Math.abs(value - (found[i] ?? Number.NaN)) <= tolerance);
 }
 
