@@ -47,6 +47,10 @@ class Pool {
     this.#left = [...tensors];
   }
 
+  get isEmpty(): boolean {
+    return this.#left.length === 0;
+  }
+
   one(fits: (tensor: DraftTensor) => boolean): DraftTensor | undefined {
     const found = this.#left.find(fits);
     this.#left = this.#left.filter((tensor) => tensor !== found);
@@ -83,7 +87,8 @@ export function decoderRoles(graph: DraftGraph, encoder: DraftPart | null): Draf
   const memory = encoder?.outputs["memory"] === undefined ? undefined : given.one(isMemory);
   const mask = given.one(isMask);
   const integers = given.all(({ isFloat }) => !isFloat);
-  const isStateless = integers.some((tensor) => tensor.dims.length === 2 && free(tensor) === 2);
+  // What is left are states: tokens of any number beside them are a step's.
+  const isStateless = given.isEmpty && integers.some((tensor) => tensor.dims.length === 2 && free(tensor) === 2);
   if (!isStateless) return recurrentRoles(graph, encoder, { memory, mask, token: integers[0] }, given);
   const targets = integers.find(likeTarget) ?? integers.find(({ name }) => name !== encoder?.inputs["ids"]);
   const source = integers.find((tensor) => tensor !== targets);

@@ -43,11 +43,12 @@ async function answersAsOracle(folder: string): Promise<string> {
 
 const both = ["encoder.onnx", "decoder.onnx"];
 
-for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all"]) {
+for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all", "time-first"]) {
   test(`${kind} with a fixed batch of 1 runs one row at a time`, async () => {
     const folder = rewritten(kind, both, (graph) =>
       eachDim(graph, (dim) => {
-        if (dim.value.case === "dimParam" && dim.value.value === "B") dim.value = { case: "dimValue", value: 1n };
+        if (dim.value.case === "dimParam" && /^(B|batch)$/u.test(dim.value.value))
+          dim.value = { case: "dimValue", value: 1n };
       }),
     );
     assert.match(await answersAsOracle(folder), /one by one, one row a run\n.*fixed batch of 1/);
@@ -61,16 +62,35 @@ for (const kind of [
   "stateless-all",
   "stateless-last",
   "fixed-left",
+  "time-first",
+  "time-first-stateless",
 ]) {
   test(`${kind} with sizes that have no names is served all the same`, async () => {
-    const folder = rewritten(kind, both, (graph) =>
+    const isSingle = kind === "time-first-stateless";
+    const folder = rewritten(kind, isSingle ? ["model.onnx"] : both, (graph) =>
       eachDim(graph, (dim) => {
         if (dim.value.case === "dimParam") dim.value = { case: undefined };
       }),
     );
-    assert.match(await answersAsOracle(folder), /any length are encoded together/);
+    assert.match(await answersAsOracle(folder), isSingle ? /rows of any age/ : /any length are encoded together/);
   });
 }
+
+test("a manifest that has the order wrong is refused", async () => {
+  for (const [kind, isTimeFirst] of [
+    ["time-first", false],
+    ["gru-attention", true],
+  ] as const) {
+    const folder = rewritten(kind, [], () => undefined);
+    const path = join(folder, "seqserve.json");
+    const manifest = JSON.parse(readFileSync(path, "utf8")) as { encoder: object };
+    writeFileSync(path, JSON.stringify({ ...manifest, encoder: { ...manifest.encoder, timeFirst: isTimeFirst } }));
+    await assert.rejects(
+      loadManifestFolder(folder),
+      /encoder\.onnx: encoder: a probe run of 1 source of 3 tokens failed/,
+    );
+  }
+});
 
 test("a mask that marks padding is found by the probe", async () => {
   const folder = rewritten("gru-attention", ["decoder.onnx"], (graph) => {

@@ -21,6 +21,8 @@ const notes: Readonly<Record<string, RegExp>> = {
   "float16-lstm": /rows of|one row a run/,
   "float64-gru": /sources of any length are encoded together, rows of any age/,
   "keras-tf2onnx": /sources of any length are encoded together, rows of any age/,
+  "time-first": /sources of any length are encoded together, rows of any age/,
+  "time-first-stateless": /rows of any age.*square of its length/s,
   "length-first": /sources of any length are encoded together, rows of any age/,
 };
 
@@ -107,7 +109,7 @@ for (const kind of readdirSync(manifestFixtures)) {
   });
 }
 
-for (const kind of ["gru-attention", "input-feeding", "length-first"]) {
+for (const kind of ["gru-attention", "input-feeding", "length-first", "time-first"]) {
   test(`${kind}: attention covers exactly the row's own source and is the same in company`, async () => {
     const { model, base, cases } = await load(kind);
     const sources = [0, 4, 8].map((i) => cases[i]!.source);
