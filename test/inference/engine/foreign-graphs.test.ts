@@ -14,7 +14,7 @@ import {
 } from "onnx-buf";
 import { loadManifestFolder, manifestFixtures, oracleJob } from "../../support/manifests.js";
 import { seededRandom } from "../../support/random.js";
-import { runSchedule } from "../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Result } from "../../support/schedules.js";
 
 function rewritten(kind: string, files: readonly string[], rewrite: (graph: GraphProto) => void): string {
   const folder = mkdtempSync(join(tmpdir(), "seqserve-foreign-"));
@@ -112,4 +112,27 @@ test("an encoder whose mask does nothing is fed sources of equal length", async 
     graph.node.push(create(NodeProtoSchema, { opType: "Neg", name: "n", input: ["src_mask"], output: ["unused"] }));
   });
   assert.match(await answersAsOracle(folder), /equal length are encoded together.*\nnot "sources of any length/);
+});
+
+test("a memory of half as many positions as the source has tokens is masked as a whole, and its attention is not handed out", async () => {
+  const folder = rewritten("gru-attention", ["encoder.onnx"], (graph) => {
+    for (const node of graph.node) node.output = node.output.map((name) => (name === "memory" ? "every" : name));
+    const constant = (name: string, value: bigint) =>
+      create(TensorProtoSchema, { name, dataType: 7, dims: [1n], int64Data: [value] });
+    graph.initializer.push(constant("from", 0n), constant("to", 1_000_000n), constant("axis", 1n), constant("two", 2n));
+    const input = ["every", "from", "to", "axis", "two"];
+    graph.node.push(create(NodeProtoSchema, { opType: "Slice", name: "halved", input, output: ["memory"] }));
+  });
+  const { model, notes, base, cases } = await loadManifestFolder(folder);
+  assert.equal(model.hasAttention, false);
+  assert.match(
+    notes.join("\n"),
+    /equal length are encoded together, rows of any age.*decoder\.onnx: "weights" .* 2 .* 3 tokens/s,
+  );
+  const jobs = cases.map(({ source }) => oracleJob(base, source, {}));
+  const alone: Result[] = [];
+  for (const job of jobs) alone.push(await runAlone(model, { ...job, wantAttention: false }));
+  const together = await runSchedule(model, jobs, seededRandom(2), 0);
+  together.forEach((result, i) => assert.ok(largestDifference(result!, alone[i]!) < 1e-4));
+  await model.close();
 });

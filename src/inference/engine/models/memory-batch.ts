@@ -107,8 +107,9 @@ export class MemoryBatch {
 
   // The encoder's own mask is already as its decoder wants it.
   #maskOf(source: EncodedSource, padding: number, width: number): Int32Array {
-    const { mask, sourceLength } = source;
+    const { mask, sourceLength, isOverTokens } = source;
     if (mask === null) {
+      if (!isOverTokens) return new Int32Array(width).fill(padding).fill(1 - padding, 0, source.width);
       const start = this.#startOf(source, width);
       return new Int32Array(width).fill(padding).fill(1 - padding, start, start + sourceLength);
     }

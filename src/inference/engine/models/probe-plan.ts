@@ -21,6 +21,11 @@ export interface ProbedEncoder {
   readonly source: SourcePlan;
 }
 
+/** One single graph: its sources wait for the first step. */
+export function noEncoder(source: SourcePlan): ProbedEncoder {
+  return { companies: null, isMasked: false, whyAlone: null, vocabSize: source.vocabSize ?? 2, source };
+}
+
 /** @param files what a failing probe names. */
 export function probePlan(files: string, encoder: ProbedEncoder, step: ProbedStep, targetSize: number): ProbePlan {
   const { vocabSize, source } = encoder;

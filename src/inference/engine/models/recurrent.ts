@@ -21,6 +21,7 @@ import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.
 import type { Slice } from "./rows.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 import {
+  attentionFault,
   attentionRow,
   fullScores,
   logitsAt,
@@ -40,7 +41,7 @@ interface RecurrentRow extends Row {
 export class RecurrentModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
-  readonly hasAttention: boolean;
+  hasAttention: boolean;
   readonly #plan: RecurrentPlan;
   readonly #encoder: SourceEncoder;
   readonly #decoder: OnnxSession;
@@ -175,8 +176,7 @@ export class RecurrentModel implements CompanyModel {
     const { mask } = this.#plan.decoder.inputs;
     const declared = this.#plan.decoder.timeFirst ?? declaredOrder(this.#decoder, this.#plan);
     const orders = possibleOrders(declared, this.#ids, this.#decoder.input(mask ?? ""));
-    const source = [0, 0, 0].slice(0, this.#encoder.source.padTo ?? 3);
-    const sources = await this.encode([source, source]);
+    const sources = await this.encode([this.#encoder.someSource, this.#encoder.someSource]);
     const found = await firstOrder(orders, async (order) => {
       this.#setOrder(order);
       await this.#run(sources.map((memory) => this.open(memory) as RecurrentRow));
@@ -190,13 +190,27 @@ export class RecurrentModel implements CompanyModel {
     this.#batch.timeFirst = order;
   }
 
-  /** One row once for sizes that the graph does not say, then who may share runs. */
   async #probe(): Promise<string[]> {
+    const fault = await this.#probeRow();
+    const { mask, memory: attended } = this.#plan.decoder.inputs;
+    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
+    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids, this.#batchAxis) };
+    const notes = await settleCompany(
+      this,
+      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
+    );
+    return fault === null ? notes : [...notes, fault];
+  }
+
+  /** One row once, for what the graph does not say; returns why its attention is of no use, or null. */
+  async #probeRow(): Promise<string | null> {
     const { outputs } = this.#plan.decoder;
     const declared = this.#decoder.output(outputs.scores)?.dims.at(-1);
     if (typeof declared === "number") this.vocabSize = declared;
     await this.#findOrder();
-    const [memory] = await this.encode([[0]]);
+    const { someSource, source } = this.#encoder;
+    const [memory] = await this.encode([someSource]);
     const row = this.open(memory as Memory) as RecurrentRow;
     const run = await this.#run([row]).catch((error: Error) => {
       throw new Error(
@@ -205,17 +219,10 @@ export class RecurrentModel implements CompanyModel {
       );
     });
     this.vocabSize = run.scores.dims.at(-1) ?? 0;
-    const logprobs = logitsAt(run.scores, 0, 1);
-    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
-    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const { mask, memory: attended } = this.#plan.decoder.inputs;
-    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
-    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
-    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids, this.#batchAxis) };
-    return settleCompany(
-      this,
-      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
-    );
+    requireScoresKind(this.#decoder, outputs, run);
+    const fault = attentionFault(this.#decoder, outputs, run, source.padTo ?? someSource.length);
+    this.hasAttention &&= fault === null;
+    return fault;
   }
 }
 

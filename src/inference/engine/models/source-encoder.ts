@@ -15,10 +15,10 @@ import {
   type TensorInfo,
   type Value,
 } from "./onnx-session.js";
-import { maskDims, oneHot, padSources, type PaddedSources } from "./padding.js";
+import { maskDims, oneHot, padSources, someSource, type PaddedSources } from "./padding.js";
 import type { EncoderPlan, SourcePlan } from "./plan.js";
 import { whyAlone } from "./probe-plan.js";
-import { requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
+import { requireDepth, requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
 import { batchFirst, firstOrder, inOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 
@@ -27,6 +27,8 @@ export interface EncodedSource extends Memory {
   /** Real tokens are [start, start + sourceLength) of width. */
   readonly start: number;
   readonly width: number;
+  /** False where an encoder shortens: its positions are no tokens. */
+  readonly isOverTokens: boolean;
   readonly memory: Slice | null;
   /** The encoder's own mask. */
   readonly mask: Slice | null;
@@ -158,6 +160,7 @@ export class SourceEncoder {
       ids,
       start: this.source.padSide === "left" ? padded.width - ids.length : 0,
       width,
+      isOverTokens: width === padded.width,
       memory: memory === null ? null : sliceOf(memory, index),
       mask: mask === null ? null : sliceOf(mask, index),
       states: states.map((name) => sliceOf(name, index)),
@@ -215,6 +218,10 @@ export class SourceEncoder {
     return areRows(this.#probed);
   }
 
+  get someSource(): number[] {
+    return someSource(this.source);
+  }
+
   get #probed(): ProbedRuns {
     const { padTo, padId } = this.source;
     const ids = Array.from({ length: Math.min(this.vocabSize, 16) }, (_, id) => id).filter((id) => id !== padId);
@@ -236,10 +243,4 @@ export class SourceEncoder {
       );
     if (onehot !== null) requireDepth(file, onehot, this.vocabSize, vocabSize ?? 0);
   }
-}
-
-function requireDepth(file: string, onehot: string, depth: number, vocabSize: number): void {
-  if (vocabSize <= depth) return;
-  const expected = `expected at least ${vocabSize} wide as source.vocab has it`;
-  throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
 }

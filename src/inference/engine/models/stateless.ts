@@ -6,11 +6,12 @@ import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
-import { padSources } from "./padding.js";
+import { padSources, someSource } from "./padding.js";
 import type { SourcePlan, StatelessPlan } from "./plan.js";
-import { probePlan, whyAlone } from "./probe-plan.js";
+import { noEncoder, probePlan, whyAlone } from "./probe-plan.js";
 import { declaredOrder, memoryTypes, requireDecoder, sourceOf } from "./require-stateless.js";
 import {
+  attentionFault,
   attentionRow,
   fullScores,
   logitsAt,
@@ -34,7 +35,7 @@ const costNote =
 export class StatelessModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
-  readonly hasAttention: boolean;
+  hasAttention: boolean;
   readonly #plan: StatelessPlan;
   readonly #encoder: SourceEncoder | null;
   readonly #decoder: OnnxSession;
@@ -172,7 +173,7 @@ export class StatelessModel implements CompanyModel {
     const width = this.#source.padTo ?? ids.length;
     if (ids.length > width) throw new Error(`a source of ${ids.length} tokens, at most ${width} fit`);
     const start = this.#source.padSide === "left" ? width - ids.length : 0;
-    return { sourceLength: ids.length, ids, start, width, memory: null, mask: null, states: [] };
+    return { sourceLength: ids.length, ids, start, width, isOverTokens: true, memory: null, mask: null, states: [] };
   }
 
   /** Two rows of two tokens over sources of three: in the wrong order their sizes contradict each other. */
@@ -180,8 +181,7 @@ export class StatelessModel implements CompanyModel {
     const { inputs, timeFirst } = this.#plan.decoder;
     const declared = timeFirst ?? declaredOrder(this.#decoder, this.#plan);
     const orders = possibleOrders(declared, this.#targets, this.#decoder.input(inputs.mask ?? ""));
-    const source = [0, 0, 0].slice(0, this.#source.padTo ?? 3);
-    const sources = await this.encode([source, source]);
+    const sources = await this.encode([someSource(this.#source), someSource(this.#source)]);
     const found = await firstOrder(orders, async (order) => {
       this.#setOrder(order);
       return this.#turn(await this.#run(sources.map((one) => this.#rowOf(one, [0, 0, 0, 0]))));
@@ -207,9 +207,27 @@ export class StatelessModel implements CompanyModel {
   }
 
   async #probe(): Promise<string[]> {
+    const fault = await this.#probeRow();
+    const companies: StepCompany[] = this.#isLastOnly
+      ? ["equalAges", "equalBoth"]
+      : ["any", "equalAges", "equalSources", "equalBoth"];
+    const step = {
+      companies,
+      isMasked: this.#plan.decoder.inputs.mask !== null,
+      whyAlone: whyAlone(this.#decoder, this.#targets, this.#batchAxis),
+    };
+    const files = [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", ");
+    const encoder = this.#encoder ?? noEncoder(this.#source);
+    const notes = await settleCompany(this, probePlan(files, encoder, step, this.vocabSize));
+    return fault === null ? notes : [...notes, fault];
+  }
+
+  /** One row once, for what the graph does not say; returns why its attention is of no use, or null. */
+  async #probeRow(): Promise<string | null> {
     const { outputs } = this.#plan.decoder;
     await this.#findOrder();
-    const [memory] = await this.encode([[0]]);
+    const source = someSource(this.#source);
+    const [memory] = await this.encode([source]);
     const run = await this.#run([this.#rowOf(memory as Memory, [0, 0])]).catch((error: Error) => {
       throw new Error(
         `${this.#decoder.file}: decoder: a probe run of one row failed: ${error.message.split("\n")[0]}`,
@@ -219,32 +237,9 @@ export class StatelessModel implements CompanyModel {
     const { dims } = run.scores;
     this.vocabSize = dims.at(-1) ?? 0;
     this.#isLastOnly = dims.length === 2 || dims[1] === 1;
-    const logprobs = logitsAt(run.scores, 0, 1, this.#isLastOnly ? undefined : 1);
-    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
-    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const encoder = this.#encoder ?? {
-      companies: null,
-      isMasked: false,
-      whyAlone: null,
-      vocabSize: this.#source.vocabSize ?? 2,
-      source: this.#source,
-    };
-    const companies: StepCompany[] = this.#isLastOnly
-      ? ["equalAges", "equalBoth"]
-      : ["any", "equalAges", "equalSources", "equalBoth"];
-    const step = {
-      companies,
-      isMasked: this.#plan.decoder.inputs.mask !== null,
-      whyAlone: whyAlone(this.#decoder, this.#targets, this.#batchAxis),
-    };
-    return settleCompany(
-      this,
-      probePlan(
-        [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", "),
-        encoder,
-        step,
-        this.vocabSize,
-      ),
-    );
+    requireScoresKind(this.#decoder, outputs, run, this.#isLastOnly ? undefined : 1);
+    const fault = attentionFault(this.#decoder, outputs, run, this.#source.padTo ?? source.length);
+    this.hasAttention &&= fault === null;
+    return fault;
   }
 }
