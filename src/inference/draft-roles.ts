@@ -71,7 +71,10 @@ const likeTarget = ({ name }: DraftTensor) => /tgt|trg|target|dec|^ys?$/iu.test(
 
 export function encoderRoles({ inputs, outputs }: DraftGraph): DraftPart {
   const [given, left] = [new Pool(inputs), new Pool(outputs)];
-  const mask = given.one(isMask);
+  const hasIds = inputs.some((tensor) => !tensor.isFloat && free(tensor) === 2);
+  const mask =
+    given.one(isMask) ??
+    (hasIds ? given.one((tensor) => tensor.isFloat && free(tensor) === 2 && tensor.dims.length === 2) : undefined);
   const lengths = given.one(({ name, dims }) => dims.length === 1 || /length/iu.test(name));
   const onehot = given.one(({ isFloat, dims }) => isFloat && dims.length === 3);
   const ids = given.one(() => true);
@@ -85,7 +88,7 @@ export function encoderRoles({ inputs, outputs }: DraftGraph): DraftPart {
 export function decoderRoles(graph: DraftGraph, encoder: DraftPart | null): DraftPart {
   const given = new Pool(graph.inputs);
   const memory = encoder?.outputs["memory"] === undefined ? undefined : given.one(isMemory);
-  const mask = given.one(isMask);
+  const mask = given.one(isMask) ?? given.one(({ name }) => name === encoder?.inputs["mask"]);
   const integers = given.all(({ isFloat }) => !isFloat);
   // What is left are states: tokens of any number beside them are a step's.
   const isStateless = given.isEmpty && integers.some((tensor) => tensor.dims.length === 2 && free(tensor) === 2);
@@ -103,8 +106,8 @@ function recurrentRoles(graph: DraftGraph, encoder: DraftPart | null, found: Fou
   const token =
     found.token ??
     given.one(({ dims }) => dims.at(-1) === 1) ??
-    given.one(({ dims }) => dims.includes(1)) ??
-    given.one(({ dims }) => dims.length === 3 && free({ dims }) === 2 && dims.at(-1) === depth);
+    given.one(({ dims }) => dims.at(-1) === depth) ??
+    given.one(({ dims }) => dims.includes(1));
   const isOnehot = token !== undefined && token.isFloat && token.dims.at(-1) !== 1;
   const floats = given.all(() => true);
   const held = floats.slice(0, [encoder?.outputs["states"] ?? []].flat().length);

@@ -8,6 +8,7 @@ import { EnginePool } from "./engine-pool.js";
 import type { EngineInfo, StepReport } from "./engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
 import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
+import { runDraft } from "./draft-run.js";
 import { enginePlan } from "./engine-plan.js";
 import { readFolder, type FolderPlan } from "./folder.js";
 import type { LoadMeter } from "./load-meter.js";
@@ -43,8 +44,8 @@ export class ModelSlot {
   #folder: FolderPlan | null = null;
   #model: ServedModel | null = null;
   #info: EngineInfo | null = null;
-  /** Running, or on their way up or down; null: none. */
   #draft: ManifestDraft | null = null;
+  /** Running, or on their way up or down; null: none. */
   #engines: Promise<EnginePool> | null = null;
   #closing: Promise<void> = Promise.resolve();
   #isRunning = false;
@@ -83,6 +84,7 @@ export class ModelSlot {
     await this.#attempt(async () => {
       await this.#running();
     });
+    this.#draft &&= await runDraft(join(this.#options.modelsDir, this.name), this.#draft, this.#options);
     this.#options.onLoaded(this.info());
     this.#watchIdleness();
   }
@@ -170,6 +172,7 @@ export class ModelSlot {
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
     const side = this.#model ?? (await textSide(folder, this.#options.limits));
+    const [plan, probe] = [await enginePlan(folder, side.source, side.special), probeOf(folder, side)];
     const pool = new EnginePool(this.#engineCount, {
       maxBatchRows,
       maxEncodeTokens,
@@ -179,8 +182,7 @@ export class ModelSlot {
       onStep: (report) => onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });
-    const plan = await enginePlan(folder, side.source, side.special);
-    const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probeOf(folder, side)));
+    const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probe));
     try {
       this.#model = loadedModel(this.name, folder, side, info);
     } catch (error) {

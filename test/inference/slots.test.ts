@@ -109,6 +109,20 @@ test("a model that cannot be loaded again says so and comes back when it can", a
   assert.match(await text(inference, "moved", "hello"), /^HH /);
 });
 
+test("a load that fails before its engine is asked leaves no thread behind", async (t) => {
+  const folder = join(modelsDir, "unpadded");
+  copyPair(folder);
+  const path = join(folder, "seqserve.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8")) as { source: object };
+  writeFileSync(path, JSON.stringify({ ...manifest, source: { ...manifest.source, padToken: null, padTo: 12 } }));
+  const ports = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort").length;
+  const before = ports();
+  const inference = await open(t, { models: ["unpadded"] });
+  assert.match(inference.models()[0]?.error ?? "", /source\.padTo: expected source\.padToken beside it/);
+  await sleep(200);
+  assert.equal(ports(), before);
+});
+
 test("a task picks prefix and defaults of task_specific_params", async (t) => {
   const inference = await open(t, { models: ["t5"] });
   const prepared = (inputs: string, parameters: Parameters) => inference.prepare({ inputs, parameters });
