@@ -69,6 +69,7 @@ function draftLines({ draft }: ModelInfo, dim: (text: string) => string): string
     "",
     "a draft of its seqserve.json, to be checked:",
     ...draft.text.split("\n"),
+    ...(draft.confirmed.length === 0 ? [] : ["confirmed", ...draft.confirmed.map((line) => `- ${line}`)]),
     "unsure of",
     ...draft.unsure.map((line) => `- ${line}`),
     "",
