@@ -1,6 +1,6 @@
 // A worker's side of the token log: what all its generations produced in one turn of the loop goes out in one flush, log first, then the news of it.
 //
-//   token token token ──▶ turn's end ──▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
+//   token token token ──▶ turn's end, gatherMs after the last flush ──▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
 //                                             │ unknown reply: the same append again (a repeat is harmless)
 //                                             │ gap: the log forgot entries; they come again out of memory
 //                                             └ fenced, gone, ended: nothing of this claim is written any more
@@ -18,6 +18,8 @@ export interface LogWriterOptions {
   readonly onFault: (id: string, error: unknown) => void;
   /** The log can't be reached: a flush is tried again after so long. */
   readonly retryMs: number;
+  /** Flushes begin at least so far apart: of steps that take a millisecond, several go out together. The first token after a pause waits for nothing. */
+  readonly gatherMs: number;
 }
 
 export interface TailListener {
@@ -53,10 +55,12 @@ export class LogWriter {
         setImmediate(resolve);
       });
       const tails = [...this.#unsent].filter(({ isOpen }) => isOpen);
+      const gathered = sleep(this.#options.gatherMs);
       this.#unsent.clear();
       const failed = tails.length === 0 ? [] : await this.#flush(tails);
       if (failed.length > 0) await sleep(this.#options.retryMs);
       for (const tail of failed) this.#unsent.add(tail);
+      await gathered;
     }
     this.#isFlushing = false;
   }

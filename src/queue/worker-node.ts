@@ -37,6 +37,7 @@ interface Served {
 }
 
 const retryMs = 100;
+const gatherMs = 5;
 const lookEveryMs = 250;
 
 export class WorkerNode {
@@ -72,6 +73,7 @@ export class WorkerNode {
       onFenced: () => metrics.fenced(),
       onFault: (id, error) => logger.error({ generation_id: id, err: error }, "append refused"),
       retryMs,
+      gatherMs,
     });
     this.#control.client.on("message", (_channel, text) => this.#obey(text));
     this.#control.onChange((isUp) => isUp && this.#subscribe());

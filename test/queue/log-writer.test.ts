@@ -35,6 +35,7 @@ function setUp(overrides: Partial<LogWriterOptions> = {}) {
     onFenced: () => (fenced += 1),
     onFault: () => undefined,
     retryMs: 1,
+    gatherMs: 0,
     ...overrides,
   });
   const listener = {
@@ -55,6 +56,20 @@ test("all that one turn brings goes out in one flush", async () => {
     [tokens(1, 3), tokens(1, 3)],
   );
   for (const tail of tails) assert.equal((await log.read(tail.id, 0)).top, 3);
+});
+
+test("what comes within gatherMs of a flush goes out together in the next", async () => {
+  const { log, writer, listener, flushes } = setUp({ gatherMs: 200 });
+  const tail = writer.open(await claimed(log), listener);
+  for (const { event } of tokens(1, 4)) {
+    tail.append(event);
+    await sleep(5);
+  }
+  await tail.written();
+  assert.deepEqual(
+    flushes.map((requests) => requests.map(({ entries }) => entries)),
+    [[tokens(1, 1)], [tokens(2, 4)]],
+  );
 });
 
 test("a reply that is lost: the same append again, whether it had worked or not", async () => {
@@ -87,6 +102,7 @@ test("a log that forgot its end gets it again out of memory", async () => {
     onFenced: () => undefined,
     onFault: () => undefined,
     retryMs: 1,
+    gatherMs: 0,
   });
   const tail = writer.open(claim, first.listener);
   for (const { event } of tokens(1, 4)) tail.append(event);
