@@ -19,6 +19,7 @@ import { watchRoutes } from "./routes/not-found.js";
 import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
+import { rootRoutes } from "./routes/root.js";
 import { tokenizeRoutes } from "./routes/tokenize.js";
 import { version } from "./version.js";
 
@@ -62,6 +63,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
   tokenizeRoutes(scope, parts);
+  rootRoutes(scope, parts);
 }
 
 function createServer(log: Logger, bodyLimit: number): App {

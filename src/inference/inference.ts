@@ -13,7 +13,8 @@ export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
   prepare(request: GenerationRequest): Promise<Prepared>;
   readonly generate: Generate;
-  tokenize(model: string | undefined, text: string): Promise<SourceToken[]>;
+  /** `truncate` cuts a text that is longer, as parameters.truncate does. */
+  tokenize(model: string | undefined, text: string, truncate?: number): Promise<SourceToken[]>;
   detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string;
   models(): ModelInfo[];
   /** Resolves when every model is loaded or has failed. */
@@ -44,7 +45,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
       });
     },
     generate: (prepared, signal) => generate(catalog, prepared, signal),
-    tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
+    tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
 }

@@ -38,7 +38,7 @@ export function allowOrigins(app: App, origins: readonly string[]): void {
     reply.header("vary", "origin");
     if (!origins.includes("*") && !origins.includes(origin)) return undefined;
     reply.header("access-control-allow-origin", origins.includes("*") ? "*" : origin);
-    reply.header("access-control-expose-headers", "x-request-id, x-generation-id, retry-after");
+    reply.header("access-control-expose-headers", "x-request-id, x-generation-id, retry-after, retry-after-ms");
     return isPreflight(request) ? answerPreflight(reply) : undefined;
   });
 }

@@ -57,6 +57,11 @@ export class SseStream {
     if (!this.#raw.write(formatted(event))) await this.#drained();
   }
 
+  /** OpenAI's last line, which is not JSON. */
+  done(): void {
+    if (this.isOpen) this.#raw.write("data: [DONE]\n\n");
+  }
+
   /** Ends the response; does nothing when it is closed. */
   end(): void {
     clearInterval(this.#heartbeat);

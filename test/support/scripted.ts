@@ -149,7 +149,7 @@ export class ScriptedInference implements Inference {
         special,
         ...(prepared.wantLogprobs ? { logprob: -0.5 } : {}),
         ...(prepared.wantLogprobs && prepared.decoding.doSample ? { sampledLogprob: -0.25 } : {}),
-        ...(prepared.topN > 0 ? { top: [{ id: 9, text: "nine", logprob: -0.1 }] } : {}),
+        ...(prepared.topN > 0 ? { top: [{ id: 9, text: "nine", logprob: -0.1, special: false }] } : {}),
         ...(prepared.wantAttention ? { attention: prepared.sourceIds.map(() => 1 / prepared.sourceIds.length) } : {}),
       };
       tokens.push(token);
