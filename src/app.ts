@@ -8,6 +8,7 @@ import { ParametersSchema } from "./parameters.js";
 import type { Parts } from "./parts.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
+import { openAiModelRoutes, openAiRoutes } from "./routes/openai/routes.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
@@ -44,6 +45,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   await collectDocument(app, version);
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
   modelRoutes(app, routeParts);
+  openAiModelRoutes(app, routeParts);
   healthRoutes(app, routeParts);
   if (config.metricsPort === null) metricsRoute(app, metrics);
   await documentRoutes(app);
@@ -64,6 +66,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   generateRoutes(scope, parts);
   tokenizeRoutes(scope, parts);
   rootRoutes(scope, parts);
+  openAiRoutes(scope, parts);
 }
 
 function createServer(log: Logger, bodyLimit: number): App {

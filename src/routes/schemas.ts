@@ -52,5 +52,10 @@ export type ErrorStatus = keyof typeof meanings;
 
 /** Error answers of a route, for its schema. */
 export function errorAnswers(...statuses: readonly ErrorStatus[]) {
-  return Object.fromEntries(statuses.map((status) => [status, { ...ref(ErrorSchema), description: meanings[status] }]));
+  return errorAnswersAs(ErrorSchema, ...statuses);
+}
+
+/** In the shape of another surface. */
+export function errorAnswersAs(shape: TSchema & { $id?: string }, ...statuses: readonly ErrorStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, { ...ref(shape), description: meanings[status] }]));
 }

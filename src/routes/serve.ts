@@ -63,9 +63,12 @@ export async function serve(
   exchange: Exchange,
   rename: (field: string) => string,
   read: () => Translation,
-): Promise<unknown> {
+): Promise<FastifyReply> {
+  const { reply } = exchange;
   try {
-    return await answered(parts, exchange, read());
+    const translation = read();
+    const answer = await answered(parts, exchange, translation);
+    return translation.streams ? reply : reply.send(answer);
   } catch (error) {
     throw renamed(error, rename);
   }
@@ -80,8 +83,7 @@ async function answered(parts: RouteParts, exchange: Exchange, translation: Tran
     reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
     const run = { parts, translation, generations, open };
     if (!translation.streams) return await drained(run);
-    await streamed(run, exchange);
-    return reply;
+    return await streamed(run, exchange);
   } finally {
     open.end();
   }

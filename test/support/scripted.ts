@@ -38,6 +38,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     limits: { maxInputTokens: 100, maxNewTokens: 512, maxBeams: 16 },
     languages: { source: [], target: [] },
     vocabSize: 1000,
+    chat: null,
     attention: true,
     engines: 1,
     threads: 1,
