@@ -301,6 +301,10 @@ describe("the OpenAPI document", async () => {
       "/models",
       "/models/{name}",
       "/tokenize",
+      "/v1/chat/completions",
+      "/v1/completions",
+      "/v1/models",
+      "/v1/models/{id}",
     ]);
     for (const name of ["Parameters", "GenerateRequest", "Generation", "TokenEvent", "EndEvent", "Error", "Model"]) {
       assert.ok(document["components"].schemas[name], name);

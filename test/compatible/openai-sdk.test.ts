@@ -1,7 +1,14 @@
 // The official openai package against the real server: completions, chat, models, streams, usage, errors, retries, leaving.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import OpenAI from "openai";
+import OpenAI, {
+  APIError,
+  AuthenticationError,
+  InternalServerError,
+  NotFoundError,
+  RateLimitError,
+  UnprocessableEntityError,
+} from "openai";
 import { readStream } from "../support/openai.js";
 import { testServer, type TestServer } from "../support/scripted.js";
 import { until, zooServer, type ZooServer } from "../support/zoo-server.js";
@@ -223,7 +230,7 @@ describe("models", () => {
     assert.deepEqual(names, ["t5", "nllb"]);
     assert.equal((await client.models.retrieve("nllb")).id, "nllb");
     await assert.rejects(client.models.retrieve("nlbl"), (error: unknown) => {
-      assert.ok(error instanceof OpenAI.NotFoundError);
+      assert.ok(error instanceof NotFoundError);
       assert.match(error.message, /did you mean nllb/u);
       return true;
     });
@@ -232,7 +239,7 @@ describe("models", () => {
   test("are chosen by name", async () => {
     const completion = await client.completions.create({ model: "nllb", prompt: "and", max_tokens: 4 });
     assert.equal(completion.model, "nllb");
-    await assert.rejects(client.completions.create({ model: "gpt-4", prompt: "and" }), OpenAI.NotFoundError);
+    await assert.rejects(client.completions.create({ model: "gpt-4", prompt: "and" }), NotFoundError);
   });
 });
 
@@ -261,7 +268,7 @@ describe("errors", () => {
     test(`${title}: UnprocessableEntityError with param ${param}`, async () => {
       const body = { model: "t5", prompt: "hi", ...fields } as OpenAI.CompletionCreateParamsNonStreaming;
       await assert.rejects(client.completions.create(body, { maxRetries: 0 }), (error: unknown) => {
-        assert.ok(error instanceof OpenAI.UnprocessableEntityError, String(error));
+        assert.ok(error instanceof UnprocessableEntityError, String(error));
         assert.deepEqual([error.param, error.type, error.code], [param, "invalid_request_error", "validation"]);
         assert.match(error.message, message);
         return true;
@@ -305,7 +312,7 @@ describe("errors", () => {
         ...fields,
       } as OpenAI.ChatCompletionCreateParamsNonStreaming;
       await assert.rejects(client.chat.completions.create(body, { maxRetries: 0 }), (error: unknown) => {
-        assert.ok(error instanceof OpenAI.UnprocessableEntityError, String(error));
+        assert.ok(error instanceof UnprocessableEntityError, String(error));
         assert.equal(error.param, param);
         assert.match(error.message, message);
         return true;
@@ -315,11 +322,11 @@ describe("errors", () => {
 
   test("before and after the first token", async () => {
     await assert.rejects(steered.completions.create({ model: "echo", prompt: "one !fail" }), (error: unknown) => {
-      assert.ok(error instanceof OpenAI.APIError);
+      assert.ok(error instanceof APIError);
       assert.deepEqual([error.status, error.code], [424, "generation"]);
       return true;
     });
-    await assert.rejects(steered.completions.create({ model: "echo", prompt: "!crash" }), OpenAI.InternalServerError);
+    await assert.rejects(steered.completions.create({ model: "echo", prompt: "!crash" }), InternalServerError);
     const pieces: string[] = [];
     await assert.rejects(
       async () => {
@@ -331,7 +338,7 @@ describe("errors", () => {
           pieces.push(chunk.choices[0]?.text ?? "");
         }
       },
-      (error: unknown) => error instanceof OpenAI.APIError && /the model failed/u.test(error.message),
+      (error: unknown) => error instanceof APIError && /the model failed/u.test(error.message),
     );
     assert.deepEqual(pieces, ["ONE"]);
   });
@@ -340,7 +347,7 @@ describe("errors", () => {
     const locked = await testServer({ config: { apiKeys: ["secret"] } });
     const baseURL = `${await locked.listen()}/v1`;
     const wrong = new OpenAI({ baseURL, apiKey: "wrong" });
-    await assert.rejects(wrong.completions.create({ model: "echo", prompt: "hi" }), OpenAI.AuthenticationError);
+    await assert.rejects(wrong.completions.create({ model: "echo", prompt: "hi" }), AuthenticationError);
     const right = new OpenAI({ baseURL, apiKey: "secret" });
     assert.equal((await right.completions.create({ model: "echo", prompt: "hi" })).choices[0]?.text, "HI");
     await locked.close();
@@ -356,7 +363,7 @@ describe("errors", () => {
     await until(async () => (await small.queue.depth()).queuedRequests === 1, "one waits");
     const refused = patient.completions.create({ model: "echo", prompt: "hi" }, { maxRetries: 0 });
     await assert.rejects(refused, (error: unknown) => {
-      assert.ok(error instanceof OpenAI.RateLimitError);
+      assert.ok(error instanceof RateLimitError);
       assert.ok(Number(error.headers.get("retry-after-ms")) > 0);
       assert.equal(error.type, "rate_limit_error");
       return true;
@@ -369,10 +376,7 @@ describe("errors", () => {
 
   test("unknown paths are OpenAI's object too", async () => {
     const embeddings = client.embeddings.create({ model: "t5", input: "hi" });
-    await assert.rejects(
-      embeddings,
-      (error: unknown) => error instanceof OpenAI.NotFoundError && error.code === "not_found",
-    );
+    await assert.rejects(embeddings, (error: unknown) => error instanceof NotFoundError && error.code === "not_found");
   });
 });
 
