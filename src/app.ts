@@ -13,6 +13,7 @@ import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
 import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
+import { languagesRoute, libreTranslateRoutes } from "./routes/libretranslate/routes.js";
 import { Lifetime } from "./routes/lifetime.js";
 import { metricsRoute } from "./routes/metrics.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
@@ -46,6 +47,8 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
   modelRoutes(app, routeParts);
   openAiModelRoutes(app, routeParts);
+  await app.register(async (scope) => libreTranslateRoutes(scope, routeParts));
+  languagesRoute(app, routeParts);
   healthRoutes(app, routeParts);
   if (config.metricsPort === null) metricsRoute(app, metrics);
   await documentRoutes(app);

@@ -290,6 +290,7 @@ describe("the OpenAPI document", async () => {
     assert.equal(document["openapi"], "3.1.0");
     assert.deepEqual(Object.keys(document["paths"]).sort(), [
       "/",
+      "/detect",
       "/detokenize",
       "/generate",
       "/generate_stream",
@@ -297,10 +298,12 @@ describe("the OpenAPI document", async () => {
       "/health/live",
       "/health/ready",
       "/info",
+      "/languages",
       "/metrics",
       "/models",
       "/models/{name}",
       "/tokenize",
+      "/translate",
       "/v1/chat/completions",
       "/v1/completions",
       "/v1/models",

@@ -44,7 +44,9 @@ export function allowOrigins(app: App, origins: readonly string[]): void {
 }
 
 /** A hook that wants `Authorization: Bearer <one of keys>`; null when there are no keys. */
-export function keyCheck(keys: readonly string[]): ((request: FastifyRequest) => Promise<void>) | null {
+export function keyCheck(
+  keys: readonly string[],
+): ((request: Pick<FastifyRequest, "headers">) => Promise<void>) | null {
   if (keys.length === 0) return null;
   const known = keys.map(digest);
   return async ({ headers }) => {

@@ -44,6 +44,7 @@ const meanings = {
   424: "The model failed on this request",
   429: "Too much waits already: see Retry-After",
   500: "A fault of the server",
+  501: "Not built in, or not configured",
   503: "Loading or shutting down: see Retry-After",
   504: "The deadline passed before the first token",
 } as const;

@@ -15,6 +15,8 @@ import { SseStream } from "./sse.js";
 export interface Row {
   readonly text: string;
   readonly parameters: Parameters;
+  /** Where rows go to different models. */
+  readonly model?: string;
 }
 
 export interface Finished {
@@ -90,9 +92,10 @@ async function answered(parts: RouteParts, exchange: Exchange, translation: Tran
 }
 
 async function preparedRows({ inference }: RouteParts, { rows, model }: Translation): Promise<Generation[]> {
-  const prepared = rows.map(async ({ text, parameters }, i) => {
+  const prepared = rows.map(async (row, i) => {
+    const { text, parameters } = row;
     try {
-      return await prepareAll(inference, { texts: [text], isList: false, model, parameters });
+      return await prepareAll(inference, { texts: [text], isList: false, model: row.model ?? model, parameters });
     } catch (error) {
       throw rows.length === 1 ? error : renamed(error, (field) => (field === "inputs" ? `inputs[${i}]` : field));
     }
@@ -167,8 +170,10 @@ export function renamed(error: unknown, rename: (field: string) => string): unkn
   const field = rename(error.field);
   if (field === error.field) return error;
   const { kind, message, retryAfterSeconds } = error;
-  const told = message.startsWith(error.field) ? field + message.slice(error.field.length) : message;
-  return new AppError(kind, told, {
+  const rest = message.startsWith(error.field) ? message.slice(error.field.length) : null;
+  // Advice in it names other fields.
+  const told = (rest ?? message).replaceAll(/\bparameters\.\w+/gu, rename);
+  return new AppError(kind, rest === null ? told : field + told, {
     field,
     cause: error,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
