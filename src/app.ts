@@ -13,6 +13,8 @@ import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
 import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
+import { kserveModelRoutes } from "./routes/kserve/models.js";
+import { kserveRoutes } from "./routes/kserve/routes.js";
 import { languagesRoute, libreTranslateRoutes } from "./routes/libretranslate/routes.js";
 import { Lifetime } from "./routes/lifetime.js";
 import { metricsRoute } from "./routes/metrics.js";
@@ -47,6 +49,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
   modelRoutes(app, routeParts);
   openAiModelRoutes(app, routeParts);
+  kserveModelRoutes(app, routeParts);
   await app.register(async (scope) => libreTranslateRoutes(scope, routeParts));
   languagesRoute(app, routeParts);
   healthRoutes(app, routeParts);
@@ -70,6 +73,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   tokenizeRoutes(scope, parts);
   rootRoutes(scope, parts);
   openAiRoutes(scope, parts);
+  kserveRoutes(scope, parts);
 }
 
 function createServer(log: Logger, bodyLimit: number): App {

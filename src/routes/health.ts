@@ -42,7 +42,7 @@ export function healthRoutes(app: App, parts: RouteParts): void {
 }
 
 // One model that works is enough: the others' failures are in /health and /models.
-function readiness({ lifetime, inference }: RouteParts): string {
+export function readiness({ lifetime, inference }: RouteParts): string {
   if (lifetime.state !== "ready") return lifetime.state;
   return inference.models().some(({ state }) => state === "ready" || state === "idle") ? "ready" : "failed";
 }

@@ -136,7 +136,7 @@ describe("keys and models", () => {
     assert.equal((await call({ ...body, api_key: "wrong" })).statusCode, 401);
     assert.equal((await call({ ...body, api_key: "secret" })).statusCode, 200);
     assert.equal((await call(body, { authorization: "Bearer secret" })).statusCode, 200);
-    assert.deepEqual(inference.requests.at(-1)?.parameters, { src_lang: "en", tgt_lang: "de", split: "sentences" });
+    assert.equal(inference.requests.at(-1)?.parameters.split, "sentences");
     await locked.close();
   });
 

@@ -59,7 +59,7 @@ export class LibreTranslation implements Translation {
 // A long text is translated sentence by sentence; alternatives are the next best beams, which only a whole text has.
 function parametersFor(source: string, target: string, alternatives: number): Parameters {
   const languages = { src_lang: source, tgt_lang: target };
-  if (alternatives === 0) return { ...languages, split: "sentences" };
+  if (alternatives === 0) return { ...languages, split: "sentences", num_return_sequences: 1 };
   return { ...languages, num_beams: alternatives + 1, num_return_sequences: alternatives + 1 };
 }
 

@@ -34,7 +34,7 @@ export function optionsOf(body: Body): Options {
     ...temperatureOf(sent),
     ...lengthOf(sent),
     ...logprobsOf(sent),
-    ...(bestOf > 1 ? { num_return_sequences: bestOf } : {}),
+    num_return_sequences: bestOf,
     ...(bestOf > n ? { logprobs: true } : {}),
     ...biasOf(sent),
   };
@@ -76,8 +76,8 @@ function passedOn(sent: Body): Parameters {
   return Object.fromEntries(Object.entries(sent).filter(([name]) => !ownFields.has(name))) as Parameters;
 }
 
-// OpenAI's clients ask for greedy decoding with 0.
-function temperatureOf({ temperature, do_sample }: Body): Parameters {
+/** Clients of OpenAI's kind ask for greedy decoding with 0. */
+export function temperatureOf({ temperature, do_sample }: Pick<Body, "temperature" | "do_sample">): Parameters {
   if (temperature === undefined) return {};
   if (temperature > 0) return { temperature };
   if (do_sample === true) refuse("temperature", "must be > 0 with do_sample");
