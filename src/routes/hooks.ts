@@ -24,7 +24,7 @@ export function observeRequests(app: App, metrics: Metrics): void {
     const { statusCode: status, elapsedTime } = reply;
     metrics.httpAnswered({ route, method: knownMethod(request.method), status, seconds: elapsedTime / 1000 });
     const line = { method: request.method, route, status, ms: Math.round(elapsedTime * 10) / 10 };
-    if (isProbe(route)) request.log.debug(line, "answered");
+    if (isProbe(request.method, route)) request.log.debug(line, "answered");
     else request.log.info(line, "answered");
   });
 }
@@ -83,6 +83,7 @@ function knownMethod(method: string): string {
   return methods.has(method) ? method : "other";
 }
 
-function isProbe(route: string): boolean {
-  return route.startsWith("/health") || route === "/metrics" || route === "/";
+function isProbe(method: string, route: string): boolean {
+  if (method !== "GET" && method !== "HEAD") return false;
+  return /^(?:\/v2)?\/health(?:\/|$)/u.test(route) || route === "/metrics" || route === "/";
 }

@@ -5,6 +5,7 @@ import unittest
 from serving import ANSWER, SCRIPTED_URL, TEXT, ZOO_URL
 from text_generation import AsyncClient, Client
 from text_generation.errors import GenerationError, ValidationError
+from text_generation.types import Message
 
 
 class LegacyClient(unittest.TestCase):
@@ -30,6 +31,10 @@ class LegacyClient(unittest.TestCase):
     def test_best_of(self):
         response = Client(ZOO_URL).generate(TEXT, best_of=3, do_sample=True, temperature=2.0, max_new_tokens=8)
         self.assertEqual(len(response.details.best_of_sequences), 2)
+
+    def test_chat(self):
+        response = Client(ZOO_URL).chat([Message(role="user", content=TEXT)], max_tokens=24)
+        self.assertEqual(response.choices[0].message.content, ANSWER)
 
     def test_errors_are_their_classes(self):
         with self.assertRaises(ValidationError):

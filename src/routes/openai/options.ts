@@ -19,7 +19,9 @@ export interface Options {
 /** Names that mean "whatever is served": clients that were given a URL have to send some model. */
 export function modelAsked(model: string | null | undefined): string | undefined {
   const isPlaceholder = model == null || model === "dummy" || model === "tgi" || /^https?:\/\//u.test(model);
-  return isPlaceholder ? undefined : model;
+  if (isPlaceholder) return undefined;
+  if (model.length > 256) refuse("model", "must have at most 256 characters, unless it is a URL");
+  return model;
 }
 
 /** Throws AppError "validation" that names a field, ours or the client's: `clientName` makes it the client's. */

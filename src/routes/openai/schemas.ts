@@ -1,7 +1,7 @@
 // Shapes of /v1: OpenAI's fields, plus every option of /generate at the root, where Hugging Face's client and `extra_body` put them.
 import { Type, type Static } from "typebox";
 import { ParametersSchema } from "../../parameters.js";
-import { nullable } from "../schemas.js";
+import { nullable, ref } from "../schemas.js";
 
 const {
   best_of: _bestOf,
@@ -109,7 +109,7 @@ export type ChatMessage = Static<typeof MessageSchema>;
 export const ChatRequestSchema = Type.Object(
   {
     ...shared,
-    messages: Type.Array(MessageSchema, {
+    messages: Type.Array(ref(MessageSchema), {
       minItems: 1,
       maxItems: 1024,
       description:
@@ -136,6 +136,10 @@ const UsageSchema = Type.Object(
   { $id: "OpenAiUsage" },
 );
 
+const usage = Type.Unsafe<Static<typeof UsageSchema> | null>({
+  anyOf: [ref(UsageSchema), { type: "null" }],
+  description: "Null in the chunks of a stream that ends with it.",
+});
 const head = { id: Type.String(), created: Type.Integer(), model: Type.String(), system_fingerprint: Type.String() };
 const finishReason = nullable("string", "stop, or length (also where a deadline cut); null before the end.");
 
@@ -151,7 +155,7 @@ export const CompletionSchema = Type.Object(
         finish_reason: finishReason,
       }),
     ),
-    usage: Type.Optional(UsageSchema),
+    usage: Type.Optional(usage),
   },
   {
     $id: "Completion",
@@ -176,7 +180,7 @@ export const ChatCompletionSchema = Type.Object(
         finish_reason: finishReason,
       }),
     ),
-    usage: Type.Optional(UsageSchema),
+    usage: Type.Optional(usage),
   },
   { $id: "ChatCompletion", description: "An answer with `message`, or a chunk of a stream with `delta`." },
 );
@@ -199,8 +203,10 @@ export const OpenAiModelSchema = Type.Object(
 );
 
 export const openAiSchemas = [
+  MessageSchema,
   CompletionRequestSchema,
   ChatRequestSchema,
+  UsageSchema,
   CompletionSchema,
   ChatCompletionSchema,
   OpenAiErrorSchema,
