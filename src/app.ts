@@ -9,6 +9,7 @@ import type { Parts } from "./parts.js";
 import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
+import { openAiModelRoutes, openAiRoutes } from "./routes/openai/routes.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
 import { durableSchemas } from "./routes/durable-schemas.js";
 import { eventsRoute } from "./routes/durable-events.js";
@@ -17,6 +18,9 @@ import { startRoute } from "./routes/durable.js";
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
 import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
+import { kserveModelRoutes } from "./routes/kserve/models.js";
+import { kserveRoutes } from "./routes/kserve/routes.js";
+import { languagesRoute, libreTranslateRoutes } from "./routes/libretranslate/routes.js";
 import { Lifetime } from "./routes/lifetime.js";
 import { metricsRoute } from "./routes/metrics.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
@@ -24,6 +28,7 @@ import { watchRoutes } from "./routes/not-found.js";
 import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
+import { rootRoutes } from "./routes/root.js";
 import { tokenizeRoutes } from "./routes/tokenize.js";
 import { version } from "./version.js";
 
@@ -58,6 +63,10 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   if (config.role !== "worker") {
     await app.register(async (scope) => keyedRoutes(scope, routeParts));
     modelRoutes(app, routeParts);
+    openAiModelRoutes(app, routeParts);
+    kserveModelRoutes(app, routeParts);
+    await app.register(async (scope) => libreTranslateRoutes(scope, routeParts));
+    languagesRoute(app, routeParts);
   }
   healthRoutes(app, routeParts);
   if (config.metricsPort === null) metricsRoute(app, metrics);
@@ -81,6 +90,9 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   lookupRoutes(scope, parts);
   eventsRoute(scope, parts);
   tokenizeRoutes(scope, parts);
+  rootRoutes(scope, parts);
+  openAiRoutes(scope, parts);
+  kserveRoutes(scope, parts);
 }
 
 function createServer(log: Logger, bodyLimit: number): App {

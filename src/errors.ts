@@ -17,6 +17,7 @@ export const errorKinds = {
   generation: { status: 424, code: "generation" },
   cancelled: { status: 499, code: "cancelled" },
   internal: { status: 500, code: "internal" },
+  not_implemented: { status: 501, code: "not_implemented" },
   unavailable: { status: 503, code: "unavailable" },
   deadline: { status: 504, code: "deadline" },
 } as const;

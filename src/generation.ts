@@ -85,6 +85,7 @@ export interface TopToken {
   readonly text: string;
   /** Natural logarithm, under the model's own distribution. */
   readonly logprob: number;
+  readonly special: boolean;
 }
 
 export interface TokenEvent {

@@ -129,6 +129,11 @@ const lengths = {
     "Ends the text before the first of these strings.",
   ),
   truncate: integer(1, 1_000_000, "Keep so many source tokens at most; longer inputs are cut instead of refused."),
+  split: choice(
+    ["sentences"],
+    "What becomes of a text that is longer than the model takes: its sentences are decoded side by side and joined with the white space that was between them. " +
+      "Lengths then count for each sentence. Not with truncate, stop, several outputs, decoder_input_ids or attention.",
+  ),
   timeout_ms: integer(
     1,
     86_400_000,

@@ -290,6 +290,7 @@ describe("the OpenAPI document", async () => {
     assert.equal(document["openapi"], "3.1.0");
     assert.deepEqual(Object.keys(document["paths"]).sort(), [
       "/",
+      "/detect",
       "/detokenize",
       "/generate",
       "/generate_stream",
@@ -300,10 +301,27 @@ describe("the OpenAPI document", async () => {
       "/health/live",
       "/health/ready",
       "/info",
+      "/languages",
       "/metrics",
       "/models",
       "/models/{name}",
       "/tokenize",
+      "/translate",
+      "/v1/chat/completions",
+      "/v1/completions",
+      "/v1/models",
+      "/v1/models/{id}",
+      "/v2",
+      "/v2/health/live",
+      "/v2/health/ready",
+      "/v2/models/{model}",
+      "/v2/models/{model}/generate",
+      "/v2/models/{model}/generate_stream",
+      "/v2/models/{model}/ready",
+      "/v2/models/{model}/versions/{version}",
+      "/v2/models/{model}/versions/{version}/generate",
+      "/v2/models/{model}/versions/{version}/generate_stream",
+      "/v2/models/{model}/versions/{version}/ready",
     ]);
     for (const name of ["Parameters", "GenerateRequest", "Generation", "TokenEvent", "EndEvent", "Error", "Model"]) {
       assert.ok(document["components"].schemas[name], name);

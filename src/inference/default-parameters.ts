@@ -12,6 +12,7 @@ export const notDefaults: ReadonlySet<string> = new Set([
   "decoder_input_ids",
   "best_of",
   "task",
+  "split",
 ]);
 
 /** @param task its entry in task_specific_params of config.json */

@@ -18,7 +18,8 @@ export interface Inference {
    * follows them: together exactly what an undisturbed generate() yields. Throws AppError "generation" for a log that is not this generation's.
    */
   continue(prepared: Prepared, logged: readonly TokenEvent[], signal: AbortSignal): AsyncIterable<GenerationEvent>;
-  tokenize(model: string | undefined, text: string): Promise<SourceToken[]>;
+  /** `truncate` cuts a text that is longer, as parameters.truncate does. */
+  tokenize(model: string | undefined, text: string, truncate?: number): Promise<SourceToken[]>;
   detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string;
   models(): ModelInfo[];
   /**
@@ -65,7 +66,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     },
     generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal),
     continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal),
-    tokenize: async (model, text) => encodeSource(text, catalog.get(model).model),
+    tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
 }

@@ -13,6 +13,8 @@ const symbol = (description: string) =>
   Type.Optional(
     Type.Union([Type.String({ maxLength: 512 }), Type.Integer({ minimum: 0 }), Type.Null()], { description }),
   );
+const turn = (role: string) =>
+  Type.Optional(Type.String({ maxLength: 1024, pattern: "\\{\\}", description: `A ${role} message, its text at {}` }));
 const closed = { additionalProperties: false };
 
 const vocabulary = Type.Union([
@@ -140,6 +142,20 @@ export const ManifestSchema = Type.Object(
       Type.Object(
         { source: Type.Array(Type.String()), target: Type.Array(Type.String()), token: Type.Optional(Type.String()) },
         closed,
+      ),
+    ),
+    chat: Type.Optional(
+      Type.Object(
+        {
+          system: turn("system"),
+          user: turn("user"),
+          assistant: turn("assistant"),
+          prompt: Type.Optional(Type.String({ maxLength: 1024 })),
+        },
+        {
+          ...closed,
+          description: "How the messages of /v1/chat/completions become one source text; without it the last one is",
+        },
       ),
     ),
     attention: Type.Optional(

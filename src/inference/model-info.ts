@@ -14,6 +14,15 @@ export interface ModelLimits {
   readonly maxBeams: number;
 }
 
+/** How the messages of a chat become one source text: each role's pattern has its text at {}. */
+export interface ChatForm {
+  readonly system?: string;
+  readonly user?: string;
+  readonly assistant?: string;
+  /** Put behind the last message. */
+  readonly prompt?: string;
+}
+
 export interface ModelInfo {
   readonly name: string;
   /** idle: its engines are closed for want of requests; the next one starts them. */
@@ -39,6 +48,8 @@ export interface ModelInfo {
   /** What loading found out about a transformer's graphs; null before that, and for other layouts. */
   readonly facts: TransformerFacts | null;
   readonly limits: ModelLimits;
+  /** Null: the last user message is the source text. */
+  readonly chat: ChatForm | null;
   readonly languages: { readonly source: readonly string[]; readonly target: readonly string[] };
   readonly vocabSize: number;
   readonly attention: boolean;
@@ -72,6 +83,7 @@ export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "thr
   limits: { maxInputTokens: 0, maxNewTokens: 0, maxBeams: 0 },
   languages: { source: [], target: [] },
   vocabSize: 0,
+  chat: null,
   attention: false,
   engines: 0,
 };
@@ -83,8 +95,8 @@ export function rowBytesAtLimits({ facts, limits }: Pick<ModelInfo, "facts" | "l
 
 /** What the folder alone says. */
 export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {
-  const { task = null, description = null, licence = null, version = null } = manifest;
-  return { layout: plan.layout, task, description, licence, version, dtype, files };
+  const { task = null, description = null, licence = null, version = null, chat = null } = manifest;
+  return { layout: plan.layout, task, description, licence, version, chat, dtype, files };
 }
 
 /** What the text side has told. */

@@ -62,7 +62,8 @@ export async function encodeSource(
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);
   if (tokens.length <= limit) return tokens;
   if (truncate !== undefined) return truncated(tokens, limit);
-  throw wrongInput(`${tokens.length} tokens, at most ${maxInputTokens} fit this model (parameters.truncate cuts)`);
+  const ways = 'parameters.truncate cuts, parameters.split "sentences" decodes it sentence by sentence';
+  throw wrongInput(`${tokens.length} tokens, at most ${maxInputTokens} fit this model (${ways})`);
 }
 
 function priorityOf({ priority = usualPriority }: GenerationRequest): number {

@@ -38,13 +38,14 @@ export function resolveDecoding(asked: Parameters, model: ServedModel, randomSee
   const options: Options = { ...usual, ...model.defaults, ...asked };
   const doSample = options.do_sample ?? asksForSampling(asked);
   const prefix = prefixOf(options, model);
+  const numBeams = beamsOf(options, asked, doSample, model);
   return {
     prefix,
     ...lengthsOf(options, asked, prefix.length, model),
     eosTokenIds: model.special.eos,
     padTokenId: model.special.pad,
-    numReturnSequences: outputsOf(options, model),
-    numBeams: beamsOf(options, asked, doSample, model),
+    numReturnSequences: outputsOf(options, doSample ? Infinity : numBeams, model),
+    numBeams,
     lengthPenalty: options.length_penalty,
     earlyStopping: options.early_stopping,
     doSample,
@@ -70,10 +71,11 @@ function beamsOf({ num_beams: numBeams }: Options, asked: Parameters, doSample: 
   return numBeams;
 }
 
-function outputsOf(options: Options, { limits }: ServedModel): number {
+function outputsOf(options: Options, most: number, { limits }: ServedModel): number {
   const outputs = options.best_of ?? options.num_return_sequences;
   const field = options.best_of === undefined ? "num_return_sequences" : "best_of";
   if (outputs > limits.maxBeams) reject(field, `at most ${limits.maxBeams} for this model`);
+  if (outputs > most) reject(field, `must be <= num_beams (${most}) unless sampling (got ${outputs})`);
   return outputs;
 }
 

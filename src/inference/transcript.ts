@@ -59,7 +59,11 @@ class Line {
       ...(logprob !== undefined && { logprob }),
       ...(sampledLogprob !== undefined && { sampledLogprob }),
       ...(top !== undefined && {
-        top: top.map((other) => ({ ...other, text: this.#tokenizer.decode([other.id], false) })),
+        top: top.map((other) => ({
+          ...other,
+          text: this.#tokenizer.decode([other.id], false),
+          special: this.#tokenizer.isSpecial(other.id),
+        })),
       }),
       ...(attention !== undefined && this.#prepared.wantAttention && { attention: Array.from(attention) }),
     };

@@ -116,6 +116,10 @@ function checkedStart({ config }: RouteParts, body: StartBody): Start {
     const field = "parameters.on_disconnect";
     throw new AppError("validation", `${field}: a durable generation goes on: cancel it by DELETE`, { field });
   }
+  if (parameters.split !== undefined) {
+    const field = "parameters.split";
+    throw new AppError("validation", `${field}: not for durable generations: start one a sentence`, { field });
+  }
   return {
     texts: checkedInputs(body.inputs, 1),
     isList: false,

@@ -1,7 +1,9 @@
-// Errors become answers here and nowhere else: AppError, Fastify's own and surprises, all as TGI's {error, error_type} plus the field at fault.
+// Errors become answers here and nowhere else: AppError, Fastify's own and surprises, as TGI's {error, error_type} plus the field at fault,
+// on /v1 as OpenAI's object.
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { AppError, type ErrorKind } from "../errors.js";
+import { isOpenAi, openAiError } from "./openai/error.js";
 import type { ErrorBody } from "./schemas.js";
 import { validationError } from "./validation-message.js";
 
@@ -50,12 +52,16 @@ export function errorBody(error: AppError): ErrorBody {
 export function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = toAppError(thrown);
   logError(error, request);
-  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", error.retryAfterSeconds);
+  if (error.retryAfterSeconds !== undefined) {
+    reply.header("retry-after", error.retryAfterSeconds);
+    reply.header("retry-after-ms", error.retryAfterSeconds * 1000);
+  }
   if (error.kind === "unavailable") reply.header("connection", "close");
   // Closing while the client still sends would reset the connection and lose the answer: Node reads the rest away, requestTimeout bounds it.
   if (error.kind === "too_large") reply.removeHeader("connection");
   if (error.kind === "unauthorized") reply.header("www-authenticate", "Bearer");
-  return reply.code(error.status).type("application/json; charset=utf-8").send(errorBody(error));
+  const body = isOpenAi(request.url) ? openAiError(error) : errorBody(error);
+  return reply.code(error.status).type("application/json; charset=utf-8").send(body);
 }
 
 /** Messages and even field names may be what a user sent: only the server's own faults are logged with theirs. */

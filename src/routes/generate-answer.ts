@@ -123,7 +123,7 @@ function sequenceOf(
   };
 }
 
-function tokenOf({ id, text, logprob, sampledLogprob, special }: OutputToken) {
+export function tokenOf({ id, text, logprob, sampledLogprob, special }: OutputToken) {
   const drawn = sampledLogprob === undefined ? {} : { sampled_logprob: sampledLogprob };
   return { id, text, logprob: logprob ?? null, ...drawn, special };
 }

@@ -50,7 +50,7 @@ export const TokenSchema = Type.Object(
   { id, text: Type.String(), logprob, sampled_logprob: Type.Optional(sampledLogprob), special: Type.Boolean() },
   { $id: "Token", description: "A generated token. `text` is what it adds; empty while a character is incomplete." },
 );
-const TopTokenSchema = Type.Object({ id, text: Type.String(), logprob: Type.Number() });
+const TopTokenSchema = Type.Object({ id, text: Type.String(), logprob: Type.Number(), special: Type.Boolean() });
 const topTokens = Type.Array(TopTokenSchema);
 
 export const OutputSchema = Type.Object(

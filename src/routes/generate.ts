@@ -73,13 +73,14 @@ export function generateRoutes(app: App, parts: RouteParts): void {
   );
 }
 
-type Request = Pick<FastifyRequest, "log" | "headers"> & { readonly body: GenerateBody };
+export type Request = Pick<FastifyRequest, "log" | "headers"> & { readonly body: GenerateBody };
 
-function wantsStream({ body, headers }: Request): boolean {
+export function wantsStream({ body, headers }: Request): boolean {
   return body.stream ?? (headers.accept ?? "").includes("text/event-stream");
 }
 
-async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
+/** What `POST /` does too. */
+export async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
   const asked = checkedRequest(parts, request.body, streams);
   const owner = ownerOf(request.headers, parts.config.apiKeys);
   // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.

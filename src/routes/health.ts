@@ -57,7 +57,8 @@ interface Readiness {
   readonly workers?: Readonly<Record<string, number>>;
 }
 
-async function readiness({ lifetime, inference, scaleOut, config }: RouteParts): Promise<Readiness> {
+/** Whether requests are answered now, and if not, why. */
+export async function readiness({ lifetime, inference, scaleOut, config }: RouteParts): Promise<Readiness> {
   if (lifetime.state !== "ready") return { status: lifetime.state };
   if (scaleOut === null) return { status: hasModel(inference) };
   if (!scaleOut.isRedisUp) return { status: "unavailable", reason: "Redis can't be reached" };

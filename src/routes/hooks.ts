@@ -25,7 +25,7 @@ export function observeRequests(app: App, metrics: Metrics): void {
     const { statusCode: status, elapsedTime } = reply;
     metrics.httpAnswered({ route, method: knownMethod(request.method), status, seconds: elapsedTime / 1000 });
     const line = { method: request.method, route, status, ms: Math.round(elapsedTime * 10) / 10 };
-    if (isProbe(route)) request.log.debug(line, "answered");
+    if (isProbe(request.method, route)) request.log.debug(line, "answered");
     else request.log.info(line, "answered");
   });
 }
@@ -41,14 +41,16 @@ export function allowOrigins(app: App, origins: readonly string[]): void {
     reply.header("access-control-allow-origin", origins.includes("*") ? "*" : origin);
     reply.header(
       "access-control-expose-headers",
-      "x-request-id, x-generation-id, retry-after, location, idempotent-replayed",
+      "x-request-id, x-generation-id, retry-after, retry-after-ms, location, idempotent-replayed",
     );
     return isPreflight(request) ? answerPreflight(reply) : undefined;
   });
 }
 
 /** A hook that wants `Authorization: Bearer <one of keys>`; null when there are no keys. */
-export function keyCheck(keys: readonly string[]): ((request: FastifyRequest) => Promise<void>) | null {
+export function keyCheck(
+  keys: readonly string[],
+): ((request: Pick<FastifyRequest, "headers">) => Promise<void>) | null {
   if (keys.length === 0) return null;
   const known = keys.map(digest);
   return async ({ headers }) => {
@@ -85,6 +87,7 @@ function knownMethod(method: string): string {
   return methods.has(method) ? method : "other";
 }
 
-function isProbe(route: string): boolean {
-  return route.startsWith("/health") || route === "/metrics" || route === "/";
+function isProbe(method: string, route: string): boolean {
+  if (method !== "GET" && method !== "HEAD") return false;
+  return /^(?:\/v2)?\/health(?:\/|$)/u.test(route) || route === "/metrics" || route === "/";
 }

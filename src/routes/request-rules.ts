@@ -48,6 +48,7 @@ const rules: readonly Rule[] = [
   decayIsStartAndFactor,
   textIsWellFormed,
   streamsCannot,
+  splitTextsAreWhole,
 ];
 
 function samples(parameters: Parameters): boolean {
@@ -128,6 +129,25 @@ function textIsWellFormed({ stop, src_lang, tgt_lang }: Parameters): void {
 
 function streamsCannot({ decoder_input_details }: Parameters, { streams }: RequestContext): void {
   if (streams && decoder_input_details === true) refuse("parameters.decoder_input_details", "not with a stream");
+}
+
+// What is about one source, one decoder or one text would mean something else for each sentence.
+function splitTextsAreWhole(parameters: Parameters): void {
+  if (parameters.split === undefined) return;
+  const { num_return_sequences: returned = 1, best_of: bestOf = 1, stop = [] } = parameters;
+  const clashes: Readonly<Record<string, boolean>> = {
+    truncate: parameters.truncate !== undefined,
+    stop: stop.length > 0,
+    num_return_sequences: returned > 1,
+    best_of: bestOf > 1,
+    decoder_input_ids: parameters.decoder_input_ids !== undefined,
+    decoder_input_details: parameters.decoder_input_details === true,
+    attention: parameters.attention === true,
+    // A log is one generation's; sentences are several.
+    'on_disconnect "continue"': parameters.on_disconnect === "continue",
+  };
+  const name = Object.keys(clashes).find((option) => clashes[option] === true);
+  if (name !== undefined) refuse("parameters.split", `not together with ${name}`);
 }
 
 function implied(parameters: Parameters): Partial<Parameters> {

@@ -46,6 +46,7 @@ const meanings = {
   424: "The model failed on this request",
   429: "Too much waits already: see Retry-After",
   500: "A fault of the server",
+  501: "Not built in, or not configured",
   503: "Loading or shutting down: see Retry-After",
   504: "The deadline passed before the first token",
 } as const;
@@ -54,5 +55,10 @@ export type ErrorStatus = keyof typeof meanings;
 
 /** Error answers of a route, for its schema. */
 export function errorAnswers(...statuses: readonly ErrorStatus[]) {
-  return Object.fromEntries(statuses.map((status) => [status, { ...ref(ErrorSchema), description: meanings[status] }]));
+  return errorAnswersAs(ErrorSchema, ...statuses);
+}
+
+/** In the shape of another surface. */
+export function errorAnswersAs(shape: TSchema & { $id?: string }, ...statuses: readonly ErrorStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, { ...ref(shape), description: meanings[status] }]));
 }

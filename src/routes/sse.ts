@@ -62,6 +62,11 @@ export class SseStream {
     if (this.isOpen) this.#raw.write(`retry: ${ms}\n\n`);
   }
 
+  /** OpenAI's last line, which is not JSON. */
+  done(): void {
+    if (this.isOpen) this.#raw.write("data: [DONE]\n\n");
+  }
+
   /** Ends the response; does nothing when it is closed. */
   end(): void {
     clearInterval(this.#heartbeat);

@@ -1,5 +1,6 @@
 // POST /tokenize and /detokenize: text to ids and back, with a model's own tokenizer.
 import { Type } from "typebox";
+import { ParametersSchema } from "../parameters.js";
 import type { App, RouteParts } from "./parts.js";
 import { checkedInputs } from "./request-rules.js";
 import { errorAnswers, keyed, modelName } from "./schemas.js";
@@ -15,7 +16,16 @@ const SourceTokenSchema = Type.Object({
 });
 
 const TokenizeBody = Type.Object(
-  { inputs: Type.String({ minLength: 1 }), model: Type.Optional(modelName) },
+  {
+    inputs: Type.String({ minLength: 1 }),
+    model: Type.Optional(modelName),
+    parameters: Type.Optional(
+      Type.Object(
+        { truncate: ParametersSchema.properties.truncate },
+        { additionalProperties: false, description: "TGI's place for truncate." },
+      ),
+    ),
+  },
   { additionalProperties: false },
 );
 
@@ -45,7 +55,7 @@ export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
     },
     ({ body }) => {
       checkedInputs(body.inputs, 1);
-      return inference.tokenize(body.model ?? undefined, body.inputs);
+      return inference.tokenize(body.model ?? undefined, body.inputs, body.parameters?.truncate ?? undefined);
     },
   );
   app.post(

@@ -34,7 +34,7 @@ function fieldPath({ instancePath, keyword, params }: VerboseError): string {
 }
 
 function problem(error: VerboseError, field: string): string {
-  const refusal = refusalReason(error.instancePath.replace("/parameters/", ""));
+  const refusal = refusalReason(error.instancePath.replace(/^\/(?:parameters\/)?/u, ""));
   if (refusal !== null) return refusal;
   const described = describe(error);
   const hint = hints[field];

@@ -73,7 +73,10 @@ describe("the answer", () => {
         { id: 3, text: "HI", logprob: -0.5, special: false },
         { id: 1, text: "", logprob: -0.5, special: true },
       ],
-      top_tokens: [[{ id: 9, text: "nine", logprob: -0.1 }], [{ id: 9, text: "nine", logprob: -0.1 }]],
+      top_tokens: [
+        [{ id: 9, text: "nine", logprob: -0.1, special: false }],
+        [{ id: 9, text: "nine", logprob: -0.1, special: false }],
+      ],
       attention: [[1], [1]],
     });
   });

@@ -96,7 +96,7 @@ test("details bring TGI's numbers to the end event and log-probabilities to the 
     input_length: 1,
   });
   assert.equal((events[0]!.data["token"] as { logprob: number }).logprob, -0.5);
-  assert.deepEqual(events[0]!.data["top_tokens"], [{ id: 9, text: "nine", logprob: -0.1 }]);
+  assert.deepEqual(events[0]!.data["top_tokens"], [{ id: 9, text: "nine", logprob: -0.1, special: false }]);
   assert.deepEqual(events[0]!.data["attention"], [1]);
 });
 

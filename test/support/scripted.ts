@@ -39,6 +39,7 @@ export function modelInfo(overrides: Partial<ModelInfo> = {}): ModelInfo {
     limits: { maxInputTokens: 100, maxNewTokens: 512, maxBeams: 16 },
     languages: { source: [], target: [] },
     vocabSize: 1000,
+    chat: null,
     attention: true,
     engines: 1,
     threads: 1,
@@ -171,7 +172,7 @@ export class ScriptedInference implements Inference {
         special,
         ...(prepared.wantLogprobs ? { logprob: -0.5 } : {}),
         ...(prepared.wantLogprobs && prepared.decoding.doSample ? { sampledLogprob: -0.25 } : {}),
-        ...(prepared.topN > 0 ? { top: [{ id: 9, text: "nine", logprob: -0.1 }] } : {}),
+        ...(prepared.topN > 0 ? { top: [{ id: 9, text: "nine", logprob: -0.1, special: false }] } : {}),
         ...(prepared.wantAttention ? { attention: prepared.sourceIds.map(() => 1 / prepared.sourceIds.length) } : {}),
       };
       tokens.push(token);

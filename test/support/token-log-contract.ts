@@ -115,7 +115,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
 
   check("events keep every field", async (log) => {
     const { id, writer } = await running(log, 0);
-    const top = [{ id: 4, text: '\u2028"\\\0x', logprob: -0.1234567890123456 }];
+    const top = [{ id: 4, text: '\u2028"\\\0x', logprob: -0.1234567890123456, special: false }];
     const event = { ...token(1).event, logprob: -1e-9, sampledLogprob: -3.5, top, attention: [0.25, 0.75] };
     await log.append(id, writer, [{ seq: 1, event }]);
     assert.deepEqual((await log.read(id, 0)).entries, [{ seq: 1, event }]);

@@ -1,0 +1,76 @@
+// LibreTranslate's request as rows of one batch, each with its own languages, and its answer.
+import { AppError } from "../../errors.js";
+import type { ModelInfo } from "../../inference/model-info.js";
+import type { Parameters } from "../../parameters.js";
+import { checkedInputs, checkedParameters } from "../request-rules.js";
+import type { Finished, Row, Translation } from "../serve.js";
+import { modelFor } from "./languages.js";
+import type { TranslateBody } from "./schemas.js";
+
+export class LibreTranslation implements Translation {
+  readonly model = undefined;
+  readonly rows: readonly Row[];
+  readonly streams = false;
+  readonly endsWithDone = false;
+  readonly #isList: boolean;
+  readonly #alternatives: number;
+
+  /** Throws AppError that names the field. */
+  constructor(body: TranslateBody, models: readonly ModelInfo[], maxInputs: number) {
+    const { q, alternatives } = body;
+    const texts = checkedInputs(q, maxInputs);
+    this.#isList = typeof q !== "string";
+    this.#alternatives = alternatives ?? 0;
+    const sources = perText("source", body.source, texts);
+    const targets = perText("target", body.target, texts);
+    this.rows = texts.map((text, i) => {
+      const [source = "", target = ""] = [sources[i], targets[i]];
+      const parameters = checkedParameters(parametersFor(source, target, this.#alternatives), { streams: false });
+      const model = modelFor(models, source, target);
+      alternativesFit(this.#alternatives, model.limits.maxBeams);
+      return { text, parameters, model: model.name };
+    });
+  }
+
+  answer(finished: readonly Finished[]) {
+    const texts = finished.map(({ end }) => end.outputs.map(({ text }) => text));
+    const [best, others] = [texts.map(([first = ""]) => first), texts.map(([, ...rest]) => rest)];
+    const alternatives = this.#isList ? others : others[0];
+    return {
+      translatedText: this.#isList ? best : best[0],
+      ...(this.#alternatives > 0 ? { alternatives } : {}),
+    };
+  }
+
+  token() {
+    return [];
+  }
+  end() {
+    return [];
+  }
+  closing() {
+    return [];
+  }
+  error() {
+    return {};
+  }
+}
+
+// A long text is translated sentence by sentence; alternatives are the next best beams, which only a whole text has.
+function parametersFor(source: string, target: string, alternatives: number): Parameters {
+  const languages = { src_lang: source, tgt_lang: target };
+  if (alternatives === 0) return { ...languages, split: "sentences", num_return_sequences: 1 };
+  return { ...languages, num_beams: alternatives + 1, num_return_sequences: alternatives + 1 };
+}
+
+function alternativesFit(alternatives: number, maxBeams: number): void {
+  if (alternatives < maxBeams) return;
+  const message = `alternatives: at most ${maxBeams - 1} for this model (got ${alternatives})`;
+  throw new AppError("validation", message, { field: "alternatives" });
+}
+
+function perText(field: string, given: string | readonly string[], texts: readonly string[]): readonly string[] {
+  if (typeof given === "string") return texts.map(() => given);
+  if (given.length === texts.length) return given;
+  throw new AppError("validation", `${field}: must be one, or one for each of ${texts.length} texts`, { field });
+}

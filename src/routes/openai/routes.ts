@@ -1,0 +1,112 @@
+// OpenAI's surface: /v1/completions, /v1/chat/completions, /v1/models. Errors are OpenAI's objects (error.ts).
+import { randomBytes } from "node:crypto";
+import { Type } from "typebox";
+import { AppError } from "../../errors.js";
+import { suggestion } from "../../nearest.js";
+import type { App, RouteParts } from "../parts.js";
+import { errorAnswersAs, keyed, ref } from "../schemas.js";
+import { serve } from "../serve.js";
+import { ChatTranslation } from "./chat.js";
+import type { Facts } from "./choices.js";
+import { CompletionTranslation } from "./completions.js";
+import { clientName, modelAsked } from "./options.js";
+import {
+  ChatCompletionSchema,
+  ChatRequestSchema,
+  CompletionRequestSchema,
+  CompletionSchema,
+  OpenAiErrorSchema,
+  OpenAiModelSchema,
+  openAiSchemas,
+} from "./schemas.js";
+
+const tags = ["compatible"];
+const errors = errorAnswersAs(OpenAiErrorSchema, 400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
+
+/** Routes that handle texts. */
+export function openAiRoutes(app: App, parts: RouteParts): void {
+  for (const schema of openAiSchemas) app.addSchema(schema);
+  const completion: { schema: object } = { schema: ref(CompletionSchema) };
+  const chat: { schema: object } = { schema: ref(ChatCompletionSchema) };
+  const answers = (shape: { schema: object }) => ({
+    200: { description: "JSON, or chunks", content: { "application/json": shape, "text/event-stream": shape } },
+    ...errors,
+  });
+  const common = { tags, security: keyed };
+  app.post(
+    "/v1/completions",
+    {
+      schema: {
+        ...common,
+        summary: "OpenAI's completions",
+        body: ref(CompletionRequestSchema),
+        response: answers(completion),
+      },
+    },
+    (request, reply) => {
+      const { body } = request;
+      const read = () => new CompletionTranslation(body, factsOf(parts));
+      return serve(parts, { request, reply }, clientName(body), read);
+    },
+  );
+  app.post(
+    "/v1/chat/completions",
+    {
+      schema: {
+        ...common,
+        summary: "OpenAI's chat completions",
+        body: ref(ChatRequestSchema),
+        response: answers(chat),
+      },
+    },
+    (request, reply) => {
+      const { body } = request;
+      const read = () => new ChatTranslation(body, chatFormOf(parts, body.model), factsOf(parts));
+      return serve(parts, { request, reply }, clientName(body), read);
+    },
+  );
+}
+
+/** Open, as /models is. */
+export function openAiModelRoutes(app: App, { inference }: RouteParts): void {
+  const models = () => inference.models().map(({ name }) => modelBody(name));
+  const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(ref(OpenAiModelSchema)) });
+  app.get("/v1/models", { schema: { tags, summary: "OpenAI's list of models", response: { 200: list } } }, async () => {
+    return { object: "list" as const, data: models() };
+  });
+  app.get(
+    "/v1/models/:id",
+    {
+      schema: {
+        tags,
+        summary: "One model, as OpenAI tells it",
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: ref(OpenAiModelSchema), ...errorAnswersAs(OpenAiErrorSchema, 404) },
+      },
+    },
+    async ({ params }) => {
+      const found = models().find(({ id }) => id === params.id);
+      if (found !== undefined) return found;
+      const hint = suggestion(
+        params.id,
+        models().map(({ id }) => id),
+      );
+      throw new AppError("not_found", `model: no such model${hint}`, { field: "model" });
+    },
+  );
+}
+
+function modelBody(id: string) {
+  return { id, object: "model" as const, created: 0, owned_by: "seqserve" };
+}
+
+function chatFormOf({ inference }: RouteParts, model: string | null | undefined) {
+  const name = modelAsked(model);
+  const info = inference.models().find((one) => (name === undefined ? one.isDefault : one.name === name));
+  return info?.chat ?? null;
+}
+
+function factsOf({ config, version }: RouteParts): Facts {
+  const id = randomBytes(12).toString("hex");
+  return { id, version, maxInputs: config.maxInputs, now: Math.floor(Date.now() / 1000) };
+}
