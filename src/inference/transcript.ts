@@ -54,13 +54,14 @@ class Line {
     return { ...this.#annotations(token), id: token.id, text, special };
   }
 
-  #annotations({ logprob, sampledLogprob, top, attention }: EngineToken) {
+  #annotations({ logprob, sampledLogprob, top, entropy, attention }: EngineToken) {
     return {
       ...(logprob !== undefined && { logprob }),
       ...(sampledLogprob !== undefined && { sampledLogprob }),
       ...(top !== undefined && {
         top: top.map((other) => ({ ...other, text: this.#tokenizer.decode([other.id], false) })),
       }),
+      ...(entropy !== undefined && { entropy }),
       ...(attention !== undefined && this.#prepared.wantAttention && { attention: Array.from(attention) }),
     };
   }
