@@ -8,6 +8,8 @@ import { ParametersSchema } from "./parameters.js";
 import type { Parts } from "./parts.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
+import { explainSchemas } from "./routes/explain-schemas.js";
+import { explainRoute } from "./routes/explain.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
@@ -38,7 +40,14 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   watchRoutes(app);
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
-  for (const schema of [ErrorSchema, ParametersSchema, GenerateRequestSchema, ModelSchema, ...answerSchemas])
+  for (const schema of [
+    ErrorSchema,
+    ParametersSchema,
+    GenerateRequestSchema,
+    ModelSchema,
+    ...answerSchemas,
+    ...explainSchemas,
+  ])
     app.addSchema(schema);
   await collectDocument(app, version);
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
@@ -61,6 +70,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   const check = keyCheck(parts.config.apiKeys);
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
+  explainRoute(scope, parts);
   tokenizeRoutes(scope, parts);
 }
 

@@ -43,7 +43,17 @@ interface Going {
 async function* run(going: Going, begun: readonly (readonly number[])[]): Events {
   const { slot, prepared, log, signal } = going;
   const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, scored } = prepared;
-  const spec = { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, begun, ...(scored === undefined ? {} : { scored }) };
+  const spec = {
+    sourceIds,
+    decoding,
+    wantLogprobs,
+    topN,
+    wantAttention,
+    deadlineAt,
+    priority,
+    begun,
+    ...(scored === undefined ? {} : { scored }),
+  };
   try {
     for await (const engineRun of slot.run(spec, signal)) yield* told(engineRun, going);
   } catch (error) {
