@@ -6,11 +6,16 @@ import type { Logger } from "./log.js";
 import type { Metrics } from "./metrics.js";
 import { ParametersSchema } from "./parameters.js";
 import type { Parts } from "./parts.js";
+import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
 import { explainSchemas } from "./routes/explain-schemas.js";
 import { explainRoute } from "./routes/explain.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
+import { durableSchemas } from "./routes/durable-schemas.js";
+import { eventsRoute } from "./routes/durable-events.js";
+import { lookupRoutes } from "./routes/durable-lookup.js";
+import { startRoute } from "./routes/durable.js";
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
 import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
@@ -32,9 +37,10 @@ export interface BuiltApp {
 
 /** All routes over these parts. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
-  const { log, metrics, inference, queue, sse = usualTimings } = parts;
+  const { log, metrics, inference, queue, generations, sse = usualTimings } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
-  const routeParts = { config, inference, queue, metrics, lifetime, sse, version };
+  const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
+  const routeParts = { config, inference, queue, generations, openGenerations, metrics, lifetime, sse, version };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
   watchRoutes(app);
@@ -47,6 +53,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     ModelSchema,
     ...answerSchemas,
     ...explainSchemas,
+    ...durableSchemas,
   ])
     app.addSchema(schema);
   await collectDocument(app, version);
@@ -71,6 +78,9 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
   explainRoute(scope, parts);
+  startRoute(scope, parts);
+  lookupRoutes(scope, parts);
+  eventsRoute(scope, parts);
   tokenizeRoutes(scope, parts);
 }
 
