@@ -23,6 +23,7 @@ import { Lifetime } from "./routes/lifetime.js";
 import { metricsRoute } from "./routes/metrics.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
 import { watchRoutes } from "./routes/not-found.js";
+import { pageRoutes } from "./routes/page.js";
 import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
@@ -58,6 +59,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     app.addSchema(schema);
   await collectDocument(app, version);
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
+  pageRoutes(app, version);
   modelRoutes(app, routeParts);
   healthRoutes(app, routeParts);
   if (config.metricsPort === null) metricsRoute(app, metrics);

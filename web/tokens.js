@@ -1,0 +1,91 @@
+// The output as a row of tokens with their probabilities; each has its alternatives in a card of its own.
+import { element, percent } from "./elements.js";
+
+/**
+ * @typedef {{ id: number, text: string, special: boolean, piece?: string, given?: boolean, logprob: number | null, entropy?: number,
+ *   top?: { id: number, text: string, logprob: number }[] }} Token
+ */
+
+/** @param {(at: number, id: number) => void} onPick an alternative was chosen at this place */
+export function showTokens(list, tokens, onPick) {
+  list.replaceChildren(...tokens.map((token, at) => tokenItem(token, at, onPick)));
+}
+
+export function addToken(list, token, onPick) {
+  list.append(tokenItem(token, list.children.length, onPick));
+}
+
+function tokenItem(token, at, onPick) {
+  const { logprob, special } = token;
+  const name = nameOf(token);
+  const probability = logprob === null ? "given" : percent(logprob);
+  const card = cardOf(token, at, onPick);
+  const label = `${name}, ${probability}${card === null ? "" : ", alternatives follow"}`;
+  const button = element(
+    "button",
+    { type: "button", class: "token", "aria-label": label },
+    element("span", { class: special ? "symbol" : "word" }, name),
+    element("span", { class: "probability" }, probability),
+  );
+  // How unsure it was is what draws the eye.
+  const doubt = logprob === null ? 0 : 1 - Math.exp(logprob);
+  button.style.setProperty("--doubt", `${Math.round(doubt * 100)}%`);
+  const item = element("li", { onkeydown: dismiss, onpointerleave: reveal, onfocusout: reveal }, button);
+  if (card !== null) {
+    item.append(card);
+    for (const kind of ["pointerenter", "focusin"]) item.addEventListener(kind, () => keepInside(card));
+  }
+  return item;
+}
+
+function nameOf({ text, piece, special }) {
+  if (special) return piece ?? "end";
+  return text.trim() || piece || "…";
+}
+
+function cardOf(token, at, onPick) {
+  const { top = [], logprob, entropy } = token;
+  if (top.length === 0) return null;
+  const facts = [`log-probability ${logprob?.toFixed(4) ?? "–"}`];
+  if (entropy !== undefined) facts.push(`entropy ${entropy.toFixed(3)} nats`);
+  const choices = top.map((other) => element("li", {}, choice(other, token, at, onPick)));
+  return element(
+    "div",
+    { class: "card" },
+    element("p", { class: "facts" }, facts.join(" · ")),
+    element("ul", { "aria-label": `Instead of ${nameOf(token)}` }, ...choices),
+  );
+}
+
+function choice({ id, text, logprob }, token, at, onPick) {
+  const isChosen = id === token.id;
+  const name = text.trim() || "␣";
+  const button = element(
+    "button",
+    { type: "button", "aria-current": isChosen && "true", onclick: () => onPick(at, id) },
+    element("span", { class: "bar", "aria-hidden": "true" }),
+    element("span", { class: "name" }, name),
+    element("span", { class: "probability" }, percent(logprob)),
+  );
+  button.style.setProperty("--share", `${(Math.exp(logprob) * 100).toFixed(1)}%`);
+  button.title = isChosen ? "Continue from here as it is" : `Continue from here with ${name}`;
+  return button;
+}
+
+// Cards go away at Escape, until pointer and focus have left.
+function dismiss({ key, currentTarget }) {
+  if (key !== "Escape") return;
+  currentTarget.classList.add("dismissed");
+  currentTarget.querySelector(".token").focus();
+}
+
+function reveal({ type, currentTarget, relatedTarget }) {
+  if (type === "focusout" && currentTarget.contains(relatedTarget)) return;
+  currentTarget.classList.remove("dismissed");
+}
+
+function keepInside(card) {
+  card.classList.remove("from-right");
+  const { right } = card.getBoundingClientRect();
+  card.classList.toggle("from-right", right > document.documentElement.clientWidth - 8);
+}
