@@ -64,6 +64,7 @@ async function take({ name, model, text, scheme, width, height, prepare }: Pictu
   await page.locator("#go").click();
   await page.locator("#maps .map").first().waitFor();
   await page.locator("#nbest li").first().waitFor();
+  await page.mouse.move(0, 0);
   await prepare?.(page);
   // The live strip has something to tell after its next turn.
   await page.waitForTimeout(2500);

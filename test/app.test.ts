@@ -291,6 +291,7 @@ describe("the OpenAPI document", async () => {
     assert.deepEqual(Object.keys(document["paths"]).sort(), [
       "/",
       "/detokenize",
+      "/explain",
       "/generate",
       "/generate_stream",
       "/generations",
@@ -340,6 +341,8 @@ describe("the OpenAPI document", async () => {
       payload: { inputs: ["hi"], stream: true, parameters: { details: true, top_n_tokens: 2 } },
     });
     for (const { event, data } of wireEvents(stream.body)) conforms(event === "end" ? "EndEvent" : "TokenEvent", data);
+    const explained = { method: "POST", url: "/explain", payload: { inputs: "hi you" } } as const;
+    conforms("Explanation", JSON.parse((await plain.app.inject(explained)).body));
     conforms("Error", (await get("/nowhere")).body);
     conforms("Model", (await get("/models/echo")).body);
     for (const body of [

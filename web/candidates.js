@@ -1,6 +1,6 @@
 // The n-best list of a beam search.
 import { post } from "./api.js";
-import { element } from "./elements.js";
+import { element, figures } from "./elements.js";
 
 const mostBeams = 5;
 
@@ -22,7 +22,7 @@ export function showCandidates(list, outputs, shownText, onChoose) {
         "button",
         { type: "button", "aria-pressed": String(text === shownText), onclick: () => onChoose(output) },
         element("span", { class: "candidate" }, text),
-        element("span", { class: "score" }, element("span", { class: "unseen" }, "score "), score.toFixed(3)),
+        element("span", { class: "score" }, element("span", { class: "unseen" }, "score "), figures(score, 3)),
       );
       return element("li", {}, button);
     }),

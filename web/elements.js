@@ -24,9 +24,21 @@ export function readable(piece) {
   return piece.replace(/[▁Ġ]/gu, " ").trim() || "␣";
 }
 
+/** With a minus sign, not a hyphen. */
+export function figures(value, decimals) {
+  const text = value.toFixed(decimals);
+  return /^-0\.?0*$/u.test(text) ? text.slice(1) : text.replace("-", "−");
+}
+
 /** 0.9871 → "98.7 %", certain ones without decimals. */
 export function percent(logprob) {
-  const value = Math.exp(logprob) * 100;
+  const value = probabilityOf(logprob) * 100;
   if (value >= 99.95) return "100 %";
-  return `${value >= 10 ? value.toFixed(1) : value.toPrecision(2)} %`;
+  if (value < 0.01) return "< 0.01 %";
+  return `${value >= 10 ? value.toFixed(1) : value.toFixed(2)} %`;
+}
+
+/** null is JSON's word for minus infinity. */
+export function probabilityOf(logprob) {
+  return logprob === null ? 0 : Math.exp(logprob);
 }

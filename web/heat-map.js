@@ -1,5 +1,5 @@
 // A map of tokens over source tokens. It is a table: colours for the eye, exact values in the cells for screen readers, on hover, and on demand.
-import { element, readable } from "./elements.js";
+import { element, figures, readable } from "./elements.js";
 
 /**
  * @param {{ title: string, note: string, rows: string[], columns: string[], values: (number | null)[][],
@@ -31,14 +31,13 @@ function scale([low, high]) {
 
 function table(map, readout) {
   const { title, note, rows, columns } = map;
-  const isWide = columns.some((name) => readable(name).length > 2);
-  const head = columns.map((name) => element("th", { scope: "col" }, element("span", {}, readable(name))));
+  const head = columns.map((name) => columnHead(readable(name)));
   const body = rows.map((name, row) =>
     element("tr", {}, element("th", { scope: "row" }, readable(name)), ...cells(map, row)),
   );
   const made = element(
     "table",
-    { class: isWide ? "heat slanted" : "heat" },
+    { class: "heat" },
     element("caption", { class: "unseen" }, `${title}. Rows: output. Columns: input. ${note}`),
     element("thead", {}, element("tr", {}, element("td", {}), ...head)),
     element("tbody", {}, ...body),
@@ -50,12 +49,16 @@ function table(map, readout) {
   return made;
 }
 
+function columnHead(name) {
+  return element("th", { scope: "col", class: name.length > 2 && "long" }, element("span", {}, name));
+}
+
 function cells({ rows, columns, values, strength, unit }, row) {
   return columns.map((column, at) => {
     const value = values[row]?.[at] ?? null;
     if (value === null) return element("td", { class: "none" }, element("span", { class: "value" }, "–"));
-    const shown = value.toFixed(Math.abs(value) < 9.995 ? 2 : 1);
-    const title = `${readable(rows[row])} ← ${readable(column)}: ${value.toFixed(4)}${unit}`;
+    const shown = figures(value, Math.abs(value) < 9.995 ? 2 : 1);
+    const title = `${readable(rows[row])} ← ${readable(column)}: ${figures(value, 4)}${unit}`;
     const power = strength(value);
     const cell = element(
       "td",

@@ -1,5 +1,5 @@
 // The output as a row of tokens with their probabilities; each has its alternatives in a card of its own.
-import { element, percent } from "./elements.js";
+import { element, figures, percent, probabilityOf } from "./elements.js";
 
 /**
  * @typedef {{ id: number, text: string, special: boolean, piece?: string, given?: boolean, logprob: number | null, entropy?: number,
@@ -16,19 +16,22 @@ export function addToken(list, token, onPick) {
 }
 
 function tokenItem(token, at, onPick) {
-  const { logprob, special } = token;
+  const { logprob, special, entropy } = token;
   const name = nameOf(token);
-  const probability = logprob === null ? "given" : percent(logprob);
+  // A forced prefix comes without scores until /explain has told them.
+  const isUnscored = logprob === null && entropy === undefined;
+  const probability = isUnscored ? "given" : percent(logprob);
   const card = cardOf(token, at, onPick);
-  const label = `${name}, ${probability}${card === null ? "" : ", alternatives follow"}`;
   const button = element(
     "button",
-    { type: "button", class: "token", "aria-label": label },
+    { type: "button", class: "token" },
     element("span", { class: special ? "symbol" : "word" }, name),
+    element("span", { class: "unseen" }, ", "),
     element("span", { class: "probability" }, probability),
+    element("span", { class: "unseen" }, card === null ? "" : ", alternatives follow"),
   );
   // How unsure it was is what draws the eye.
-  const doubt = logprob === null ? 0 : 1 - Math.exp(logprob);
+  const doubt = isUnscored ? 0 : 1 - probabilityOf(logprob);
   button.style.setProperty("--doubt", `${Math.round(doubt * 100)}%`);
   const item = element("li", { onkeydown: dismiss, onpointerleave: reveal, onfocusout: reveal }, button);
   if (card !== null) {
@@ -46,8 +49,8 @@ function nameOf({ text, piece, special }) {
 function cardOf(token, at, onPick) {
   const { top = [], logprob, entropy } = token;
   if (top.length === 0) return null;
-  const facts = [`log-probability ${logprob?.toFixed(4) ?? "–"}`];
-  if (entropy !== undefined) facts.push(`entropy ${entropy.toFixed(3)} nats`);
+  const facts = [`log p ${logprob === null ? "–" : figures(logprob, 4)}`];
+  if (entropy !== undefined) facts.push(`entropy ${figures(entropy, 3)} nats`);
   const choices = top.map((other) => element("li", {}, choice(other, token, at, onPick)));
   return element(
     "div",
@@ -67,7 +70,7 @@ function choice({ id, text, logprob }, token, at, onPick) {
     element("span", { class: "name" }, name),
     element("span", { class: "probability" }, percent(logprob)),
   );
-  button.style.setProperty("--share", `${(Math.exp(logprob) * 100).toFixed(1)}%`);
+  button.style.setProperty("--share", `${(probabilityOf(logprob) * 100).toFixed(1)}%`);
   button.title = isChosen ? "Continue from here as it is" : `Continue from here with ${name}`;
   return button;
 }

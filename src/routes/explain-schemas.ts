@@ -29,6 +29,8 @@ export const ExplainRequestSchema = Type.Object(
 );
 export type ExplainBody = Static<typeof ExplainRequestSchema>;
 
+const logprob = nullable("number", "Natural logarithm under the model's own distribution; null: impossible.");
+
 const SourceSchema = Type.Object({
   id,
   text: Type.String({ description: "The piece as the vocabulary writes it." }),
@@ -41,9 +43,9 @@ const TargetSchema = Type.Object({
   piece: Type.String({ description: "The token alone, special tokens by name." }),
   special: Type.Boolean(),
   given: Type.Boolean({ description: "Given by the request (output, decoder_input_ids), not chosen." }),
-  logprob: Type.Number({ description: "Natural logarithm under the model's own distribution." }),
+  logprob,
   entropy: Type.Number({ description: "Of the model's distribution at this step, in nats: 0 = certain." }),
-  top: Type.Array(Type.Object({ id, text: Type.String(), logprob: Type.Number() }), {
+  top: Type.Array(Type.Object({ id, text: Type.String(), logprob }), {
     description: "The most probable tokens at this step (parameters.top_n_tokens, 5 when absent).",
   }),
 });
