@@ -4,7 +4,8 @@ import { heatMap } from "./heat-map.js";
 
 const notes = {
   attention: "Where the decoder looked: each row sums to 1. A view of the mechanism, no proof of cause.",
-  occlusion: "What each input token was worth: how far the output token's probability falls without it.",
+  occlusion:
+    "What each input token was worth: how far the output token's probability falls without it. Figures are drops of its logarithm, in nats.",
 };
 
 export async function explain(request, output, signal) {

@@ -1,5 +1,5 @@
 // The live strip: what the server does now, read from its own /metrics every two seconds while somebody looks.
-import { element } from "./elements.js";
+import { byId, element } from "./elements.js";
 
 const everyMs = 2000;
 
@@ -10,11 +10,13 @@ export async function showLive(strip, model) {
     const now = await sample();
     if (now === null) {
       strip.hidden = true;
+      byId("metrics").hidden = true;
       return;
     }
     if (before !== null) render(strip, facts(before, now, model()));
     before = now;
     strip.hidden = false;
+    byId("metrics").hidden = false;
   };
   render(strip, { batch: "–", waiting: "–", tokens: "–", latency: "–" });
   await turn();

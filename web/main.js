@@ -11,7 +11,7 @@ import { explain, showMaps } from "./inside.js";
 import { showLive } from "./live.js";
 import { showSnippets } from "./snippets.js";
 import { streamGeneration } from "./stream.js";
-import { addToken, showTokens } from "./tokens.js";
+import { addToken, focusToken, showTokens } from "./tokens.js";
 
 const [form, modelSelect, inputs, status, tokenList] = ["ask", "model", "inputs", "status", "tokens"].map(byId);
 const languages = { src_lang: byId("source-language"), tgt_lang: byId("target-language") };
@@ -94,8 +94,8 @@ function stop() {
   running?.abort(new Error("stopped"));
 }
 
-/** @param {number[]} prefix ids that the output must begin with */
-async function generate(request, prefix) {
+/** @param {number[]} prefix ids that the output must begin with @param {number | null} focusAt token that gets the keyboard */
+async function generate(request, prefix, focusAt = null) {
   stop();
   const own = new AbortController();
   running = own;
@@ -110,9 +110,12 @@ async function generate(request, prefix) {
   const whole = { ...request, parameters: { ...request.parameters, ...forced } };
   showProgram(prefix.length === 0 ? request : whole);
   try {
-    await generateWith(request, whole, own.signal);
+    await generateWith({ request, whole, focusAt }, own.signal);
   } catch (error) {
-    if (running === own) say(own.signal.aborted ? "Stopped." : error.message, own.signal.aborted ? "" : "error");
+    if (running === own) {
+      byId("output").hidden = tokenList.children.length === 0;
+      say(own.signal.aborted ? "Stopped." : error.message, own.signal.aborted ? "" : "error");
+    }
   } finally {
     if (running === own) {
       running = null;
@@ -122,14 +125,15 @@ async function generate(request, prefix) {
   }
 }
 
-async function generateWith(request, whole, signal) {
+async function generateWith({ request, whole, focusAt }, signal) {
   const end = await streamGeneration(
     { ...whole, parameters: { ...whole.parameters, logprobs: true, top_n_tokens: 5 } },
     {
       signal,
       onToken: (data) => {
-        shownIds.push(data.token.id);
+        const at = shownIds.push(data.token.id) - 1;
         addToken(tokenList, { ...data.token, top: data.top_tokens }, onPick(request));
+        if (at === focusAt) focusToken(tokenList, at);
       },
       onCut: () => say("The connection was cut: going on where it was …"),
     },
@@ -145,7 +149,7 @@ async function generateWith(request, whole, signal) {
 
 // Continues with another token at this place; those before it stay.
 function onPick(request) {
-  return (at, id) => void generate(request, [...shownIds.slice(0, at), id]);
+  return (at, id, byKeyboard) => void generate(request, [...shownIds.slice(0, at), id], byKeyboard ? at : null);
 }
 
 async function showInside(request, ids, signal) {

@@ -6,9 +6,18 @@ import { element, figures, percent, probabilityOf } from "./elements.js";
  *   top?: { id: number, text: string, logprob: number }[] }} Token
  */
 
-/** @param {(at: number, id: number) => void} onPick an alternative was chosen at this place */
+/**
+ * Whoever has the keyboard on a token keeps it on the one in its place.
+ * @param {(at: number, id: number, byKeyboard: boolean) => void} onPick an alternative was chosen at this place
+ */
 export function showTokens(list, tokens, onPick) {
+  const focused = [...list.children].findIndex((item) => item.contains(document.activeElement));
   list.replaceChildren(...tokens.map((token, at) => tokenItem(token, at, onPick)));
+  focusToken(list, focused);
+}
+
+export function focusToken(list, at) {
+  list.children[at]?.querySelector(".token").focus();
 }
 
 export function addToken(list, token, onPick) {
@@ -65,7 +74,7 @@ function choice({ id, text, logprob }, token, at, onPick) {
   const name = text.trim() || "␣";
   const button = element(
     "button",
-    { type: "button", "aria-current": isChosen && "true", onclick: () => onPick(at, id) },
+    { type: "button", "aria-current": isChosen && "true", onclick: ({ detail }) => onPick(at, id, detail === 0) },
     element("span", { class: "bar", "aria-hidden": "true" }),
     element("span", { class: "name" }, name),
     element("span", { class: "probability" }, percent(logprob)),

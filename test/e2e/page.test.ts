@@ -115,6 +115,7 @@ describe("the page", { skip: noBrowser }, () => {
     await page.locator("#output.busy").waitFor({ state: "detached" });
     await done(page);
     assert.equal((await words(page))[1], picked);
+    assert.equal(await page.locator(":focus .word").innerText(), picked, "the keyboard stays where it was");
     assert.deepEqual(complaints, []);
     await page.close();
   });
@@ -219,6 +220,19 @@ describe("the page", { skip: noBrowser }, () => {
     const status = page.locator("#status[data-kind=error]");
     await status.waitFor();
     assert.match(await status.innerText(), /^inputs: .*1/u);
+    await page.close();
+  });
+
+  test("a narrow window scrolls maps, not the page", async () => {
+    const { page, complaints } = await open();
+    await page.setViewportSize({ width: 390, height: 800 });
+    await generate(
+      page,
+      "itn-en",
+      "meet me at quarter past nine p m on the third of march and pay three hundred dollars",
+    );
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    assert.deepEqual(complaints, []);
     await page.close();
   });
 
