@@ -31,7 +31,9 @@ function scale([low, high]) {
 
 function table(map, readout) {
   const { title, note, rows, columns } = map;
-  const head = columns.map((name) => columnHead(readable(name)));
+  // Names like </s> alone don't turn the others.
+  const turnsAll = columns.some((name) => readable(name).length > 2 && !/^<.*>$/u.test(name));
+  const head = columns.map((name) => columnHead(readable(name), turnsAll));
   const body = rows.map((name, row) =>
     element("tr", {}, element("th", { scope: "row" }, readable(name)), ...cells(map, row)),
   );
@@ -49,8 +51,8 @@ function table(map, readout) {
   return made;
 }
 
-function columnHead(name) {
-  return element("th", { scope: "col", class: name.length > 2 && "long" }, element("span", {}, name));
+function columnHead(name, turns) {
+  return element("th", { scope: "col", class: (turns || name.length > 2) && "long" }, element("span", {}, name));
 }
 
 function cells({ rows, columns, values, strength, unit }, row) {

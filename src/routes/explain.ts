@@ -128,6 +128,9 @@ async function outputsOf({ parts, open }: Run, all: readonly Prepared[]): Promis
   const iterators = await admitAll(parts.queue, generations, open.signal);
   try {
     return await Promise.all(iterators.map(async (iterator) => best(await ended(iterator))));
+  } catch (error) {
+    open.abort(error);
+    throw error;
   } finally {
     await closeAll(iterators);
   }

@@ -1,9 +1,12 @@
 // The page in a real Chromium on the real server: streams, candidates, alternatives, maps, a cut connection, and nothing axe finds serious.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { launchBrowser, noBrowser } from "../../bench/browser.js";
@@ -209,6 +212,29 @@ describe("the page", { skip: noBrowser }, () => {
     const strip = page.locator("#live");
     await strip.locator("dd", { hasText: / of 32 rows/u }).waitFor({ timeout: 20_000 });
     await strip.locator("dd", { hasText: /\d ms/u }).waitFor({ timeout: 20_000 });
+    await page.close();
+  });
+
+  test("the same call runs as curl, Python and TypeScript, quotes in the input and all", async (context) => {
+    const { page } = await open();
+    await generate(page, "g2p-en", "don't");
+    const text = (await words(page)).join(" ");
+    const folder = mkdtempSync(join(tmpdir(), "seqserve-call-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const program = async (name: string) => {
+      await page.locator(".tabs button", { hasText: name }).click();
+      return page.locator("#call code").innerText();
+    };
+    const run = (command: string, ...words: string[]) => spawnSync(command, words, { encoding: "utf8", cwd: folder });
+    const curl = run("sh", "-c", await program("curl"));
+    if (curl.status !== 127) assert.match(curl.stdout, new RegExp(`"generated_text":"${text}"`, "u"), curl.stderr);
+    const python = run("python3", "-c", await program("Python"));
+    if (python.error === undefined) assert.equal(python.stdout.trim(), text, python.stderr);
+    writeFileSync(join(folder, "call.mts"), await program("TypeScript"));
+    const tsc = new URL("../../../node_modules/.bin/tsc", import.meta.url).pathname;
+    const compiled = run(tsc, "--strict", "--module", "nodenext", "--lib", "es2023,dom", "--types", "", "call.mts");
+    assert.equal(compiled.status, 0, compiled.stdout + compiled.stderr);
+    assert.equal(run(process.execPath, "call.mjs").stdout.trim(), text);
     await page.close();
   });
 
