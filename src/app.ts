@@ -36,12 +36,13 @@ export interface BuiltApp {
   readonly lifetime: Lifetime;
 }
 
-/** All routes over these parts. Nothing listens yet. */
+/** All routes over these parts; of a worker only /health* and /metrics. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
-  const { log, metrics, inference, queue, generations, sse = usualTimings } = parts;
+  const { log, metrics, inference, queue, generations, scaleOut = null, sse = usualTimings } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
   const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
-  const routeParts = { config, inference, queue, generations, openGenerations, metrics, lifetime, sse, version };
+  const served = { inference, queue, generations, openGenerations, metrics, lifetime, scaleOut, sse };
+  const routeParts = { config, version, ...served };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
   watchRoutes(app);
@@ -58,12 +59,14 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   ])
     app.addSchema(schema);
   await collectDocument(app, version);
-  await app.register(async (scope) => keyedRoutes(scope, routeParts));
-  pageRoutes(app, version);
-  modelRoutes(app, routeParts);
+  if (config.role !== "worker") {
+    await app.register(async (scope) => keyedRoutes(scope, routeParts));
+    pageRoutes(app, version);
+    modelRoutes(app, routeParts);
+  }
   healthRoutes(app, routeParts);
   if (config.metricsPort === null) metricsRoute(app, metrics);
-  await documentRoutes(app);
+  if (config.role !== "worker") await documentRoutes(app);
   await app.ready();
   return { app, lifetime };
 }

@@ -10,15 +10,18 @@ export interface BannerFacts {
   /** Seconds from the process's start until everything was loaded. */
   readonly seconds: number;
   readonly colour: boolean;
+  /** With REDIS_URL: this process's role, and where Redis is, without its password. */
+  readonly shared: { readonly role: string; readonly redis: string } | null;
 }
 
-export function banner({ version, url, modelsDir, models, seconds, colour }: BannerFacts): string {
+export function banner({ version, url, modelsDir, models, seconds, colour, shared }: BannerFacts): string {
   const { bold, dim, red } = colour ? ansi : plain;
   const width = Math.max(5, ...models.map(({ name }) => name.length));
-  const lines = models.map((model) => modelLines(model, width, { dim, red }).join("\n"));
-  const example =
-    models.find(({ isDefault, state }) => isDefault && state === "ready") ??
-    models.find(({ state }) => state === "ready");
+  const lines = models.map((model) =>
+    shared?.role === "api" && model.state !== "failed"
+      ? `  ${nameOf(model, width)}  on workers`
+      : modelLines(model, width, { dim, red }).join("\n"),
+  );
   return [
     "",
     `  ${bold(`seqserve ${version}`)}  ready in ${seconds.toFixed(1)} s`,
@@ -27,13 +30,20 @@ export function banner({ version, url, modelsDir, models, seconds, colour }: Ban
     ...lines,
     "",
     `  listens  ${bold(url)}`,
-    `  docs     ${url}/docs`,
-    ...(example === undefined
-      ? []
-      : [`  try      curl -s ${url}/generate -H 'content-type: application/json' -d '{"inputs": "hello"}'`]),
+    ...(shared === null ? [] : [`  role     ${shared.role}, Redis at ${shared.redis}`]),
+    ...(shared?.role === "worker" ? [] : callLines(url, models)),
     "",
     "",
   ].join("\n");
+}
+
+function callLines(url: string, models: readonly ModelInfo[]): string[] {
+  const example = `  try      curl -s ${url}/generate -H 'content-type: application/json' -d '{"inputs": "hello"}'`;
+  return [`  docs     ${url}/docs`, ...(models.some(({ state }) => state === "ready") ? [example] : [])];
+}
+
+function nameOf({ isDefault, name }: ModelInfo, width: number): string {
+  return `${isDefault ? "*" : " "} ${name.padEnd(width)}`;
 }
 
 interface Styles {
@@ -42,7 +52,7 @@ interface Styles {
 }
 
 function modelLines(model: ModelInfo, width: number, { dim, red }: Styles): string[] {
-  const name = `${model.isDefault ? "*" : " "} ${model.name.padEnd(width)}`;
+  const name = nameOf(model, width);
   if (model.state !== "ready")
     return [`  ${name}  ${red(`failed: ${model.error ?? "unknown"}`)}`, ...draftLines(model, dim)];
   const { layout, dtype, device, engines, threads, loadMs, task } = model;
@@ -69,6 +79,7 @@ function draftLines({ draft }: ModelInfo, dim: (text: string) => string): string
     "",
     "a draft of its seqserve.json, to be checked:",
     ...draft.text.split("\n"),
+    ...(draft.confirmed.length === 0 ? [] : ["confirmed", ...draft.confirmed.map((line) => `- ${line}`)]),
     "unsure of",
     ...draft.unsure.map((line) => `- ${line}`),
     "",

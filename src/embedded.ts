@@ -9,7 +9,7 @@ import type { Generations } from "./queue/generations.js";
 import { MemoryTokenLog } from "./queue/memory-token-log.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { GenerationStatus } from "./queue/token-log.js";
-import { WebhookTimers } from "./queue/webhook-timers.js";
+import { WebhookTimers, type WebhookOptions } from "./queue/webhook-timers.js";
 import { signingKey } from "./queue/webhooks.js";
 import { stateBody, type DurableStatus } from "./routes/durable-answer.js";
 
@@ -28,7 +28,8 @@ export interface Embedded {
 
 /** Throws one line when WEBHOOK_SECRET can't sign. */
 export function embedded(config: Config, { log, metrics, inference, queue }: Foundations): Embedded {
-  const webhooks = webhookTimers(config, { log, metrics });
+  const sending = webhookSending(config, { log, metrics });
+  const webhooks = sending === null ? null : new WebhookTimers(sending);
   const onEnded = (status: GenerationStatus) => {
     const { id, webhookUrl } = status.record;
     if (webhookUrl === null || webhooks === null) return;
@@ -50,11 +51,15 @@ export function webhookBody(status: DurableStatus, { detokenize }: Pick<Inferenc
   return JSON.stringify(stateBody(status, (model, id) => detokenize(model, [id], false)));
 }
 
-function webhookTimers(config: Config, { log, metrics }: Pick<Foundations, "log" | "metrics">): WebhookTimers | null {
+/** How webhooks are signed and logged, in one process or many; null without WEBHOOK_SECRET. Throws one line when that can't sign. */
+export function webhookSending(
+  config: Config,
+  { log, metrics }: Pick<Foundations, "log" | "metrics">,
+): WebhookOptions | null {
   const { webhookSecret: secret, webhookPrivate } = config;
   if (secret === null) return null;
   signingKey(secret);
-  return new WebhookTimers({
+  return {
     secret,
     allowPrivate: webhookPrivate === "allow",
     onAttempt: (result, messageId, error) => {
@@ -62,7 +67,7 @@ function webhookTimers(config: Config, { log, metrics }: Pick<Foundations, "log"
       // Never the URL: it may hold a secret.
       if (error !== null) log.warn({ generation_id: messageId, reason: error.message, result }, "webhook failed");
     },
-  });
+  };
 }
 
 function logFailure(log: Logger, error: AppError, id: string): void {

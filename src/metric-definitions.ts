@@ -18,6 +18,7 @@ export function defineMetrics(registry: Registry) {
     ...generations(registry),
     ...batching(registry),
     ...waiting(registry),
+    ...scaleOut(registry),
     ...about(registry),
   };
 }
@@ -108,6 +109,23 @@ function waiting(registry: Registry) {
     queuedRequests: gauge("queued_requests", "Generations that wait for their first token."),
     queuedTokens: gauge("queued_tokens", "Source tokens of generations that wait."),
     rejected: counter("rejected_total", "Generations refused with 429, by the bound they hit.", ["reason"]),
+  };
+}
+
+// Of processes with REDIS_URL; elsewhere they stay at 0.
+function scaleOut(registry: Registry) {
+  const { counter, gauge, histogram } = makers(registry);
+  const model = ["model"] as const;
+  return {
+    jobs: gauge("jobs", "Jobs in Redis by state, told by processes with the API role: use max by.", ["model", "state"]),
+    jobRedeliveries: counter("job_redeliveries_total", "Jobs found without their worker and queued again.", model),
+    fencedAppends: counter("fenced_appends_total", "Appends refused as a later worker has the generation."),
+    logAppend: histogram("log_append_seconds", "One flush of a worker to the token log.", stepSeconds),
+    streamLag: histogram("stream_lag_seconds", "A worker's append to its arrival on the API node.", stepSeconds),
+    redisUp: gauge("redis_up", "1 while Redis answers; absent without REDIS_URL.", ["role"]),
+    lockRenewFailures: counter("lock_renew_failures_total", "Locks found lost when they were to be renewed.", model),
+    watchdogRestarts: counter("worker_watchdog_restarts_total", "Workers made anew as they took no jobs.", model),
+    handoffs: counter("handoffs_total", "Running generations handed to other workers at shutdown.", model),
   };
 }
 

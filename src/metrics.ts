@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import type { FinishReason } from "./generation.js";
 import type { StepReport } from "./inference/engine-protocol.js";
 import { defineMetrics, type Definitions } from "./metric-definitions.js";
+import { ScaleOutMetrics } from "./scale-out-metrics.js";
 
 export type { StepReport } from "./inference/engine-protocol.js";
 
@@ -71,6 +72,7 @@ export interface Metrics {
   modelUnloaded(model: string): void;
   /** `read` is called at each scrape. */
   watchQueue(read: () => Promise<QueueLevel>): void;
+  readonly scaleOut: ScaleOutMetrics;
   clientDisconnected(): void;
   /** A reader asked for what comes after a number it had. */
   resumed(result: ResumeResult): void;
@@ -93,6 +95,7 @@ export function createMetrics(version: string, options: { readonly runtime: bool
 }
 
 class PrometheusMetrics implements Metrics {
+  readonly scaleOut: ScaleOutMetrics;
   readonly #registry: Registry;
   readonly #metrics: Definitions;
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
@@ -102,6 +105,7 @@ class PrometheusMetrics implements Metrics {
   constructor(registry: Registry, version: string) {
     this.#registry = registry;
     this.#metrics = defineMetrics(registry);
+    this.scaleOut = new ScaleOutMetrics(this.#metrics);
     this.#metrics.buildInfo.set({ version, node: process.version }, 1);
     this.#loopDelay.enable();
   }
@@ -218,6 +222,7 @@ class PrometheusMetrics implements Metrics {
   }
 
   async #sample(): Promise<void> {
+    await this.scaleOut.sample();
     const level = await this.#readQueue();
     this.#metrics.queuedRequests.set(level.queuedRequests);
     this.#metrics.queuedTokens.set(level.queuedTokens);

@@ -13,6 +13,7 @@ import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";
+import { connectNodes, type ScaleOut } from "./scale-out.js";
 import { version } from "./version.js";
 
 /** What the routes stand on. Tests put their own in. */
@@ -21,6 +22,8 @@ export interface Parts extends Embedded {
   readonly metrics: Metrics;
   readonly inference: Inference;
   readonly queue: GenerationQueue;
+  /** Null without REDIS_URL: everything in this process. */
+  readonly scaleOut?: ScaleOut | null;
   readonly sse?: SseTimings;
 }
 
@@ -34,6 +37,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     dtype: config.dtype,
     cacheDir: config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir,
     engines: config.engines,
+    startsEngines: config.role !== "api",
     threads: config.threads,
     cpus: cpuLimit(),
     maxBatchRows: config.maxBatchRows,
@@ -57,6 +61,12 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     () => performance.now(),
     (reason) => metrics.rejected(reason),
   );
-  const queue = new MeasuredQueue(new MemoryQueue(inference.generate, admission), metrics);
-  return { log, metrics, inference, queue, ...embedded(config, { log, metrics, inference, queue }) };
+  const { redisUrl } = config;
+  const scaleOut = redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log });
+  // A worker has no routes that would submit anything.
+  const inner = scaleOut?.api?.queue ?? new MemoryQueue(inference.generate, admission);
+  const foundations = { log, metrics, inference, queue: new MeasuredQueue(inner, metrics) };
+  const durable = embedded(config, foundations);
+  if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut };
+  return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut };
 }

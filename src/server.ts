@@ -8,6 +8,7 @@ import { createLog, isForPeople, type Logger } from "./log.js";
 import { connect, type Parts } from "./parts.js";
 import { withProgress } from "./progress.js";
 import type { App } from "./routes/parts.js";
+import { shownUrl } from "./scale-out.js";
 import { helpText } from "./settings.js";
 import { version } from "./version.js";
 
@@ -28,7 +29,7 @@ async function main(): Promise<void> {
   const { config } = command;
   const log = createLog(config, process.stdout);
   const running = await start(config, log);
-  closeWithGrace({ delay: config.drainTimeoutMs + 10_000, logger: log }, ({ err, signal }) => {
+  closeWithGrace({ delay: config.drainTimeoutMs + 20_000, logger: log }, ({ err, signal }) => {
     if (err !== undefined) log.fatal({ err }, "unexpected error");
     else log.info({ signal }, "shutting down");
     return stop(running);
@@ -61,22 +62,25 @@ async function announce({ config, parts, built }: Running, log: Logger): Promise
   const models = inference.models();
   const url = urlOf(config, built.app.server.address());
   const seconds = process.uptime();
+  const { modelsDir, role, redisUrl } = config;
+  const shared = redisUrl === null ? null : { role, redis: shownUrl(redisUrl) };
   if (isForPeople(config, process.stdout)) {
-    process.stdout.write(
-      banner({ version, url, modelsDir: config.modelsDir, models, seconds, colour: process.stdout.isTTY }),
-    );
+    process.stdout.write(banner({ version, url, modelsDir, models, seconds, colour: process.stdout.isTTY, shared }));
     return;
   }
   for (const { name, state, layout, dtype, device, files, notes, error, draft } of models) {
     log.info({ model: name, state, layout, dtype, device, files, notes, error, draft }, "model");
   }
-  log.info({ version, url, models_dir: config.modelsDir, seconds }, "ready");
+  log.info({ version, url, models_dir: modelsDir, seconds, ...shared }, "ready");
 }
 
-// Not ready, no new work; running answers may finish; then right to left, so that nobody calls what is gone.
+// Not ready, no new work; running answers may finish, then what runs here for others; then right to left, so that nobody calls what is gone.
 async function stop({ config, parts, built, metricsApp }: Running): Promise<void> {
   const { app, lifetime } = built;
+  const until = performance.now() + config.drainTimeoutMs;
   const drained = Promise.all([lifetime.drain(config.drainTimeoutMs), parts.generations.close()]);
+  // A worker has nobody to answer but probes: they are told until it has given away its jobs.
+  if (config.role === "worker") await parts.scaleOut?.worker?.drain(config.drainTimeoutMs);
   const closed = app.close();
   await drained;
   await Promise.race([closed, later(2000)]);
@@ -84,6 +88,8 @@ async function stop({ config, parts, built, metricsApp }: Running): Promise<void
   await closed;
   await parts.webhooks?.close();
   await parts.queue.close();
+  await parts.scaleOut?.worker?.drain(Math.max(0, until - performance.now()));
+  await parts.scaleOut?.close();
   await parts.inference.close();
   await metricsApp?.close();
   parts.metrics.close();

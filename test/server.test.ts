@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { banner } from "../src/banner.js";
 import type { ModelInfo } from "../src/inference/model-info.js";
+import { shownUrl } from "../src/scale-out.js";
 import { withProgress } from "../src/progress.js";
 import { modelInfo, wireEvents } from "./support/scripted.js";
 
@@ -50,6 +51,15 @@ test("--help and --version answer and end", async () => {
   const version = start(["--version"]);
   await version.exited;
   assert.match(version.seen.out, /^\d+\.\d+\.\d+\n$/u);
+});
+
+test("the banner says role and Redis; a worker takes no calls, an API node has no weights", () => {
+  const facts = { version: "1", url: "http://x", modelsDir: "m", models: [modelInfo()], seconds: 1, colour: false };
+  const of = (role: string) => banner({ ...facts, shared: { role, redis: shownUrl("redis://me:secret@redis:1/2") } });
+  assert.match(of("all"), /role {5}all, Redis at redis:\/\/redis:1\/2\n/u);
+  assert.doesNotMatch(of("all"), /secret/u);
+  assert.doesNotMatch(of("worker"), /curl|docs/u);
+  assert.match(of("api"), /\* echo {3}on workers\n/u);
 });
 
 test("SIGTERM ends the process with code 0, idle connections or not", async () => {
@@ -115,6 +125,7 @@ test("the banner says what is loaded, from where, on which device, and the URL",
     models,
     seconds: 1.25,
     colour: false,
+    shared: null,
   });
   for (const part of [
     "seqserve 1.2.3",
@@ -137,7 +148,9 @@ test("the banner says what int8 would gain where it can be made", () => {
   const shown = (overrides: Partial<ModelInfo>) => {
     const models = [modelInfo({ layout: "transformer", facts: proven, ...overrides })];
     const url = "http://localhost:8080";
-    return banner({ version: "1", url, modelsDir: "m", models, seconds: 1, colour: false }).includes("DTYPE=int8");
+    return banner({ version: "1", url, modelsDir: "m", models, seconds: 1, colour: false, shared: null }).includes(
+      "DTYPE=int8",
+    );
   };
   assert.ok(shown({}));
   assert.ok(!shown({ dtype: "int8" }));

@@ -2,12 +2,15 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { decoderRoles, draftGraph, encoderRoles, type DraftGraph, type DraftPart } from "./draft-roles.js";
+import { orderStates } from "./draft-states.js";
 import { readModel } from "./engine/graph/read-model.js";
 import { readVocabulary } from "./tokenizer/vocabulary-table.js";
 
 export interface ManifestDraft {
   /** JSON, indented. */
   readonly text: string;
+  /** What the graphs themselves, or a run with it, have shown. */
+  readonly confirmed: readonly string[];
   /** What a person should look at. */
   readonly unsure: readonly string[];
 }
@@ -25,15 +28,36 @@ export async function draftManifest(folder: string): Promise<ManifestDraft | nul
   const unsure: string[] = [];
   const { encoder, decoder } = sides(graphs, unsure);
   const encoderPart = encoder === null ? null : encoderRoles(encoder);
-  const decoderPart = decoderRoles(decoder, encoderPart);
+  const { part: decoderPart, line } = statesInOrder(encoder, encoderPart, decoder, decoderRoles(decoder, encoderPart));
   if (encoder !== null && encoderPart !== null) unsure.push(...unnamed("encoder", encoder, encoderPart));
-  unsure.push(...unnamed("decoder", decoder, decoderPart), ...doubts(encoderPart, decoderPart));
+  unsure.push(...unnamed("decoder", decoder, decoderPart), ...doubts(encoderPart, decoderPart, line !== null));
+  const { source, target } = await vocabularies(folder, files, unsure);
   const manifest = {
     ...(encoder !== null && { encoder: { file: encoder.file, ...encoderPart } }),
     decoder: { file: decoder.file, ...decoderPart },
-    ...(await vocabularies(folder, files, unsure)),
+    source: { ...source, ...fixedWidth(encoder, encoderPart, unsure) },
+    target,
   };
-  return { text: JSON.stringify(manifest, null, 2), unsure };
+  return { text: JSON.stringify(manifest, null, 2), confirmed: line === null ? [] : [line], unsure };
+}
+
+function statesInOrder(
+  encoder: DraftGraph | null,
+  given: DraftPart | null,
+  decoder: DraftGraph,
+  held: DraftPart,
+): { part: DraftPart; line: string | null } {
+  if (encoder === null || given === null) return { part: held, line: null };
+  return orderStates(encoder, given, decoder, held);
+}
+
+/** A graph that takes one width only says so itself, but not on which side it was padded. */
+function fixedWidth(encoder: DraftGraph | null, part: DraftPart | null, unsure: string[]): { padTo?: number } {
+  const tokens = encoder?.inputs.find(({ name }) => name === (part?.inputs["ids"] ?? part?.inputs["onehot"]));
+  const width = tokens?.dims[1];
+  if (typeof width !== "number" || width === 1) return {};
+  unsure.push(`source.padSide, reverse: right, no (${tokens?.name} takes ${width} tokens)`);
+  return { padTo: width };
 }
 
 function readGraph(folder: string, file: string): DraftGraph[] {
@@ -70,11 +94,11 @@ function unnamed(part: string, { inputs, outputs }: DraftGraph, roles: DraftPart
   ];
 }
 
-function doubts(encoder: DraftPart | null, { inputs, outputs }: DraftPart): string[] {
+function doubts(encoder: DraftPart | null, { inputs, outputs }: DraftPart, isOrderKnown: boolean): string[] {
   const [states = [], held = []] = [encoder?.outputs["states"], inputs["states"]];
   const pairs = [states].flat().map((name, k) => `${name} → ${[held].flat()[k] ?? "?"}`);
   return [
-    ...(pairs.length > 1 ? [`the order of states: ${pairs.join(", ")}`] : []),
+    ...(pairs.length > 1 && !isOrderKnown ? [`the order of states: ${pairs.join(", ")}`] : []),
     ...(outputs["scoresAre"] === undefined ? ["decoder.outputs.scoresAre: logits, as no softmax was seen"] : []),
     ...(encoder !== null && encoder.inputs["mask"] === undefined && encoder.inputs["lengths"] === undefined
       ? ["source.padTo, padSide: needed where training padded sources without a mask"]

@@ -47,6 +47,10 @@ class Pool {
     this.#left = [...tensors];
   }
 
+  get isEmpty(): boolean {
+    return this.#left.length === 0;
+  }
+
   one(fits: (tensor: DraftTensor) => boolean): DraftTensor | undefined {
     const found = this.#left.find(fits);
     this.#left = this.#left.filter((tensor) => tensor !== found);
@@ -61,13 +65,16 @@ class Pool {
 }
 
 const isMask = ({ name, isBool }: DraftTensor) => isBool || /mask/iu.test(name);
-const free = ({ dims }: DraftTensor) => dims.filter((dim) => typeof dim === "string").length;
+const free = ({ dims }: Pick<DraftTensor, "dims">) => dims.filter((dim) => typeof dim === "string").length;
 const isMemory = (tensor: DraftTensor) => tensor.isFloat && tensor.dims.length === 3 && free(tensor) === 2;
 const likeTarget = ({ name }: DraftTensor) => /tgt|trg|target|dec|^ys?$/iu.test(name);
 
 export function encoderRoles({ inputs, outputs }: DraftGraph): DraftPart {
   const [given, left] = [new Pool(inputs), new Pool(outputs)];
-  const mask = given.one(isMask);
+  const hasIds = inputs.some((tensor) => !tensor.isFloat && free(tensor) === 2);
+  const mask =
+    given.one(isMask) ??
+    (hasIds ? given.one((tensor) => tensor.isFloat && free(tensor) === 2 && tensor.dims.length === 2) : undefined);
   const lengths = given.one(({ name, dims }) => dims.length === 1 || /length/iu.test(name));
   const onehot = given.one(({ isFloat, dims }) => isFloat && dims.length === 3);
   const ids = given.one(() => true);
@@ -81,9 +88,10 @@ export function encoderRoles({ inputs, outputs }: DraftGraph): DraftPart {
 export function decoderRoles(graph: DraftGraph, encoder: DraftPart | null): DraftPart {
   const given = new Pool(graph.inputs);
   const memory = encoder?.outputs["memory"] === undefined ? undefined : given.one(isMemory);
-  const mask = given.one(isMask);
+  const mask = given.one(isMask) ?? given.one(({ name }) => name === encoder?.inputs["mask"]);
   const integers = given.all(({ isFloat }) => !isFloat);
-  const isStateless = integers.some((tensor) => tensor.dims.length === 2 && free(tensor) === 2);
+  // What is left are states: tokens of any number beside them are a step's.
+  const isStateless = given.isEmpty && integers.some((tensor) => tensor.dims.length === 2 && free(tensor) === 2);
   if (!isStateless) return recurrentRoles(graph, encoder, { memory, mask, token: integers[0] }, given);
   const targets = integers.find(likeTarget) ?? integers.find(({ name }) => name !== encoder?.inputs["ids"]);
   const source = integers.find((tensor) => tensor !== targets);
@@ -94,7 +102,12 @@ type Found = Readonly<Record<"memory" | "mask" | "token", DraftTensor | undefine
 
 function recurrentRoles(graph: DraftGraph, encoder: DraftPart | null, found: Found, given: Pool): DraftPart {
   const { memory, mask } = found;
-  const token = found.token ?? given.one(({ dims }) => dims.at(-1) === 1) ?? given.one(({ dims }) => dims.includes(1));
+  const depth = graph.outputs[0]?.dims.at(-1);
+  const token =
+    found.token ??
+    given.one(({ dims }) => dims.at(-1) === 1) ??
+    given.one(({ dims }) => dims.at(-1) === depth) ??
+    given.one(({ dims }) => dims.includes(1));
   const isOnehot = token !== undefined && token.isFloat && token.dims.at(-1) !== 1;
   const floats = given.all(() => true);
   const held = floats.slice(0, [encoder?.outputs["states"] ?? []].flat().length);

@@ -168,9 +168,10 @@ export class EngineHost {
     this.#options.onCrash(error);
   }
 
-  // A thread inside ONNX Runtime can neither be stopped nor waited for: it is left alone, and the process need not wait for it.
+  // A thread inside ONNX Runtime can neither be stopped nor waited for: it is asked to end when it comes out, and the process need not wait for it.
   #abandon(afterMs: number): void {
     this.#worker.unref();
+    this.#post({ type: "close" });
     this.#crashed(new Error(`loading took longer than ${afterMs} ms (LOAD_TIMEOUT_MS)`));
   }
 

@@ -48,7 +48,7 @@ interface Survey {
 }
 
 async function surveyTree(path: string, survey: Survey, depth: number): Promise<void> {
-  const entry = await entryInside(path, survey.root);
+  const entry = await entryInside(path, survey.root, depth === 0 ? folderHint : "");
   if (!entry.isDirectory()) return opened.test(path) ? checkFile(path, entry) : checkKind(path, entry);
   if (depth > 0 && opened.test(path)) throw new Error(`${path}: expected a file, found a folder`);
   const real = await realpath(path);
@@ -61,12 +61,16 @@ async function surveyTree(path: string, survey: Survey, depth: number): Promise<
   for (const name of names) await surveyTree(join(path, name), survey, depth + 1);
 }
 
-async function entryInside(path: string, root: string): Promise<Stats> {
+/** For the model's folder itself, which people do link. */
+const folderHint =
+  ": put the folder itself there (copied, moved or mounted), or let MODELS_DIR be the folder that it really lies in";
+
+async function entryInside(path: string, root: string, hint = ""): Promise<Stats> {
   const found = await lstat(path).catch(() => null);
   if (found === null) throw new Error(`${path}: the file is not there`);
   const real = await realpath(path).catch(() => null);
   if (real === null) throw new Error(`${path}: a link to nothing`);
-  if (!isInside(root, real)) throw new Error(`${path}: a link out of MODELS_DIR (to ${real})`);
+  if (!isInside(root, real)) throw new Error(`${path}: a link out of MODELS_DIR (to ${real})${hint}`);
   return stat(path);
 }
 

@@ -33,8 +33,12 @@ export interface FolderOptions {
 
 /** Throws one line that names folder, role, what was expected and what was found. */
 export async function readFolder(folder: string, options: FolderOptions): Promise<FolderPlan> {
+  return folderPlan(folder, (await readManifest(folder)) ?? {}, options);
+}
+
+/** As that manifest says, wherever it comes from. Throws one line. */
+export async function folderPlan(folder: string, manifest: Manifest, options: FolderOptions): Promise<FolderPlan> {
   const { dtype } = options;
-  const manifest = (await readManifest(folder)) ?? {};
   checkParameters(join(folder, manifestFile), manifest.parameters ?? {});
   namedFiles(folder, manifest);
   const config = await readConfig(join(folder, "config.json"));

@@ -60,27 +60,40 @@ function sourcePlan(source: Manifest["source"] = {}): SourcePlan {
   return { padId: null, padSide: source.padSide ?? "right", padTo: source.padTo ?? null, vocabSize: null };
 }
 
-function encoderTensors({ inputs, outputs }: EncoderFields): Omit<EncoderPlan, "file"> {
+function encoderTensors({ inputs, outputs, timeFirst }: EncoderFields): Omit<EncoderPlan, "file"> {
   const { ids = null, onehot = null, mask = null, lengths = null } = inputs;
   const { memory = null, mask: ownMask = null, states = [] } = outputs;
-  return { inputs: { ids, onehot, mask, lengths }, outputs: { memory, mask: ownMask, states } };
+  return {
+    timeFirst: orderIn(timeFirst),
+    inputs: { ids, onehot, mask, lengths },
+    outputs: { memory, mask: ownMask, states },
+  };
 }
 
-function recurrentTensors({ inputs, outputs }: DecoderFields): Omit<RecurrentPlan["decoder"], "file"> {
+function recurrentTensors({ inputs, outputs, timeFirst }: DecoderFields): Omit<RecurrentPlan["decoder"], "file"> {
   const { ids = null, onehot = null, memory = null, mask = null, states = [], feed = [] } = inputs;
   const { states: statesOut = [], feed: feedOut = [] } = outputs;
   return {
+    timeFirst: orderIn(timeFirst),
     inputs: { ids, onehot, memory, mask, states, feed },
     outputs: { ...scoresOf(outputs), states: statesOut, feed: feedOut },
   };
 }
 
-function statelessTensors({ inputs, outputs }: DecoderFields, fail: Fail): Omit<StatelessPlan["decoder"], "file"> {
+function statelessTensors(
+  { inputs, outputs, timeFirst }: DecoderFields,
+  fail: Fail,
+): Omit<StatelessPlan["decoder"], "file"> {
   const { targets, source = null, memory = null, mask = null } = inputs;
   return {
+    timeFirst: orderIn(timeFirst),
     inputs: { targets: targets ?? fail("decoder.inputs.targets is missing"), source, memory, mask },
     outputs: scoresOf(outputs),
   };
+}
+
+function orderIn(timeFirst: boolean | undefined): boolean | null {
+  return timeFirst ?? null;
 }
 
 function scoresOf({ scores, scoresAre = "logits", attention = null }: DecoderFields["outputs"]) {

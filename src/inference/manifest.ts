@@ -23,6 +23,9 @@ const vocabulary = Type.Union([
 const Encoder = Type.Object(
   {
     file: name("Encoder graph, relative to the folder"),
+    timeFirst: Type.Optional(
+      Type.Boolean({ description: "Ids are [S, B], as in PyTorch without batch_first; found out when absent" }),
+    ),
     inputs: Type.Object(
       {
         ids: nullable("Token ids"),
@@ -47,6 +50,9 @@ const Encoder = Type.Object(
 const Decoder = Type.Object(
   {
     file: name("Decoder graph, relative to the folder"),
+    timeFirst: Type.Optional(
+      Type.Boolean({ description: "Ids are [T, B], as in PyTorch without batch_first; found out when absent" }),
+    ),
     inputs: Type.Object(
       {
         ids: nullable("The last token"),

@@ -10,6 +10,7 @@ import { engineFacts, type EngineFacts } from "./engine-facts.js";
 import type { StepReport } from "./engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
 import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
+import { runDraft } from "./draft-run.js";
 import { enginePlan } from "./engine-plan.js";
 import { readFolder, type FolderPlan } from "./folder.js";
 import type { LoadMeter } from "./load-meter.js";
@@ -93,6 +94,7 @@ export class ModelSlot {
     await this.#attempt(async () => {
       await this.#engines.running();
     });
+    this.#draft &&= await runDraft(join(this.#options.modelsDir, this.name), this.#draft, this.#options);
     this.#options.onLoaded(this.info());
     this.#engines.watchIdleness();
   }
@@ -199,6 +201,7 @@ export class ModelSlot {
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
     const side = this.#side ?? (await textSide(folder, this.#options.limits));
+    const [plan, probe] = [await enginePlan(folder, side.source, side.special), probeOf(folder, side)];
     const pool = new EnginePool(this.#engineCount, {
       maxBatchRows,
       maxEncodeTokens,
@@ -208,8 +211,7 @@ export class ModelSlot {
       onStep: (report) => onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });
-    const plan = await enginePlan(folder, side.source, side.special);
-    const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probeOf(folder, side)));
+    const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probe));
     const facts = engineFacts(folder, info);
     const fault = vocabularyFault(folder, side, facts);
     if (fault !== null) {

@@ -13,6 +13,8 @@ export interface InboxOptions {
   readonly prefix: string;
   /** Unique among running processes, without white space. */
   readonly nodeId: string;
+  /** Seconds that a message took from its worker, by the clocks of both machines. */
+  readonly onDelivered?: (seconds: number) => void;
 }
 
 /** Nodes pushed to for one generation, the latest that came; others find new entries by reading now and then. */
@@ -70,8 +72,9 @@ export class Inbox {
   }
 
   #deliver(message: string): void {
-    const pushes = parsePushes(message);
-    if (pushes === null) return this.#catchUp();
-    for (const { id, entries } of pushes) this.#watchers.notify(id, entries);
+    const pushed = parsePushes(message);
+    if (pushed === null) return this.#catchUp();
+    this.#options.onDelivered?.((Date.now() - pushed.atMs) / 1000);
+    for (const { id, entries } of pushed.pushes) this.#watchers.notify(id, entries);
   }
 }

@@ -5,7 +5,7 @@ import type { GenerationReport, Metrics, Outcome } from "../metrics.js";
 import type { Depth } from "./admission.js";
 import type { GenerationQueue } from "./queue.js";
 
-type GenerationMetrics = Pick<Metrics, "generationStarted" | "firstToken" | "interToken" | "generationEnded">;
+export type GenerationMetrics = Pick<Metrics, "generationStarted" | "firstToken" | "interToken" | "generationEnded">;
 
 export class MeasuredQueue implements GenerationQueue {
   readonly #queue: GenerationQueue;
@@ -44,8 +44,8 @@ export class MeasuredQueue implements GenerationQueue {
   }
 }
 
-/** One generation's times, in milliseconds of the monotonic clock. */
-class Course {
+/** One generation's times, in milliseconds of the monotonic clock: one start, and exactly one end. */
+export class Course {
   readonly #prepared: Prepared;
   readonly #metrics: GenerationMetrics;
   readonly #startedAt = performance.now();
@@ -97,11 +97,11 @@ class Course {
   }
 }
 
-function outcomeOfEnd(event: EndEvent): Outcome {
+export function outcomeOfEnd(event: EndEvent): Outcome {
   return event.outputs[0]?.finishReason === "deadline" ? "timeout" : "ok";
 }
 
-function outcomeOfError(error: unknown): Outcome {
+export function outcomeOfError(error: unknown): Outcome {
   if (!(error instanceof AppError)) return "error";
   const outcomes: Partial<Record<AppError["kind"], Outcome>> = {
     overloaded: "rejected",

@@ -38,6 +38,7 @@ interface Kept {
   attempt: number;
   writer: string;
   worker: string | null;
+  variant: string;
   isCancelled: boolean;
 }
 
@@ -66,7 +67,7 @@ export class MemoryTokenLog implements TokenLog {
 
   async create(record: GenerationRecord): Promise<void> {
     if (this.#find(record.id) !== undefined || this.#isExpired(record.id)) return;
-    const fresh = { state: "queued", attempt: 0, writer: "", worker: null, isCancelled: false } as const;
+    const fresh = { state: "queued", attempt: 0, writer: "", worker: null, variant: "", isCancelled: false } as const;
     this.#open.set(record.id, { record, entries: [], ...fresh });
   }
 
@@ -75,14 +76,15 @@ export class MemoryTokenLog implements TokenLog {
     return kept === undefined ? this.#absence(id) : statusOf(kept);
   }
 
-  async claim(id: string, attempt: number, worker: string): Promise<Claim | Refusal> {
+  async claim(id: string, attempt: number, worker: string, variant = ""): Promise<Claim | Refusal> {
     const kept = this.#find(id);
     if (kept === undefined) return "gone";
     if (kept.state === "ended") return "ended";
     if (attempt < kept.attempt) return "fenced";
     Object.assign(kept, { state: "running", writer: randomUUID(), attempt, worker });
+    if (kept.entries.length === 0) kept.variant = variant;
     const { record, writer, isCancelled } = kept;
-    return { record, writer, isCancelled, entries: [...kept.entries] };
+    return { record, writer, isCancelled, variant: kept.variant, entries: [...kept.entries] };
   }
 
   async append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended> {

@@ -1,6 +1,6 @@
 // What travels on an API node's channel: one message a flush, with all new entries of all generations it follows. Only ever sent after the log has them.
 //
-//   message: [[id, first seq, [event, …]], …]   no events: too large to push, read the log
+//   message: [sent at, [id, first seq, [event, …]], …]   no events: too large to push, read the log
 import type { Redis } from "ioredis";
 import { orUnavailable } from "./redis-script.js";
 import type { LogEntry, LogEvent } from "./token-log.js";
@@ -19,9 +19,14 @@ export function channelOf(prefix: string, node: string): string {
   return `${prefix}:node:${node}`;
 }
 
-/** One PUBLISH a node, all in one round trip. */
-export async function publishPushes(client: Redis, prefix: string, pushes: readonly Push[]): Promise<void> {
-  const messages = messagesOf(pushes);
+/** One PUBLISH a node, all in one round trip. @param atMs when the entries were on their way to the log, by this machine's clock */
+export async function publishPushes(
+  client: Redis,
+  prefix: string,
+  pushes: readonly Push[],
+  atMs = Date.now(),
+): Promise<void> {
+  const messages = messagesOf(pushes, atMs);
   if (messages.size === 0) return;
   await orUnavailable(async () => {
     const pipeline = client.pipeline();
@@ -31,20 +36,30 @@ export async function publishPushes(client: Redis, prefix: string, pushes: reado
 }
 
 /** By node. */
-export function messagesOf(pushes: readonly Push[]): Map<string, string> {
+export function messagesOf(pushes: readonly Push[], atMs: number): Map<string, string> {
   const parts = new Map<string, string[]>();
   for (const push of pushes) {
     const part = partOf(push);
     for (const node of push.nodes) addTo(parts, node, part);
   }
-  return new Map([...parts].map(([node, all]) => [node, `[${all.join(",")}]`]));
+  return new Map([...parts].map(([node, all]) => [node, `[${atMs},${all.join(",")}]`]));
+}
+
+export interface Pushed {
+  /** Milliseconds since the epoch, by the sender's clock. */
+  readonly atMs: number;
+  readonly pushes: readonly { readonly id: string; readonly entries: LogEntry[] }[];
 }
 
 /** Null for what no publishPushes of this version sent. */
-export function parsePushes(message: string): { readonly id: string; readonly entries: LogEntry[] }[] | null {
+export function parsePushes(message: string): Pushed | null {
   try {
-    const parts = JSON.parse(message) as [id: string, first: number, events: LogEvent[]][];
-    return parts.map(([id, first, events]) => ({ id, entries: events.map((event, i) => ({ seq: first + i, event })) }));
+    const [atMs, ...parts] = JSON.parse(message) as [number, ...[id: string, first: number, events: LogEvent[]][]];
+    if (typeof atMs !== "number" || parts.length === 0) return null;
+    const pushes = parts.map(([id, first, events]) => {
+      return { id, entries: events.map((event, i) => ({ seq: first + i, event })) };
+    });
+    return { atMs, pushes };
   } catch {
     return null;
   }

@@ -75,16 +75,17 @@ export class RedisTokenLog implements TokenLog {
     return foundOf(await runScript(this.#client, scripts.findScript, this.#call(id, [])));
   }
 
-  async claim(id: string, attempt: number, worker: string): Promise<Claim | Refusal> {
+  async claim(id: string, attempt: number, worker: string, variant = ""): Promise<Claim | Refusal> {
     const writer = randomUUID();
-    const args = [attempt, writer, worker, this.#openTtlMs, this.#traceMs];
+    const args = [attempt, writer, worker, this.#openTtlMs, this.#traceMs, variant];
     const reply = await runScript(this.#client, scripts.claimScript, this.#call(id, args));
-    const [result, record, cancel, entries] = reply as ["ok" | Refusal, string, number, RawEntry[]];
+    const [result, record, cancel, entries, wrote] = reply as ["ok" | Refusal, string, number, RawEntry[], string];
     if (result !== "ok") return result;
     return {
       writer,
       record: JSON.parse(record) as GenerationRecord,
       entries: entriesOf(entries),
+      variant: wrote,
       isCancelled: cancel === 1,
     };
   }

@@ -13,6 +13,8 @@ export interface SharedLogOptions {
   /** Unique among running processes, without white space. */
   readonly nodeId: string;
   readonly onError?: (error: Error) => void;
+  /** Seconds that a message took from its worker to this node. */
+  readonly onDelivered?: (seconds: number) => void;
   readonly follow?: FollowOptions;
 }
 
@@ -25,12 +27,12 @@ export class SharedLog {
   readonly #inbox: Inbox;
 
   constructor(options: SharedLogOptions) {
-    const { url, prefix, ttlMs, nodeId, onError = () => undefined } = options;
+    const { url, prefix, ttlMs, nodeId, onError = () => undefined, onDelivered = () => undefined } = options;
     this.#options = options;
     this.commands = connectRedis(url, { role: "commands", onError });
     this.#subscriber = connectRedis(url, { role: "subscriber", onError });
     this.log = new RedisTokenLog({ client: this.commands.client, prefix, ttlMs });
-    this.#inbox = new Inbox({ commands: this.commands, subscriber: this.#subscriber, prefix, nodeId });
+    this.#inbox = new Inbox({ commands: this.commands, subscriber: this.#subscriber, prefix, nodeId, onDelivered });
   }
 
   follow(id: string, after: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
@@ -42,8 +44,9 @@ export class SharedLog {
    * may be in: repeat all of it.
    */
   async flush(requests: readonly AppendRequest[]): Promise<AppendedTo[]> {
+    const atMs = Date.now();
     const answers = await this.log.appendMany(requests);
-    this.#push(requests, answers);
+    this.#push(requests, answers, atMs);
     return answers;
   }
 
@@ -53,11 +56,11 @@ export class SharedLog {
   }
 
   // Not waited for: the connection keeps the order, and a push that fails is caught up with by the follower's next reading.
-  #push(requests: readonly AppendRequest[], answers: readonly AppendedTo[]): void {
+  #push(requests: readonly AppendRequest[], answers: readonly AppendedTo[], atMs: number): void {
     const pushes = requests.flatMap(({ id, entries }, i): Push[] => {
       const { result, nodes = [] } = answers[i] ?? { result: "gone" };
       return result === "ok" && nodes.length > 0 && entries.length > 0 ? [{ id, entries, nodes }] : [];
     });
-    publishPushes(this.commands.client, this.#options.prefix, pushes).catch(() => undefined);
+    publishPushes(this.commands.client, this.#options.prefix, pushes, atMs).catch(() => undefined);
   }
 }

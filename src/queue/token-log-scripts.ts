@@ -1,6 +1,6 @@
 // The Lua behind RedisTokenLog: each script is atomic and touches the keys of one generation (one hash tag). Strings here, as tsc copies no .lua files.
 //
-//   meta   hash    top state attempt writer worker cancel owner nodes created · outlives the others by 10 × GENERATION_TTL, so "expired" is not "gone"
+//   meta   hash    top state attempt writer worker variant cancel owner nodes created · outlives the others by 10 × GENERATION_TTL, so "expired" is not "gone"
 //   record string  JSON; whether it is there decides whether the generation is: expires GENERATION_TTL after the end
 //   log    stream  entry 0-<seq>, one field e with the event's JSON; expires a second after the record, so that whoever sees the record sees all entries
 import { script } from "./redis-script.js";
@@ -45,15 +45,17 @@ end
 return {state, redis.call('GET', record), tonumber(top), tonumber(cancel), last}
 `);
 
-/** attempt, writer, worker, openMs, traceMs → [refusal] or ["ok", record, cancel, entries]. */
+/** attempt, writer, worker, openMs, traceMs, variant → [refusal] or ["ok", record, cancel, entries, variant]. */
 export const claimScript = script(`${preamble}
 if absence() then return {'gone'} end
-local state, attempt, cancel = unpack(redis.call('HMGET', meta, 'state', 'attempt', 'cancel'))
+local state, attempt, cancel, top = unpack(redis.call('HMGET', meta, 'state', 'attempt', 'cancel', 'top'))
 if state == 'ended' then return {'ended'} end
 if tonumber(ARGV[1]) < tonumber(attempt) then return {'fenced'} end
 redis.call('HSET', meta, 'state', 'running', 'attempt', ARGV[1], 'writer', ARGV[2], 'worker', ARGV[3])
+if top == '0' then redis.call('HSET', meta, 'variant', ARGV[6]) end
 keep(tonumber(ARGV[4]), tonumber(ARGV[5]))
-return {'ok', redis.call('GET', record), tonumber(cancel), redis.call('XRANGE', log, '-', '+')}
+local variant = redis.call('HGET', meta, 'variant')
+return {'ok', redis.call('GET', record), tonumber(cancel), redis.call('XRANGE', log, '-', '+'), variant}
 `);
 
 /** writer, openMs, endedMs, traceMs, first seq (0: no events), 1 if the last event is terminal, events… → [result, top, cancel, nodes]. */

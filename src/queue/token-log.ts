@@ -62,6 +62,8 @@ export interface Claim {
   readonly record: GenerationRecord;
   /** What earlier writers appended: the new one goes on behind it. */
   readonly entries: readonly LogEntry[];
+  /** What those writers called the arithmetic they choose tokens by; the new one's own when there are no entries. */
+  readonly variant: string;
   readonly isCancelled: boolean;
 }
 
@@ -119,7 +121,7 @@ export interface TokenLog {
   create(record: GenerationRecord): Promise<void>;
   find(id: string): Promise<Found>;
   /** @param attempt counts pick-ups of the job from 1: a lower one than the last claim's is refused as "fenced" */
-  claim(id: string, attempt: number, worker: string): Promise<Claim | Refusal>;
+  claim(id: string, attempt: number, worker: string, variant?: string): Promise<Claim | Refusal>;
   /**
    * Skips what is there already (a repeat is harmless, also of the terminal entry), refuses gaps. Atomic: all entries or none.
    * No entries at all: asks for isCancelled and keeps the generation from expiring.

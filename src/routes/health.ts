@@ -1,13 +1,20 @@
 // GET /health/live: the loop turns. /health/ready: send traffic. /health: TGI's one probe, with what there is to know.
 import { Type } from "typebox";
+import type { Inference } from "../inference/inference.js";
 import type { App, RouteParts } from "./parts.js";
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({
-  status: Type.Unsafe<string>({ type: "string", enum: ["ready", "loading", "draining", "failed"] }),
+  status: Type.Unsafe<string>({ type: "string", enum: ["ready", "loading", "draining", "failed", "unavailable"] }),
+  reason: Type.Optional(Type.String({ description: "Why not, when it is not the models." })),
+  workers: Type.Optional(
+    Type.Record(Type.String(), Type.Integer(), {
+      description: "With REDIS_URL: workers by model, 0 = its requests wait.",
+    }),
+  ),
 });
 const HealthSchema = Type.Object({
-  status: ReadySchema.properties.status,
+  ...ReadySchema.properties,
   version: Type.String(),
   uptime_seconds: Type.Number(),
   models: Type.Record(Type.String(), Type.String(), { description: "State by name." }),
@@ -16,22 +23,25 @@ const HealthSchema = Type.Object({
 
 export function healthRoutes(app: App, parts: RouteParts): void {
   const tags = ["health"];
-  const status = () => readiness(parts);
   app.get("/health/live", { schema: { tags, summary: "Alive?", response: { 200: LiveSchema } } }, async () => {
     return { status: "live" as const };
   });
   app.get(
     "/health/ready",
     { schema: { tags, summary: "Ready for traffic?", response: { 200: ReadySchema, 503: ReadySchema } } },
-    async (_request, reply) => reply.code(status() === "ready" ? 200 : 503).send({ status: status() }),
+    async (_request, reply) => {
+      const state = await readiness(parts);
+      return reply.code(state.status === "ready" ? 200 : 503).send(state);
+    },
   );
   app.get(
     "/health",
     { schema: { tags, summary: "Ready, and how things are", response: { 200: HealthSchema, 503: HealthSchema } } },
     async (_request, reply) => {
       const { queuedRequests, queuedTokens, running } = await parts.queue.depth();
-      return reply.code(status() === "ready" ? 200 : 503).send({
-        status: status(),
+      const state = await readiness(parts);
+      return reply.code(state.status === "ready" ? 200 : 503).send({
+        ...state,
         version: parts.version,
         uptime_seconds: Math.round(process.uptime()),
         models: Object.fromEntries(parts.inference.models().map(({ name, state }) => [name, state])),
@@ -41,8 +51,22 @@ export function healthRoutes(app: App, parts: RouteParts): void {
   );
 }
 
+interface Readiness {
+  readonly status: string;
+  readonly reason?: string;
+  readonly workers?: Readonly<Record<string, number>>;
+}
+
+async function readiness({ lifetime, inference, scaleOut, config }: RouteParts): Promise<Readiness> {
+  if (lifetime.state !== "ready") return { status: lifetime.state };
+  if (scaleOut === null) return { status: hasModel(inference) };
+  if (!scaleOut.isRedisUp) return { status: "unavailable", reason: "Redis can't be reached" };
+  const workers = await scaleOut.workers();
+  // What an API node needs of models is on workers: without any, requests wait for one.
+  return { status: config.role === "worker" ? hasModel(inference) : "ready", ...(workers !== null && { workers }) };
+}
+
 // One model that works is enough: the others' failures are in /health and /models.
-function readiness({ lifetime, inference }: RouteParts): string {
-  if (lifetime.state !== "ready") return lifetime.state;
+function hasModel(inference: Inference): "ready" | "failed" {
   return inference.models().some(({ state }) => state === "ready" || state === "idle") ? "ready" : "failed";
 }

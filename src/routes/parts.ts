@@ -8,6 +8,7 @@ import type { Metrics } from "../metrics.js";
 import type { Generations } from "../queue/generations.js";
 import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
+import type { ScaleOut } from "../scale-out.js";
 import type { Lifetime } from "./lifetime.js";
 import type { SseTimings } from "./sse.js";
 
@@ -23,6 +24,8 @@ export interface RouteParts {
   readonly openGenerations: OpenGenerations;
   readonly metrics: Metrics;
   readonly lifetime: Lifetime;
+  /** Null when everything is in this process. */
+  readonly scaleOut: Pick<ScaleOut, "isRedisUp" | "workers"> | null;
   readonly sse: SseTimings;
   readonly version: string;
 }

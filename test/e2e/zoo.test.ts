@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startServer, type RunningServer } from "../../bench/server-process.js";
+import { withoutPadding } from "../support/oracle-requests.js";
 
 const zoo = process.env["ZOO_DIR"] ?? "test/zoo";
 const folders = readdirSync(zoo).filter((name) => existsSync(join(zoo, name, "oracle.json")));
@@ -80,14 +81,9 @@ for (const name of folders) {
     string,
     unknown
   >;
-  const pad = generation["pad_token_id"];
-  const [eos] = [generation["eos_token_id"]].flat();
-
-  // transformers pads short beams with EOS where the pad id is 0 (`_beam_search`: pad_token_id or eos_token_id[0]).
-  const withoutPadding = (sequence: readonly number[]) => {
-    const generated = sequence.slice(1);
-    const last = generated.findLastIndex((id) => id !== pad && id !== eos);
-    return generated.slice(0, generated[last + 1] === eos ? last + 2 : last + 1);
+  const padded = {
+    pad_token_id: Number(generation["pad_token_id"]),
+    eos_token_id: Number([generation["eos_token_id"]].flat()[0]),
   };
 
   test(`${name}: ${oracle.generate.length} generate cases give transformers' tokens, texts, scores and log-probabilities`, async () => {
@@ -98,7 +94,7 @@ for (const name of folders) {
       const label = `${one.config} ${JSON.stringify(one.params)} "${one.text}":`;
       if (answer.error !== undefined) return `${label} ${answer.error}`;
       const ids = JSON.stringify(answer.outputs.map((output) => output.ids));
-      const expected = JSON.stringify(one.sequences.map(withoutPadding));
+      const expected = JSON.stringify(one.sequences.map((ids) => withoutPadding(ids, padded)));
       if (ids !== expected) return `${label} ids ${ids}, expected ${expected}`;
       const texts = JSON.stringify(answer.outputs.map((output) => output.text));
       if (texts !== JSON.stringify(one.texts)) return `${label} texts ${texts}, expected ${JSON.stringify(one.texts)}`;

@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { GenerationEvent } from "../../src/generation.js";
 import { createInference, type Inference } from "../../src/inference/inference.js";
 import { brokenFolders, copyPair, copyTransformer } from "../support/broken-folders.js";
@@ -22,6 +24,9 @@ before(() => {
   copyTransformer(join(modelsDir, "healthy-t5"));
 });
 after(() => rmSync(home, { recursive: true, force: true }));
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 async function load(): Promise<Inference> {
   const inference = await createInference(inferenceOptions({ modelsDir, cacheDir: join(home, "cache") }));
@@ -70,7 +75,7 @@ test("memory returns after loading and closing them again and again", async () =
   const rss: number[] = [];
   for (let round = 0; round < 4; round += 1) {
     await (await load()).close();
-    globalThis.gc?.();
+    collectGarbage();
     rss.push(process.memoryUsage.rss() / 2 ** 20);
   }
   const grown = (rss.at(-1) ?? 0) - (rss[1] ?? 0);

@@ -1,6 +1,6 @@
 // Several models in one process: MODEL filters and names the default, one fails alone, idle ones unload and come back, tasks pick prefix and defaults.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -107,6 +107,38 @@ test("a model that cannot be loaded again says so and comes back when it can", a
   await assert.rejects(text(inference, "moved", "hello"), /"moved" failed to load again: .*decoder_int8\.onnx/);
   writeFileSync(join(folder, "decoder_int8.onnx"), kept);
   assert.match(await text(inference, "moved", "hello"), /^HH /);
+});
+
+test("a load that fails before its engine is asked leaves no thread behind", async (t) => {
+  const folder = join(modelsDir, "unpadded");
+  copyPair(folder);
+  const path = join(folder, "seqserve.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8")) as { source: object };
+  writeFileSync(path, JSON.stringify({ ...manifest, source: { ...manifest.source, padToken: null, padTo: 12 } }));
+  const ports = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort").length;
+  const before = ports();
+  const inference = await open(t, { models: ["unpadded"] });
+  assert.match(inference.models()[0]?.error ?? "", /source\.padTo: expected source\.padToken beside it/);
+  await sleep(200);
+  assert.equal(ports(), before);
+});
+
+/** Threads of this process, where the system tells. */
+function threadCount(): number {
+  return process.platform === "linux" ? readdirSync("/proc/self/task").length : 0;
+}
+
+test("a load beyond LOAD_TIMEOUT_MS has failed, says so, and its thread ends when it comes out", async (t) => {
+  const before = threadCount();
+  const inference = await open(t, { models: ["pair", "t5"], loadTimeoutMs: 1 });
+  assert.deepEqual(states(inference), { pair: "failed", t5: "failed" });
+  for (const { error, engines, memory } of inference.models()) {
+    assert.equal(error, "loading took longer than 1 ms (LOAD_TIMEOUT_MS)");
+    assert.deepEqual([engines, memory], [0, { weightBytes: null, loadedBytes: null }]);
+  }
+  await assert.rejects(text(inference, "pair", "hello"), /"pair" failed to load: loading took longer than 1 ms/);
+  for (let tries = 0; tries < 200 && threadCount() > before; tries += 1) await sleep(50);
+  assert.ok(threadCount() <= before, `${threadCount()} threads, ${before} before`);
 });
 
 test("a task picks prefix and defaults of task_specific_params", async (t) => {

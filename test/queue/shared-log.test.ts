@@ -523,12 +523,16 @@ test("who begins to follow while Redis is away is pushed to when it is back", { 
 
 test("a message holds entries in full while they are small, else only where they begin; by node", () => {
   const large: LogEntry = { seq: 7, event: { type: "failure", kind: "internal", message: "x".repeat(70_000) } };
-  const messages = messagesOf([
-    { id: "a", entries: tokens(3, 4), nodes: ["n", "m"] },
-    { id: "b", entries: [large], nodes: ["n"] },
-    { id: "c", entries: [end(1)], nodes: [] },
-  ]);
-  const parsed = [...messages].map(([node, message]) => [node, parsePushes(message)]);
+  const messages = messagesOf(
+    [
+      { id: "a", entries: tokens(3, 4), nodes: ["n", "m"] },
+      { id: "b", entries: [large], nodes: ["n"] },
+      { id: "c", entries: [end(1)], nodes: [] },
+    ],
+    42,
+  );
+  const parsed = [...messages].map(([node, message]) => [node, parsePushes(message)?.pushes]);
+  assert.equal(parsePushes([...messages.values()][0]!)?.atMs, 42);
   assert.deepEqual(parsed, [
     [
       "n",

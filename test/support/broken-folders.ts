@@ -193,11 +193,16 @@ export const brokenFolders: readonly BrokenFolder[] = [
     remove("config.json")(folder);
     symlinkSync("config.json", join(folder, "config.json"));
   }),
-  broken("t5", "folder-link-out", /t5-folder-link-out: a link out of MODELS_DIR/, (folder) => {
-    rmSync(folder, { recursive: true });
-    symlinkSync(join(outside(folder), "t5"), folder);
-  }),
-  broken("t5", "onnx-link-out", /onnx: a link out of MODELS_DIR/, (folder) =>
+  broken(
+    "t5",
+    "folder-link-out",
+    /t5-folder-link-out: a link out of MODELS_DIR \(to .*outside.t5\): put the folder itself there .*, or let MODELS_DIR be the folder/,
+    (folder) => {
+      rmSync(folder, { recursive: true });
+      symlinkSync(join(outside(folder), "t5"), folder);
+    },
+  ),
+  broken("t5", "onnx-link-out", /onnx: a link out of MODELS_DIR \(to [^:]*\)$/, (folder) =>
     symlinkSync(join(outside(folder), "t5"), join(folder, "onnx")),
   ),
   broken("g2p", "file-outside", /encoder\.file: .*outside the model's folder/, (folder) =>

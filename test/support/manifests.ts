@@ -28,6 +28,19 @@ export interface LoadedManifest {
   readonly source: Tokenizer;
   readonly base: Decoding;
   readonly cases: readonly OracleCase[];
+  readonly tolerance: number;
+}
+
+export interface ManifestOracle {
+  readonly cases: readonly OracleCase[];
+  readonly maxLength: number;
+  /** Of scores and log-probabilities. */
+  readonly tolerance: number;
+}
+
+export function readOracle(folder: string): ManifestOracle {
+  const text = readFileSync(join(folder, "oracle.json"), "utf8");
+  return { tolerance: 1e-4, ...(JSON.parse(text) as Omit<ManifestOracle, "tolerance">) };
 }
 
 export async function loadManifestFolder(folder: string): Promise<LoadedManifest> {
@@ -35,10 +48,9 @@ export async function loadManifestFolder(folder: string): Promise<LoadedManifest
   const { source, target } = await loadTokenizers(folder, read.manifest);
   const special = specialIds(read, target);
   const { model, notes } = await loadModel(await enginePlan(read, source, special), { threads: 1, device: "cpu" });
-  const text = readFileSync(join(folder, "oracle.json"), "utf8");
-  const { cases, maxLength } = JSON.parse(text) as { cases: OracleCase[]; maxLength: number };
+  const { cases, maxLength, tolerance } = readOracle(folder);
   const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength });
-  return { model, notes, source, base, cases };
+  return { model, notes, source, base, cases, tolerance };
 }
 
 export function oracleJob(base: Decoding, sourceIds: number[], options: Partial<Decoding>): Job {

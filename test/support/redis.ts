@@ -20,17 +20,17 @@ process.once("exit", killAll);
 process.once("SIGTERM", () => process.exit(143));
 
 export interface RedisServerOptions {
-  /** Append-only file, written through at every command. */
-  readonly isDurable?: boolean;
+  /** Append-only file: written through at every command, or every second as most people run it. */
+  readonly isDurable?: boolean | "everysec";
 }
 
 export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), "seqserve-redis-"));
-  readonly #isDurable: boolean;
+  readonly #isDurable: boolean | "everysec";
   #child: ChildProcess | null = null;
 
-  private constructor(port: number, isDurable: boolean) {
+  private constructor(port: number, isDurable: boolean | "everysec") {
     this.port = port;
     this.#isDurable = isDurable;
   }
@@ -50,9 +50,15 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   /** Starts it, and resolves when it answers. Without isDurable it has forgotten everything. */
   async restart(): Promise<void> {
-    const durability = this.#isDurable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
+    const fsync = this.#isDurable === "everysec" ? "everysec" : "always";
+    const durability =
+      this.#isDurable === false ? ["--appendonly", "no"] : ["--appendonly", "yes", "--appendfsync", fsync];
     const options = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""];
     const child = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
     children.add(child.once("exit", () => children.delete(child)));

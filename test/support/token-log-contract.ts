@@ -79,7 +79,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     const record = recordOf();
     await log.create(record);
     const claim = await claimed(log, record.id);
-    assert.deepEqual({ ...claim, writer: "" }, { writer: "", record, entries: [], isCancelled: false });
+    assert.deepEqual({ ...claim, writer: "" }, { writer: "", record, entries: [], variant: "", isCancelled: false });
     const appended = { result: "ok", isCancelled: false };
     assertAppended(await log.append(record.id, claim.writer, [token(1)]), { ...appended, top: 1 });
     assertAppended(await log.append(record.id, claim.writer, [token(2), token(3)]), { ...appended, top: 3 });
@@ -177,6 +177,22 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assertAppended(await log.append(id, next.writer, [token(5)]), { result: "ok", top: 5, isCancelled: false });
     assertAppended(await log.append(id, old, tokens(4, 5)), { result: "fenced", top: 5, isCancelled: false });
     assert.deepEqual((await log.read(id, 3)).entries, tokens(4, 5));
+  });
+
+  check("a claim tells by what variant the entries were written, as long as there are some", async (log) => {
+    const record = recordOf();
+    await log.create(record);
+    const { id } = record;
+    const claimAs = async (attempt: number, variant: string) => {
+      const claim = await log.claim(id, attempt, "w", variant);
+      assert.ok(typeof claim === "object");
+      return claim;
+    };
+    assert.equal((await claimAs(1, "fp32")).variant, "fp32");
+    const { writer, variant } = await claimAs(2, "int8");
+    assert.equal(variant, "int8", "nothing was written by the first");
+    await log.append(id, writer, [token(1)]);
+    assert.equal((await claimAs(3, "fp32")).variant, "int8");
   });
 
   check("a lower attempt is fenced, the same one takes over", async (log) => {

@@ -14,7 +14,7 @@ import {
 } from "onnx-buf";
 import { loadManifestFolder, manifestFixtures, oracleJob } from "../../support/manifests.js";
 import { seededRandom } from "../../support/random.js";
-import { runSchedule } from "../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Result } from "../../support/schedules.js";
 
 function rewritten(kind: string, files: readonly string[], rewrite: (graph: GraphProto) => void): string {
   const folder = mkdtempSync(join(tmpdir(), "seqserve-foreign-"));
@@ -43,11 +43,12 @@ async function answersAsOracle(folder: string): Promise<string> {
 
 const both = ["encoder.onnx", "decoder.onnx"];
 
-for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all"]) {
+for (const kind of ["gru-attention", "length-first", "input-feeding", "stateless-all", "time-first"]) {
   test(`${kind} with a fixed batch of 1 runs one row at a time`, async () => {
     const folder = rewritten(kind, both, (graph) =>
       eachDim(graph, (dim) => {
-        if (dim.value.case === "dimParam" && dim.value.value === "B") dim.value = { case: "dimValue", value: 1n };
+        if (dim.value.case === "dimParam" && /^(B|batch)$/u.test(dim.value.value))
+          dim.value = { case: "dimValue", value: 1n };
       }),
     );
     assert.match(await answersAsOracle(folder), /one by one, one row a run\n.*fixed batch of 1/);
@@ -61,16 +62,35 @@ for (const kind of [
   "stateless-all",
   "stateless-last",
   "fixed-left",
+  "time-first",
+  "time-first-stateless",
 ]) {
   test(`${kind} with sizes that have no names is served all the same`, async () => {
-    const folder = rewritten(kind, both, (graph) =>
+    const isSingle = kind === "time-first-stateless";
+    const folder = rewritten(kind, isSingle ? ["model.onnx"] : both, (graph) =>
       eachDim(graph, (dim) => {
         if (dim.value.case === "dimParam") dim.value = { case: undefined };
       }),
     );
-    assert.match(await answersAsOracle(folder), /any length are encoded together/);
+    assert.match(await answersAsOracle(folder), isSingle ? /rows of any age/ : /any length are encoded together/);
   });
 }
+
+test("a manifest that has the order wrong is refused", async () => {
+  for (const [kind, isTimeFirst] of [
+    ["time-first", false],
+    ["gru-attention", true],
+  ] as const) {
+    const folder = rewritten(kind, [], () => undefined);
+    const path = join(folder, "seqserve.json");
+    const manifest = JSON.parse(readFileSync(path, "utf8")) as { encoder: object };
+    writeFileSync(path, JSON.stringify({ ...manifest, encoder: { ...manifest.encoder, timeFirst: isTimeFirst } }));
+    await assert.rejects(
+      loadManifestFolder(folder),
+      /encoder\.onnx: encoder: a probe run of 1 source of 3 tokens failed/,
+    );
+  }
+});
 
 test("a mask that marks padding is found by the probe", async () => {
   const folder = rewritten("gru-attention", ["decoder.onnx"], (graph) => {
@@ -92,4 +112,27 @@ test("an encoder whose mask does nothing is fed sources of equal length", async 
     graph.node.push(create(NodeProtoSchema, { opType: "Neg", name: "n", input: ["src_mask"], output: ["unused"] }));
   });
   assert.match(await answersAsOracle(folder), /equal length are encoded together.*\nnot "sources of any length/);
+});
+
+test("a memory of half as many positions as the source has tokens is masked as a whole, and its attention is not handed out", async () => {
+  const folder = rewritten("gru-attention", ["encoder.onnx"], (graph) => {
+    for (const node of graph.node) node.output = node.output.map((name) => (name === "memory" ? "every" : name));
+    const constant = (name: string, value: bigint) =>
+      create(TensorProtoSchema, { name, dataType: 7, dims: [1n], int64Data: [value] });
+    graph.initializer.push(constant("from", 0n), constant("to", 1_000_000n), constant("axis", 1n), constant("two", 2n));
+    const input = ["every", "from", "to", "axis", "two"];
+    graph.node.push(create(NodeProtoSchema, { opType: "Slice", name: "halved", input, output: ["memory"] }));
+  });
+  const { model, notes, base, cases } = await loadManifestFolder(folder);
+  assert.equal(model.hasAttention, false);
+  assert.match(
+    notes.join("\n"),
+    /equal length are encoded together, rows of any age.*decoder\.onnx: "weights" .* 2 .* 3 tokens/s,
+  );
+  const jobs = cases.map(({ source }) => oracleJob(base, source, {}));
+  const alone: Result[] = [];
+  for (const job of jobs) alone.push(await runAlone(model, { ...job, wantAttention: false }));
+  const together = await runSchedule(model, jobs, seededRandom(2), 0);
+  together.forEach((result, i) => assert.ok(largestDifference(result!, alone[i]!) < 1e-4));
+  await model.close();
 });

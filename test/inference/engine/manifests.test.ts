@@ -17,6 +17,12 @@ const notes: Readonly<Record<string, RegExp>> = {
   "stateless-all": /sources of any length are encoded together, rows of any age.*square of its length/s,
   "stateless-last": /sources of any length are encoded together, rows of equal age share.*square of its length/s,
   "single-int8": /^one row a run.*scales whole tensors.*square of its length/s,
+  // Kernels that round a half otherwise in company make it stricter.
+  "float16-lstm": /rows of|one row a run/,
+  "float64-gru": /sources of any length are encoded together, rows of any age/,
+  "keras-tf2onnx": /sources of any length are encoded together, rows of any age/,
+  "time-first": /sources of any length are encoded together, rows of any age/,
+  "time-first-stateless": /rows of any age.*square of its length/s,
   "length-first": /sources of any length are encoded together, rows of any age/,
 };
 
@@ -33,13 +39,13 @@ async function load(kind: string): Promise<LoadedManifest> {
 }
 
 /** Jobs with the oracle's answer to each. */
-function expectations({ base, cases }: LoadedManifest): { job: Job; check: (result: Result) => void }[] {
+function expectations({ base, cases, tolerance }: LoadedManifest): { job: Job; check: (result: Result) => void }[] {
   return cases.flatMap(({ text, source, greedy, logprobs, beams }) => [
     {
       job: oracleJob(base, source, {}),
       check: ({ outputs: [output] }: Result) => {
         assert.deepEqual(output?.ids, greedy, `greedy of ${text}`);
-        logprobs.forEach((logprob, i) => assert.ok(Math.abs((output?.logprobs[i] ?? NaN) - logprob) < 1e-4, text));
+        logprobs.forEach((logprob, i) => assert.ok(Math.abs((output?.logprobs[i] ?? NaN) - logprob) < tolerance, text));
       },
     },
     ...beams.map(({ options, ids, scores }) => ({
@@ -52,7 +58,7 @@ function expectations({ base, cases }: LoadedManifest): { job: Job; check: (resu
       check: ({ outputs }: Result) => {
         const found = outputs.map((output) => output.ids);
         assert.deepEqual(found, ids, `${options["num_beams"]} beams of ${text}`);
-        scores.forEach((score, i) => assert.ok(Math.abs((outputs[i]?.score ?? NaN) - score) < 1e-4, text));
+        scores.forEach((score, i) => assert.ok(Math.abs((outputs[i]?.score ?? NaN) - score) < tolerance, text));
       },
     })),
   ]);
@@ -103,7 +109,7 @@ for (const kind of readdirSync(manifestFixtures)) {
   });
 }
 
-for (const kind of ["gru-attention", "input-feeding", "length-first"]) {
+for (const kind of ["gru-attention", "input-feeding", "length-first", "time-first"]) {
   test(`${kind}: attention covers exactly the row's own source and is the same in company`, async () => {
     const { model, base, cases } = await load(kind);
     const sources = [0, 4, 8].map((i) => cases[i]!.source);

@@ -1,20 +1,23 @@
 """Makes test/fixtures/manifests: one small model of each kind that seqserve.json describes, with what PyTorch and transformers say of it.
 
 pip install torch==2.13.0 onnx onnxruntime numpy transformers==4.57.6
-python test/support/python/make_manifest_fixtures.py
-Seeded, random weights; rerunning replaces all files. Greedy is plain PyTorch; beams are transformers' generate over the same scores.
+python test/support/python/make_manifest_fixtures.py [KIND ...]
+Seeded, random weights; rerunning replaces all files of these kinds (of all, without arguments). Greedy is plain PyTorch; beams are transformers' generate over the same scores.
 """
 
 import json
 import random
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
 import numpy
+import onnx
 import onnxruntime
 import torch
 import torch.nn.functional as F
+from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 from transformers import GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel
@@ -457,22 +460,42 @@ def stateless_last() -> None:
     write("stateless-last", manifest, oracle(score, with_eos))
 
 
+def alike(case: dict, other: dict, tolerance=2e-5) -> bool:
+    ids = lambda one: [one["greedy"], *(beam["ids"] for beam in one["beams"])]
+    numbers = lambda one: [*one["logprobs"], *(score for beam in one["beams"] for score in beam["scores"])]
+    return ids(case) == ids(other) and max(abs(a - b) for a, b in zip(numbers(case), numbers(other))) < tolerance
+
+
 # 7. One single graph, quantised with one scale per tensor: rows would change each other.
 def single_int8() -> None:
     encoder, decoder, _ = transformers_pair()
     folder = OUT / "single-int8"
     exact = folder / "exact.onnx"
     export(Single(encoder, decoder), exact, {"src": torch.full((2, 3), 2), "tgt_in": torch.ones(2, 4, dtype=torch.long)}, ["token_logits", "states"], {"src": WIDE, "tgt_in": LONG, "token_logits": LONG, "states": WIDE})
-    quantize_dynamic(exact, folder / "model.onnx", weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True})
+    # Weights of seven bits: with eight, CPUs without VNNI add up pairs of products that do not fit, and answer otherwise.
+    quantize_dynamic(exact, folder / "model.onnx", weight_type=QuantType.QInt8, reduce_range=True, extra_options={"MatMulConstBOnly": True})
     exact.unlink()
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    model = str(folder / "model.onnx")
+    plain_options = onnxruntime.SessionOptions()
+    plain_options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    reference = onnx.load(model)
+    # The reference has DequantizeLinear from opset 19 on.
+    next(one for one in reference.opset_import if one.domain == "").version = 19
+    runtimes = [onnxruntime.InferenceSession(model), onnxruntime.InferenceSession(model, plain_options), ReferenceEvaluator(reference)]
 
-    def score(ids, targets):
-        rows = [session.run(["token_logits"], {"src": numpy.array([ids]), "tgt_in": row[None].numpy()})[0] for row in targets]
-        return torch.tensor(numpy.concatenate(rows))
+    def scored_by(runtime):
+        def score(ids, targets):
+            rows = [runtime.run(["token_logits"], {"src": numpy.array([ids]), "tgt_in": row[None].numpy()})[0] for row in targets]
+            return torch.tensor(numpy.concatenate(rows))
 
+        return score
+
+    # A number that falls between two steps of a scale is rounded one way by some kernels and the other way by others: such texts are left out.
+    answers, *others = [oracle(scored_by(runtime), with_eos) for runtime in runtimes]
+    answers["cases"] = [case for i, case in enumerate(answers["cases"]) if all(alike(case, other["cases"][i]) for other in others)]
+    print(f"  {len(answers['cases'])} cases are alike in all runtimes")
     manifest = {"decoder": {"file": "model.onnx", "inputs": {"targets": "tgt_in", "source": "src"}, "outputs": {"scores": "token_logits"}}, **SIDES}
-    write("single-int8", manifest, oracle(score, with_eos))
+    write("single-int8", manifest, answers)
 
 
 # 8. PyTorch as it comes, length first: memory [S, B, H], states [L, B, H]; int64 mask, attention [B, T, S].
@@ -524,9 +547,21 @@ def length_first() -> None:
     write("length-first", manifest, oracle(score, with_eos))
 
 
+MAKERS = {
+    "keras-onehot": keras,
+    "gru-attention": gru,
+    "input-feeding": feeding,
+    "fixed-left": fixed,
+    "stateless-all": stateless_all,
+    "stateless-last": stateless_last,
+    "single-int8": single_int8,
+    "length-first": length_first,
+}
+
 if __name__ == "__main__":
-    shutil.rmtree(OUT, ignore_errors=True)
     torch.set_num_threads(1)
-    for seed, make in enumerate([keras, gru, feeding, fixed, stateless_all, stateless_last, single_int8, length_first]):
-        torch.manual_seed(seed)
-        make()
+    for seed, (kind, make) in enumerate(MAKERS.items()):
+        if kind in (sys.argv[1:] or MAKERS):
+            shutil.rmtree(OUT / kind, ignore_errors=True)
+            torch.manual_seed(seed)
+            make()

@@ -5,8 +5,9 @@ import { numbersOf } from "./elements.js";
 import { integerTensor, tensor, type Feeds, type OnnxSession } from "./onnx-session.js";
 import type { SourcePlan } from "./plan.js";
 import { gatherPadded, gatherRows } from "./rows.js";
-import type { EncodedSource } from "./source-encoder.js";
+import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 import { maskDims } from "./padding.js";
+import { batchFirst, inOrder, type TimeFirst } from "./time-first.js";
 
 export interface MemoryInputs {
   readonly memory: string | null;
@@ -14,11 +15,13 @@ export interface MemoryInputs {
   readonly source: string | null;
 }
 
-export interface MemoryBatchOptions {
+interface MemoryBatchOptions {
   readonly decoder: OnnxSession;
   readonly inputs: MemoryInputs;
   /** Of the encoder's memory. */
   readonly axes: Axes;
+  /** Of the encoder's own mask. */
+  readonly maskAxes: Axes;
   readonly source: SourcePlan;
   /** Element type of the encoder's own mask. */
   readonly maskType: string | null;
@@ -26,6 +29,7 @@ export interface MemoryBatchOptions {
 
 export class MemoryBatch {
   maskMarks: "real" | "padding" = "real";
+  #timeFirst: TimeFirst = batchFirst;
   readonly #options: MemoryBatchOptions;
   #last: {
     readonly sources: readonly EncodedSource[];
@@ -35,8 +39,27 @@ export class MemoryBatch {
     readonly width: number;
   } | null = null;
 
-  constructor(options: MemoryBatchOptions) {
+  private constructor(options: MemoryBatchOptions) {
     this.#options = options;
+  }
+
+  /** Over what that encoder hands out; null: there is none. */
+  static over(
+    decoder: OnnxSession,
+    inputs: MemoryInputs,
+    encoder: SourceEncoder | null,
+    source: SourcePlan,
+  ): MemoryBatch {
+    const { memory = null, mask = null } = encoder?.outputs ?? {};
+    const axesOf = (name: string | null) => encoder?.axes.get(name ?? "") ?? { batch: 0, length: 1 };
+    const [axes, maskAxes, maskType] = [axesOf(memory), axesOf(mask), encoder?.maskType ?? null];
+    return new MemoryBatch({ decoder, inputs, axes, maskAxes, source, maskType });
+  }
+
+  /** Of source ids and mask, as the decoder wants them. */
+  set timeFirst(order: TimeFirst) {
+    this.#timeFirst = order;
+    this.#last = null;
   }
 
   of(sources: readonly EncodedSource[], company: StepCompany): { readonly feeds: Feeds; readonly width: number } {
@@ -78,18 +101,21 @@ export class MemoryBatch {
     const padding = Number(this.maskMarks === "padding");
     const mask = new Int32Array(sources.length * width).fill(padding);
     sources.forEach((source, row) => mask.set(this.#maskOf(source, padding, width), row * width));
-    return { [info.name]: integerTensor(info, mask, maskDims(info, sources.length, width)) };
+    const { values, dims } = inOrder(mask, maskDims(info, sources.length, width), this.#timeFirst.mask);
+    return { [info.name]: integerTensor(info, values, dims) };
   }
 
   // The encoder's own mask is already as its decoder wants it.
   #maskOf(source: EncodedSource, padding: number, width: number): Int32Array {
-    const { mask, sourceLength } = source;
+    const { mask, sourceLength, isOverTokens } = source;
     if (mask === null) {
+      if (!isOverTokens) return new Int32Array(width).fill(padding).fill(1 - padding, 0, source.width);
       const start = this.#startOf(source, width);
       return new Int32Array(width).fill(padding).fill(1 - padding, start, start + sourceLength);
     }
-    const numbers = Int32Array.from(numbersOf(this.#options.maskType ?? "float32", mask.value.data));
-    return numbers.subarray(mask.index * source.width, (mask.index + 1) * source.width);
+    const { maskType, maskAxes } = this.#options;
+    const { data } = gatherPadded([mask], maskAxes.batch, maskAxes.length ?? 1, source.width);
+    return Int32Array.from(numbersOf(maskType ?? "float32", data));
   }
 
   // Beside a memory the tokens stand where the encoder had them; without one only the manifest says on which side.
@@ -103,6 +129,7 @@ export class MemoryBatch {
     if (info === undefined) return {};
     const ids = new Int32Array(sources.length * width).fill(source.padId ?? 0);
     sources.forEach((one, row) => ids.set(one.ids, row * width + this.#startOf(one, width)));
-    return { [info.name]: integerTensor(info, ids, [sources.length, width]) };
+    const { values, dims } = inOrder(ids, [sources.length, width], this.#timeFirst.ids);
+    return { [info.name]: integerTensor(info, values, dims) };
   }
 }

@@ -3,6 +3,8 @@
 /** An encoder of a manifest's folder: tensor names by role. Exactly one of ids and onehot. */
 export interface EncoderPlan {
   readonly file: string;
+  /** Ids are [S, B]; null: to be found out. */
+  readonly timeFirst: boolean | null;
   readonly inputs: {
     readonly ids: string | null;
     readonly onehot: string | null;
@@ -26,6 +28,8 @@ type ScoresPlan = {
 /** A recurrent decoder: states pair with the encoder's by position, feed with its own outputs of the step before. */
 export interface RecurrentDecoderPlan {
   readonly file: string;
+  /** Ids are [T, B]; null: to be found out. */
+  readonly timeFirst: boolean | null;
   readonly inputs: {
     readonly ids: string | null;
     readonly onehot: string | null;
@@ -40,6 +44,8 @@ export interface RecurrentDecoderPlan {
 /** A decoder without a cache: it is given the whole target so far. */
 export interface StatelessDecoderPlan {
   readonly file: string;
+  /** Ids are [T, B]; null: to be found out. */
+  readonly timeFirst: boolean | null;
   readonly inputs: {
     readonly targets: string;
     readonly source: string | null;

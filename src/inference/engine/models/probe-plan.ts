@@ -21,13 +21,18 @@ export interface ProbedEncoder {
   readonly source: SourcePlan;
 }
 
+/** One single graph: its sources wait for the first step. */
+export function noEncoder(source: SourcePlan): ProbedEncoder {
+  return { companies: null, isMasked: false, whyAlone: null, vocabSize: source.vocabSize ?? 2, source };
+}
+
 /** @param files what a failing probe names. */
 export function probePlan(files: string, encoder: ProbedEncoder, step: ProbedStep, targetSize: number): ProbePlan {
   const { vocabSize, source } = encoder;
   return {
     files,
     encode: encoder.whyAlone === null ? encoder.companies : [],
-    step: step.whyAlone === null ? step.companies : [],
+    step: step.whyAlone === null ? step.companies : step.isMasked ? ["alonePadded"] : [],
     isMasked: encoder.isMasked || step.isMasked,
     known: [encoder.whyAlone, step.whyAlone].filter((reason) => reason !== null),
     sourceIds: idsBelow(vocabSize).filter((id) => id !== source.padId),
@@ -37,9 +42,9 @@ export function probePlan(files: string, encoder: ProbedEncoder, step: ProbedSte
   };
 }
 
-/** @param input one whose first axis is the batch. */
-export function whyAlone({ file }: OnnxSession, { name, dims }: TensorInfo): string | null {
-  if (typeof dims[0] === "number") return `${basename(file)}: "${name}" has a fixed batch of ${dims[0]}: one row a run`;
+export function whyAlone({ file }: OnnxSession, { name, dims }: TensorInfo, batchAxis: 0 | 1): string | null {
+  const size = dims[batchAxis];
+  if (typeof size === "number") return `${basename(file)}: "${name}" has a fixed batch of ${size}: one row a run`;
   if (!quantisesPerTensor(file)) return null;
   return `${basename(file)} scales whole tensors when it quantises, so rows would change each other: one row a run`;
 }

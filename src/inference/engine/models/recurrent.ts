@@ -6,13 +6,22 @@ import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
-import { integerTensor, OnnxSession, type Feeds, type SessionOptions, type TensorInfo } from "./onnx-session.js";
+import {
+  integerTensor,
+  OnnxSession,
+  type Feeds,
+  type SessionOptions,
+  type TensorInfo,
+  type Value,
+} from "./onnx-session.js";
 import { oneHot } from "./padding.js";
 import type { RecurrentPlan } from "./plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
-import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
+import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.js";
 import type { Slice } from "./rows.js";
+import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 import {
+  attentionFault,
   attentionRow,
   fullScores,
   logitsAt,
@@ -32,7 +41,7 @@ interface RecurrentRow extends Row {
 export class RecurrentModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
-  readonly hasAttention: boolean;
+  hasAttention: boolean;
   readonly #plan: RecurrentPlan;
   readonly #encoder: SourceEncoder;
   readonly #decoder: OnnxSession;
@@ -40,6 +49,7 @@ export class RecurrentModel implements CompanyModel {
   readonly #states: DecoderStates;
   readonly #batch: MemoryBatch;
   readonly #wanted: WantedTypes;
+  #timeFirst: TimeFirst;
 
   private constructor(plan: RecurrentPlan, encoder: SourceEncoder, decoder: OnnxSession) {
     const { inputs, outputs } = plan.decoder;
@@ -48,14 +58,9 @@ export class RecurrentModel implements CompanyModel {
     this.#decoder = decoder;
     this.#ids = requireDecoder(decoder, plan);
     this.hasAttention = outputs.attention !== null;
-    this.#states = new DecoderStates(decoder, plan.decoder, encoder, this.#ids.dims[0]);
-    this.#batch = new MemoryBatch({
-      decoder,
-      inputs: { ...inputs, source: null },
-      axes: encoder.axes.get(plan.encoder.outputs.memory ?? "") ?? { batch: 0, length: 1 },
-      source: encoder.source,
-      maskType: encoder.maskType,
-    });
+    this.#timeFirst = { ids: declaredOrder(decoder, plan) === true, mask: false };
+    this.#states = new DecoderStates(decoder, plan.decoder, encoder, this.#ids.dims[this.#batchAxis]);
+    this.#batch = MemoryBatch.over(decoder, { ...inputs, source: null }, encoder, encoder.source);
     this.#wanted = wantedTypes(plan, decoder);
   }
 
@@ -145,11 +150,16 @@ export class RecurrentModel implements CompanyModel {
   #tokens(rows: readonly RecurrentRow[]): Feeds {
     const info = this.#ids;
     const tokens = rows.map((row) => row.token);
+    const sizes = this.#timeFirst.ids ? [1, rows.length] : [rows.length, 1];
     if (this.#plan.decoder.inputs.onehot === null)
-      return { [info.name]: integerTensor(info, tokens, info.dims.length === 1 ? [rows.length] : [rows.length, 1]) };
+      return { [info.name]: integerTensor(info, tokens, info.dims.length === 1 ? [rows.length] : sizes) };
     const depth = this.#depth;
-    const dims = info.dims.length === 2 ? [rows.length, depth] : [rows.length, 1, depth];
+    const dims = info.dims.length === 2 ? [rows.length, depth] : [...sizes, depth];
     return { [info.name]: integerTensor(info, oneHot(tokens, depth), dims) };
+  }
+
+  get #batchAxis(): 0 | 1 {
+    return this.#timeFirst.ids ? 1 : 0;
   }
 
   get #depth(): number {
@@ -161,12 +171,46 @@ export class RecurrentModel implements CompanyModel {
     );
   }
 
-  /** One row once for sizes that the graph does not say, then who may share runs. */
+  /** One token of two rows: in the wrong order they don't run, or their states come out in other sizes. */
+  async #findOrder(): Promise<void> {
+    const { mask } = this.#plan.decoder.inputs;
+    const declared = this.#plan.decoder.timeFirst ?? declaredOrder(this.#decoder, this.#plan);
+    const orders = possibleOrders(declared, this.#ids, this.#decoder.input(mask ?? ""));
+    const sources = await this.encode([this.#encoder.someSource, this.#encoder.someSource]);
+    const found = await firstOrder(orders, async (order) => {
+      this.#setOrder(order);
+      await this.#run(sources.map((memory) => this.open(memory) as RecurrentRow));
+      return true;
+    });
+    this.#setOrder(found ?? orders[0] ?? batchFirst);
+  }
+
+  #setOrder(order: TimeFirst): void {
+    this.#timeFirst = order;
+    this.#batch.timeFirst = order;
+  }
+
   async #probe(): Promise<string[]> {
+    const fault = await this.#probeRow();
+    const { mask, memory: attended } = this.#plan.decoder.inputs;
+    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
+    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids, this.#batchAxis) };
+    const notes = await settleCompany(
+      this,
+      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
+    );
+    return fault === null ? notes : [...notes, fault];
+  }
+
+  /** One row once, for what the graph does not say; returns why its attention is of no use, or null. */
+  async #probeRow(): Promise<string | null> {
     const { outputs } = this.#plan.decoder;
     const declared = this.#decoder.output(outputs.scores)?.dims.at(-1);
     if (typeof declared === "number") this.vocabSize = declared;
-    const [memory] = await this.encode([[0]]);
+    await this.#findOrder();
+    const { someSource, source } = this.#encoder;
+    const [memory] = await this.encode([someSource]);
     const row = this.open(memory as Memory) as RecurrentRow;
     const run = await this.#run([row]).catch((error: Error) => {
       throw new Error(
@@ -175,17 +219,10 @@ export class RecurrentModel implements CompanyModel {
       );
     });
     this.vocabSize = run.scores.dims.at(-1) ?? 0;
-    const logprobs = logitsAt(run.scores, 0, 1);
-    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
-    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const { mask, memory: attended } = this.#plan.decoder.inputs;
-    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
-    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
-    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids) };
-    return settleCompany(
-      this,
-      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
-    );
+    requireScoresKind(this.#decoder, outputs, run);
+    const fault = attentionFault(this.#decoder, outputs, run, source.padTo ?? someSource.length);
+    this.hasAttention &&= fault === null;
+    return fault;
   }
 }
 
@@ -193,49 +230,14 @@ function scoresOf(run: ScoredRun, rows: readonly RecurrentRow[], index: number):
   const logits = logitsAt(run.scores, index, rows.length);
   const memory = rows[index]?.memory;
   if (run.attention === null || memory === undefined) return fullScores(logits);
-  return fullScores(logits, attentionRow(run.attention, index, { start: memory.start, length: memory.sourceLength }));
-}
-
-/** Throws one line that names file, role, tensor, expected and found; returns the token input. */
-function requireDecoder(decoder: OnnxSession, { encoder, decoder: plan }: RecurrentPlan): TensorInfo {
-  const { ids, onehot, memory, mask, states, feed } = plan.inputs;
-  requireOneOf(decoder, "decoder", ids, onehot);
-  requireTensors(decoder, "decoder", plan);
-  requireKind(decoder, "decoder.inputs.ids", decoder.input(ids ?? ""), { ranks: [1, 2], types: integers });
-  requireKind(decoder, "decoder.inputs.onehot", decoder.input(onehot ?? ""), { ranks: [2, 3], types: flags });
-  requireKind(decoder, "decoder.inputs.mask", decoder.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
-  requireKind(decoder, "decoder.outputs.scores", decoder.output(plan.outputs.scores), { ranks: [2, 3], types: floats });
-  requireKind(decoder, "decoder.outputs.attention", decoder.output(plan.outputs.attention ?? ""), {
-    ranks: [2, 3, 4],
-    types: floats,
-  });
-  requirePairs(decoder.file, "states", states, plan.outputs.states);
-  requirePairs(decoder.file, "feed", feed, plan.outputs.feed);
-  if (memory !== null && encoder.outputs.memory === null)
-    throw new Error(
-      `${decoder.file}: decoder.inputs.memory "${memory}": expected encoder.outputs.memory beside it, found none`,
-    );
-  const info = decoder.input(ids ?? onehot ?? "");
-  if (info === undefined) throw new Error(`${decoder.file}: no input for the last token`);
-  return info;
-}
-
-function requirePairs(file: string, role: string, inputs: readonly string[], outputs: readonly string[]): void {
-  if (inputs.length === outputs.length) return;
-  throw new Error(
-    `${file}: decoder.outputs.${role}: expected ${inputs.length} as decoder.inputs.${role} has, found ${outputs.length}`,
+  return fullScores(
+    logits,
+    attentionRow(ofRows(run.attention, rows.length), index, { start: memory.start, length: memory.sourceLength }),
   );
 }
 
-function wantedTypes({ encoder, decoder: plan }: RecurrentPlan, decoder: OnnxSession): WantedTypes {
-  const pairs = [
-    [encoder.outputs.memory, plan.inputs.memory],
-    ...encoder.outputs.states.map((name, k) => [name, plan.inputs.states[k]]),
-  ];
-  return Object.fromEntries(
-    pairs.flatMap(([from, to]) => {
-      const type = decoder.input(to ?? "")?.type;
-      return typeof from === "string" && type !== undefined ? [[from, type] as const] : [];
-    }),
-  );
+/** [1, B, S], where tokens are [1, B], is [B, 1, S]. */
+function ofRows({ data, dims }: Value, rows: number): Value {
+  const [first, second, ...rest] = dims;
+  return first === 1 && second === rows && rest.length === 1 ? { data, dims: [rows, 1, ...rest] } : { data, dims };
 }

@@ -69,3 +69,10 @@ export function requireEncoderKinds(session: OnnxSession, { inputs }: EncoderPla
   requireKind(session, "encoder.inputs.mask", session.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
   requireKind(session, "encoder.inputs.lengths", session.input(lengths ?? ""), { ranks: [1], types: integers });
 }
+
+/** Throws when one-hot rows are narrower than the vocabulary. */
+export function requireDepth(file: string, onehot: string, depth: number, vocabSize: number): void {
+  if (vocabSize <= depth) return;
+  const expected = `expected at least ${vocabSize} wide as source.vocab has it`;
+  throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
+}

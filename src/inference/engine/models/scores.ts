@@ -1,4 +1,5 @@
 // From a run's score tensor to rows of logits: one shape and one meaning for whatever a graph hands out.
+import { basename } from "node:path";
 import type { RowScores } from "../decoding/search.js";
 import { halves } from "../graph/tensor.js";
 import { castElements } from "./elements.js";
@@ -44,14 +45,18 @@ export function lastLogits(scores: Value, rows: number): Float32Array[] {
   return Array.from({ length: rows }, (_, row) => logitsAt(floats, row, rows));
 }
 
-/** Throws one line when scores are not what the manifest says. */
-export function requireScoresKind(what: string, scoresAre: ScoresKind["scoresAre"], raw: Float32Array): void {
-  if (scoresAre === "logits") return;
-  const sum = raw.reduce((total, score) => total + (scoresAre === "probs" ? score : Math.exp(score)), 0);
+/** Throws one line when the scores of row 0, at that target position, are not what the manifest says. */
+export function requireScoresKind(
+  { file }: OnnxSession,
+  kind: ScoresKind,
+  { scores }: ScoredRun,
+  position?: number,
+): void {
+  if (kind.scoresAre === "logits") return;
+  const sum = logitsAt(scores, 0, 1, position).reduce((total, logprob) => total + Math.exp(logprob), 0);
   if (Math.abs(sum - 1) < 0.02) return;
-  throw new Error(
-    `${what}: scoresAre ${scoresAre}: expected probabilities that sum to 1, found a sum of ${sum.toPrecision(3)}`,
-  );
+  const expected = `expected probabilities that sum to 1, found a sum of ${sum.toPrecision(3)}`;
+  throw new Error(`${file}: decoder.outputs.scores "${kind.scores}": scoresAre ${kind.scoresAre}: ${expected}`);
 }
 
 // Half precision comes as 16-bit words, or as an array of its own where JavaScript has one.
@@ -87,6 +92,14 @@ export function attentionRow(attention: Value, row: number, span: SourceSpan, po
     for (let s = 0; s < span.length; s += 1) weights[s] = (weights[s] ?? 0) + (data[first + s] ?? 0) / heads;
   }
   return weights;
+}
+
+/** null when attention is over the source's tokens; else why it cannot be handed out. */
+export function attentionFault(session: OnnxSession, kind: ScoresKind, run: ScoredRun, tokens: number): string | null {
+  const positions = run.attention?.dims.at(-1) ?? tokens;
+  if (positions === tokens) return null;
+  const found = `"${kind.attention}" weighs ${positions} positions for a source of ${tokens} tokens`;
+  return `${basename(session.file)}: ${found}: no attention is handed out`;
 }
 
 export function fullScores(logits: Float32Array, attention?: Float32Array): RowScores {

@@ -1,9 +1,10 @@
 // The encoder side of manifest models: sources of ids or one-hot rows, padded as the manifest says, into what the decoder gets of each.
 //
 //   ids ─▶ groups that may share a run ─▶ padded rectangle, mask, lengths ─▶ run ─▶ slices: memory, mask, states
-import { axesOf, type Axes } from "./axes.js";
+import type { Axes } from "./axes.js";
 import { groupsBy, type EncodeCompany } from "./company.js";
 import { castElements } from "./elements.js";
+import { areRows, declaredOrder, findAxes, type ProbedRuns } from "./encoder-probe.js";
 import type { Memory } from "./model.js";
 import {
   integerTensor,
@@ -14,17 +15,20 @@ import {
   type TensorInfo,
   type Value,
 } from "./onnx-session.js";
-import { maskDims, oneHot, padSources, type PaddedSources } from "./padding.js";
+import { maskDims, oneHot, padSources, someSource, type PaddedSources } from "./padding.js";
 import type { EncoderPlan, SourcePlan } from "./plan.js";
 import { whyAlone } from "./probe-plan.js";
-import { requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
+import { requireDepth, requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";
+import { batchFirst, firstOrder, inOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 
 export interface EncodedSource extends Memory {
   readonly ids: readonly number[];
   /** Real tokens are [start, start + sourceLength) of width. */
   readonly start: number;
   readonly width: number;
+  /** False where an encoder shortens: its positions are no tokens. */
+  readonly isOverTokens: boolean;
   readonly memory: Slice | null;
   /** The encoder's own mask. */
   readonly mask: Slice | null;
@@ -42,12 +46,19 @@ export class SourceEncoder {
   maskMarks: "real" | "padding" = "real";
   /** Axes by output name. */
   axes: ReadonlyMap<string, Axes> = new Map();
+  timeFirst: TimeFirst = batchFirst;
 
-  private constructor(session: OnnxSession, { inputs, outputs }: EncoderPlan, source: SourcePlan) {
+  private constructor(
+    session: OnnxSession,
+    { inputs, outputs }: EncoderPlan,
+    source: SourcePlan,
+    isTimeFirst: boolean,
+  ) {
     this.session = session;
     this.#inputs = inputs;
     this.outputs = outputs;
-    this.source = { ...source, padTo: source.padTo ?? fixedWidth(session, inputs) };
+    this.timeFirst = { ids: isTimeFirst, mask: false };
+    this.source = { ...source, padTo: source.padTo ?? this.#fixedWidth };
   }
 
   static async open(plan: EncoderPlan, source: SourcePlan, options: SessionOptions): Promise<SourceEncoder> {
@@ -56,9 +67,11 @@ export class SourceEncoder {
       requireOneOf(session, "encoder", plan.inputs.ids, plan.inputs.onehot);
       requireTensors(session, "encoder", plan);
       requireEncoderKinds(session, plan);
-      const encoder = new SourceEncoder(session, plan, source);
+      const declared = plan.timeFirst ?? declaredOrder(session, plan);
+      const encoder = new SourceEncoder(session, plan, source, declared === true);
       encoder.#checkWidths(source);
-      encoder.axes = await encoder.#findAxes();
+      await encoder.#findOrder(declared);
+      encoder.axes = await findAxes(encoder.#probed);
       return encoder;
     } catch (error) {
       await session.close();
@@ -75,7 +88,7 @@ export class SourceEncoder {
   }
 
   get whyAlone(): string | null {
-    return whyAlone(this.session, this.#ids);
+    return whyAlone(this.session, this.#ids, this.#batchAxis);
   }
 
   get isMasked(): boolean {
@@ -83,7 +96,16 @@ export class SourceEncoder {
   }
 
   get takesTwo(): boolean {
-    return typeof this.#ids.dims[0] !== "number";
+    return typeof this.#ids.dims[this.#batchAxis] !== "number";
+  }
+
+  get #batchAxis(): 0 | 1 {
+    return this.timeFirst.ids ? 1 : 0;
+  }
+
+  get #fixedWidth(): number | null {
+    const width = this.#ids.dims[1 - this.#batchAxis];
+    return typeof width === "number" ? width : null;
   }
 
   /** Ids or one-hot rows. */
@@ -138,6 +160,7 @@ export class SourceEncoder {
       ids,
       start: this.source.padSide === "left" ? padded.width - ids.length : 0,
       width,
+      isOverTokens: width === padded.width,
       memory: memory === null ? null : sliceOf(memory, index),
       mask: mask === null ? null : sliceOf(mask, index),
       states: states.map((name) => sliceOf(name, index)),
@@ -156,14 +179,23 @@ export class SourceEncoder {
 
   #feeds({ batch, width, ids, mask, lengths }: PaddedSources): Feeds {
     const feeds: Record<string, Feeds[string]> = {};
-    const feed = (name: string | null, values: ArrayLike<number>, dims: number[]) => {
+    const feed = (name: string | null, values: Int32Array | Float32Array, dims: number[], isTimeFirst = false) => {
       const info = name === null ? undefined : this.session.input(name);
-      if (info !== undefined) feeds[info.name] = integerTensor(info, values, dims);
+      if (info === undefined) return;
+      const arranged = inOrder(values, dims, isTimeFirst);
+      feeds[info.name] = integerTensor(info, arranged.values, arranged.dims);
     };
-    feed(this.#inputs.ids, ids, [batch, width]);
-    feed(this.#inputs.onehot, oneHot(ids, this.vocabSize), [batch, width, this.vocabSize]);
+    const { ids: isTimeFirst, mask: isMaskTimeFirst } = this.timeFirst;
+    feed(this.#inputs.ids, ids, [batch, width], isTimeFirst);
+    if (this.#inputs.onehot !== null)
+      feed(this.#inputs.onehot, oneHot(ids, this.vocabSize), [batch, width, this.vocabSize], isTimeFirst);
     const marks = this.maskMarks === "real" ? mask : mask.map((one) => 1 - one);
-    feed(this.#inputs.mask, marks, maskDims(this.session.input(this.#inputs.mask ?? ""), batch, width));
+    feed(
+      this.#inputs.mask,
+      marks,
+      maskDims(this.session.input(this.#inputs.mask ?? ""), batch, width),
+      isMaskTimeFirst,
+    );
     feed(this.#inputs.lengths, lengths, [batch]);
     return feeds;
   }
@@ -173,40 +205,36 @@ export class SourceEncoder {
     return { data: castElements(data, type, wanted[name] ?? type, `output "${name}"`), dims };
   }
 
-  async #findAxes(): Promise<Map<string, Axes>> {
-    const { padTo } = this.source;
-    const sized = (rows: number, width: number) =>
-      this.#dims(Array.from({ length: rows }, () => Array.from({ length: width }, (_, i) => i % this.vocabSize)));
-    const short = Math.min(3, padTo ?? 3);
-    const one = await sized(1, short);
-    const twoRows = this.takesTwo ? await sized(2, short) : null;
-    const longer = padTo === null ? await sized(1, 5) : null;
-    return new Map(
-      this.#fetches.map((name) => {
-        const what = `${this.session.file}: encoder output "${name}"`;
-        return [
-          name,
-          axesOf(what, { one: one[name] ?? [], twoRows: twoRows?.[name] ?? null, longer: longer?.[name] ?? null }),
-        ];
-      }),
-    );
+  async #findOrder(declared: boolean | null): Promise<void> {
+    const orders = possibleOrders(declared, this.#ids, this.session.input(this.#inputs.mask ?? ""));
+    const [likeliest = batchFirst] = orders;
+    const isSettled = orders.length === 1 || !this.takesTwo;
+    const found = isSettled ? likeliest : await firstOrder(orders, (order) => this.#areRowsIn(order));
+    this.timeFirst = found ?? likeliest;
   }
 
-  async #dims(sources: number[][]): Promise<Record<string, readonly number[]>> {
-    const results = await this.session.run(this.#feeds(this.#pad(sources)), this.#fetches).catch((error: Error) => {
-      const run = `${sources.length} source${sources.length === 1 ? "" : "s"} of ${sources[0]?.length} tokens`;
-      throw new Error(`${this.session.file}: encoder: a probe run of ${run} failed: ${error.message.split("\n")[0]}`, {
-        cause: error,
-      });
-    });
-    return Object.fromEntries(Object.entries(results).map(([name, { dims }]) => [name, dims]));
+  #areRowsIn(order: TimeFirst): Promise<boolean> {
+    this.timeFirst = order;
+    return areRows(this.#probed);
+  }
+
+  get someSource(): number[] {
+    return someSource(this.source);
+  }
+
+  get #probed(): ProbedRuns {
+    const { padTo, padId } = this.source;
+    const ids = Array.from({ length: Math.min(this.vocabSize, 16) }, (_, id) => id).filter((id) => id !== padId);
+    const run = (sources: readonly (readonly number[])[]) =>
+      this.session.run(this.#feeds(this.#pad(sources)), this.#fetches);
+    return { file: this.session.file, outputs: this.#fetches, ids, takesTwo: this.takesTwo, padTo, run };
   }
 
   /** Throws one line when the graph's own sizes contradict the manifest. */
   #checkWidths({ padTo, vocabSize }: SourcePlan): void {
     const { file } = this.session;
     const { mask, lengths, onehot } = this.#inputs;
-    const width = fixedWidth(this.session, this.#inputs) ?? padTo;
+    const width = this.#fixedWidth ?? padTo;
     if (width !== null && (padTo ?? width) !== width)
       throw new Error(`${file}: source.padTo: expected ${width} as the graph has it, found ${padTo}`);
     if (width !== padTo && mask === null && lengths === null)
@@ -215,15 +243,4 @@ export class SourceEncoder {
       );
     if (onehot !== null) requireDepth(file, onehot, this.vocabSize, vocabSize ?? 0);
   }
-}
-
-function requireDepth(file: string, onehot: string, depth: number, vocabSize: number): void {
-  if (vocabSize <= depth) return;
-  const expected = `expected at least ${vocabSize} wide as source.vocab has it`;
-  throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
-}
-
-function fixedWidth(session: OnnxSession, { ids, onehot }: EncoderPlan["inputs"]): number | null {
-  const width = session.input(ids ?? onehot ?? "")?.dims[1];
-  return typeof width === "number" ? width : null;
 }

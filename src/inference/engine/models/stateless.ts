@@ -5,12 +5,13 @@ import type { RowScores } from "../decoding/search.js";
 import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
-import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo } from "./onnx-session.js";
-import { padSources } from "./padding.js";
+import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
+import { padSources, someSource } from "./padding.js";
 import type { SourcePlan, StatelessPlan } from "./plan.js";
-import { probePlan, whyAlone } from "./probe-plan.js";
-import { flags, floats, integers, requireKind, requireTensors } from "./require-tensors.js";
+import { noEncoder, probePlan, whyAlone } from "./probe-plan.js";
+import { declaredOrder, memoryTypes, requireDecoder, sourceOf } from "./require-stateless.js";
 import {
+  attentionFault,
   attentionRow,
   fullScores,
   logitsAt,
@@ -20,6 +21,7 @@ import {
   type ScoredRun,
 } from "./scores.js";
 import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+import { batchFirst, firstOrder, inOrder, possibleOrders, rowsFirst, type TimeFirst } from "./time-first.js";
 
 interface StatelessRow extends Row {
   readonly memory: EncodedSource;
@@ -33,7 +35,7 @@ const costNote =
 export class StatelessModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
-  readonly hasAttention: boolean;
+  hasAttention: boolean;
   readonly #plan: StatelessPlan;
   readonly #encoder: SourceEncoder | null;
   readonly #decoder: OnnxSession;
@@ -41,6 +43,9 @@ export class StatelessModel implements CompanyModel {
   readonly #targets: TensorInfo;
   readonly #batch: MemoryBatch;
   readonly #wanted: WantedTypes;
+  #timeFirst: TimeFirst;
+  /** Outputs that are [T, B, …], whatever the order of the targets. */
+  readonly #turned: Record<keyof ScoredRun, boolean> = { scores: false, attention: false };
   /** Scores of the last position only: short targets cannot be padded. */
   #isLastOnly = false;
 
@@ -49,11 +54,12 @@ export class StatelessModel implements CompanyModel {
     this.#encoder = encoder;
     this.#decoder = decoder;
     this.#targets = requireDecoder(decoder, plan);
-    this.#source = encoder?.source ?? sourceOf(plan, decoder);
+    this.#timeFirst = { ids: declaredOrder(decoder, plan) === true, mask: false };
+    this.#source = encoder?.source ?? sourceOf(plan, decoder, this.#timeFirst.ids);
     this.hasAttention = plan.decoder.outputs.attention !== null;
     const memory = plan.encoder?.outputs.memory ?? null;
-    this.#batch = memoryBatch(plan, encoder, decoder, this.#source);
-    this.#wanted = wantedTypes(memory, decoder.input(plan.decoder.inputs.memory ?? "")?.type);
+    this.#batch = MemoryBatch.over(decoder, plan.decoder.inputs, encoder, this.#source);
+    this.#wanted = memoryTypes(memory, decoder.input(plan.decoder.inputs.memory ?? "")?.type);
   }
 
   static async load(plan: StatelessPlan, options: SessionOptions): Promise<{ model: StatelessModel; notes: string[] }> {
@@ -126,13 +132,27 @@ export class StatelessModel implements CompanyModel {
     );
     if (this.#fixedWidth !== null && width > this.#fixedWidth)
       throw new Error(`the target has ${width} tokens; this graph takes ${this.#fixedWidth}`);
-    const targets = { [this.#targets.name]: integerTensor(this.#targets, ids, [rows.length, width]) };
+    const { values, dims } = inOrder(ids, [rows.length, width], this.#timeFirst.ids);
+    const targets = { [this.#targets.name]: integerTensor(this.#targets, values, dims) };
     const fetches = [outputs.scores, ...(outputs.attention === null ? [] : [outputs.attention])];
-    return scoredRun(this.#decoder, outputs, await this.#decoder.run({ ...feeds, ...targets }, fetches));
+    return this.#rowsFirst(
+      scoredRun(this.#decoder, outputs, await this.#decoder.run({ ...feeds, ...targets }, fetches)),
+    );
+  }
+
+  #rowsFirst({ scores, attention }: ScoredRun): ScoredRun {
+    return {
+      scores: this.#turned.scores ? rowsFirst(scores) : scores,
+      attention: attention !== null && this.#turned.attention ? rowsFirst(attention) : attention,
+    };
+  }
+
+  get #batchAxis(): 0 | 1 {
+    return this.#timeFirst.ids ? 1 : 0;
   }
 
   get #fixedWidth(): number | null {
-    const width = this.#targets.dims[1];
+    const width = this.#targets.dims[1 - this.#batchAxis];
     return typeof width === "number" ? width : null;
   }
 
@@ -153,15 +173,62 @@ export class StatelessModel implements CompanyModel {
     const width = this.#source.padTo ?? ids.length;
     if (ids.length > width) throw new Error(`a source of ${ids.length} tokens, at most ${width} fit`);
     const start = this.#source.padSide === "left" ? width - ids.length : 0;
-    return { sourceLength: ids.length, ids, start, width, memory: null, mask: null, states: [] };
+    return { sourceLength: ids.length, ids, start, width, isOverTokens: true, memory: null, mask: null, states: [] };
+  }
+
+  /** Two rows of two tokens over sources of three: in the wrong order their sizes contradict each other. */
+  async #findOrder(): Promise<void> {
+    const { inputs, timeFirst } = this.#plan.decoder;
+    const declared = timeFirst ?? declaredOrder(this.#decoder, this.#plan);
+    const orders = possibleOrders(declared, this.#targets, this.#decoder.input(inputs.mask ?? ""));
+    const sources = await this.encode([someSource(this.#source), someSource(this.#source)]);
+    const found = await firstOrder(orders, async (order) => {
+      this.#setOrder(order);
+      return this.#turn(await this.#run(sources.map((one) => this.#rowOf(one, [0, 0, 0, 0]))));
+    });
+    this.#setOrder(found ?? orders[0] ?? batchFirst);
+  }
+
+  #setOrder(order: TimeFirst): void {
+    this.#timeFirst = order;
+    this.#batch.timeFirst = order;
+  }
+
+  /** Of a run of two rows: finds the outputs to be turned; false when none of the axes is the batch. */
+  #turn({ scores, attention }: ScoredRun): boolean {
+    const isTurned = ({ dims }: Value) => dims.length === 3 && dims[0] !== 2 && dims[1] === 2;
+    this.#turned.scores = isTurned(scores);
+    this.#turned.attention = attention !== null && isTurned(attention);
+    return this.#turned.scores || scores.dims[0] === 2;
+  }
+
+  #rowOf(memory: Memory, ids: readonly number[]): StatelessRow {
+    return { ...(this.open(memory) as StatelessRow), ids };
   }
 
   async #probe(): Promise<string[]> {
+    const fault = await this.#probeRow();
+    const companies: StepCompany[] = this.#isLastOnly
+      ? ["equalAges", "equalBoth"]
+      : ["any", "equalAges", "equalSources", "equalBoth"];
+    const step = {
+      companies,
+      isMasked: this.#plan.decoder.inputs.mask !== null,
+      whyAlone: whyAlone(this.#decoder, this.#targets, this.#batchAxis),
+    };
+    const files = [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", ");
+    const encoder = this.#encoder ?? noEncoder(this.#source);
+    const notes = await settleCompany(this, probePlan(files, encoder, step, this.vocabSize));
+    return fault === null ? notes : [...notes, fault];
+  }
+
+  /** One row once, for what the graph does not say; returns why its attention is of no use, or null. */
+  async #probeRow(): Promise<string | null> {
     const { outputs } = this.#plan.decoder;
-    const [memory] = await this.encode([[0]]);
-    const row = this.open(memory as Memory) as StatelessRow;
-    row.ids = [0, 0];
-    const run = await this.#run([row]).catch((error: Error) => {
+    await this.#findOrder();
+    const source = someSource(this.#source);
+    const [memory] = await this.encode([source]);
+    const run = await this.#run([this.#rowOf(memory as Memory, [0, 0])]).catch((error: Error) => {
       throw new Error(
         `${this.#decoder.file}: decoder: a probe run of one row failed: ${error.message.split("\n")[0]}`,
         { cause: error },
@@ -170,71 +237,9 @@ export class StatelessModel implements CompanyModel {
     const { dims } = run.scores;
     this.vocabSize = dims.at(-1) ?? 0;
     this.#isLastOnly = dims.length === 2 || dims[1] === 1;
-    const logprobs = logitsAt(run.scores, 0, 1, this.#isLastOnly ? undefined : 1);
-    const raw = outputs.scoresAre === "probs" ? logprobs.map(Math.exp) : logprobs;
-    requireScoresKind(`${this.#decoder.file}: decoder.outputs.scores "${outputs.scores}"`, outputs.scoresAre, raw);
-    const encoder = this.#encoder ?? {
-      companies: null,
-      isMasked: false,
-      whyAlone: null,
-      vocabSize: this.#source.vocabSize ?? 2,
-      source: this.#source,
-    };
-    const companies: StepCompany[] = this.#isLastOnly
-      ? ["equalAges", "equalBoth"]
-      : ["any", "equalAges", "equalSources", "equalBoth"];
-    const step = {
-      companies,
-      isMasked: this.#plan.decoder.inputs.mask !== null,
-      whyAlone: whyAlone(this.#decoder, this.#targets),
-    };
-    return settleCompany(
-      this,
-      probePlan(
-        [this.#encoder?.session.file, this.#decoder.file].filter(Boolean).join(", "),
-        encoder,
-        step,
-        this.vocabSize,
-      ),
-    );
+    requireScoresKind(this.#decoder, outputs, run, this.#isLastOnly ? undefined : 1);
+    const fault = attentionFault(this.#decoder, outputs, run, this.#source.padTo ?? source.length);
+    this.hasAttention &&= fault === null;
+    return fault;
   }
-}
-
-/** Throws one line that names file, role, tensor, expected and found; returns the targets' input. */
-function requireDecoder(decoder: OnnxSession, { encoder, decoder: plan }: StatelessPlan): TensorInfo {
-  const { targets, source, memory, mask } = plan.inputs;
-  requireTensors(decoder, "decoder", plan);
-  requireKind(decoder, "decoder.inputs.targets", decoder.input(targets), { ranks: [2], types: integers });
-  requireKind(decoder, "decoder.inputs.source", decoder.input(source ?? ""), { ranks: [2], types: integers });
-  requireKind(decoder, "decoder.inputs.mask", decoder.input(mask ?? ""), { ranks: [2, 3, 4], types: flags });
-  requireKind(decoder, "decoder.outputs.scores", decoder.output(plan.outputs.scores), { ranks: [2, 3], types: floats });
-  if (memory !== null && (encoder?.outputs.memory ?? null) === null)
-    throw new Error(
-      `${decoder.file}: decoder.inputs.memory "${memory}": expected encoder.outputs.memory beside it, found none`,
-    );
-  if (encoder === null && source === null)
-    throw new Error(`${decoder.file}: expected decoder.inputs.source, as there is no encoder, found none`);
-  const info = decoder.input(targets);
-  if (info === undefined) throw new Error(`${decoder.file}: no input "${targets}"`);
-  return info;
-}
-
-function memoryBatch(
-  { decoder: { inputs } }: StatelessPlan,
-  encoder: SourceEncoder | null,
-  decoder: OnnxSession,
-  source: SourcePlan,
-) {
-  const axes = encoder?.axes.get(encoder.outputs.memory ?? "") ?? { batch: 0, length: 1 };
-  return new MemoryBatch({ decoder, inputs, axes, source, maskType: encoder?.maskType ?? null });
-}
-
-/** A single graph may itself fix the width of its sources. */
-function sourceOf({ source, decoder: { inputs } }: StatelessPlan, decoder: OnnxSession): SourcePlan {
-  const width = decoder.input(inputs.source ?? "")?.dims[1];
-  return { ...source, padTo: source.padTo ?? (typeof width === "number" ? width : null) };
-}
-
-function wantedTypes(memory: string | null, type: string | undefined): WantedTypes {
-  return memory === null || type === undefined ? {} : { [memory]: type };
 }

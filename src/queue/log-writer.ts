@@ -1,0 +1,167 @@
+// A worker's side of the token log: what all its generations produced in one turn of the loop goes out in one flush, log first, then the news of it.
+//
+//   token token token ──▶ turn's end, gatherMs after the last flush ──▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
+//                                             │ unknown reply: the same append again (a repeat is harmless)
+//                                             │ gap: the log forgot entries; they come again out of memory
+//                                             └ fenced, gone, ended: nothing of this claim is written any more
+import { setTimeout as sleep } from "node:timers/promises";
+import { AppError } from "../errors.js";
+import type { AppendedTo, AppendRequest } from "./redis-token-log.js";
+import type { Claim, LogEntry, LogEvent, Refusal } from "./token-log.js";
+
+export interface LogWriterOptions {
+  /** Appends and tells the API nodes that follow; an answer for each. If it throws, some may be in. */
+  readonly flush: (requests: readonly AppendRequest[]) => Promise<readonly AppendedTo[]>;
+  readonly onAppended: (seconds: number) => void;
+  readonly onFenced: () => void;
+  /** An append that Redis can't make sense of: its generation is not written on. */
+  readonly onFault: (id: string, error: unknown) => void;
+  /** The log can't be reached: a flush is tried again after so long. */
+  readonly retryMs: number;
+  /** Flushes begin at least so far apart: of steps that take a millisecond, several go out together. The first token after a pause waits for nothing. */
+  readonly gatherMs: number;
+}
+
+export interface TailListener {
+  /** Somebody asked to stop it. */
+  onCancelled(): void;
+  onRefused(refusal: Refusal): void;
+}
+
+export class LogWriter {
+  readonly #options: LogWriterOptions;
+  readonly #unsent = new Set<LogTail>();
+  #isFlushing = false;
+
+  constructor(options: LogWriterOptions) {
+    this.#options = options;
+  }
+
+  /** The end of a claimed log, to write on. Close it whatever happens. */
+  open(claim: Claim, listener: TailListener): LogTail {
+    return new LogTail(claim, listener, (tail) => this.#wake(tail));
+  }
+
+  #wake(tail: LogTail): void {
+    this.#unsent.add(tail);
+    if (!this.#isFlushing) void this.#flushAll();
+  }
+
+  async #flushAll(): Promise<void> {
+    this.#isFlushing = true;
+    while (this.#unsent.size > 0) {
+      // All events of an engine step arrive in one turn.
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+      const tails = [...this.#unsent].filter(({ isOpen }) => isOpen);
+      const gathered = sleep(this.#options.gatherMs);
+      this.#unsent.clear();
+      const failed = tails.length === 0 ? [] : await this.#flush(tails);
+      if (failed.length > 0) await sleep(this.#options.retryMs);
+      for (const tail of failed) this.#unsent.add(tail);
+      await gathered;
+    }
+    this.#isFlushing = false;
+  }
+
+  /** Those whose entries may or may not be in the log. */
+  async #flush(tails: readonly LogTail[]): Promise<readonly LogTail[]> {
+    const { flush, onAppended, onFenced } = this.#options;
+    const started = performance.now();
+    let replies: readonly AppendedTo[];
+    try {
+      replies = await flush(tails.map((tail) => tail.request()));
+    } catch (error) {
+      if (!(error instanceof AppError)) await this.#findFault(tails);
+      return tails;
+    } finally {
+      onAppended((performance.now() - started) / 1000);
+    }
+    for (const [i, tail] of tails.entries()) {
+      const reply = replies[i];
+      if (reply?.result === "fenced") onFenced();
+      if (reply !== undefined) tail.take(reply);
+    }
+    return [];
+  }
+
+  // One at a time, so that only the generation at fault ends.
+  async #findFault(tails: readonly LogTail[]): Promise<void> {
+    for (const tail of tails) {
+      try {
+        await this.#options.flush([tail.request()]);
+      } catch (error) {
+        if (error instanceof AppError) continue;
+        this.#options.onFault(tail.id, error);
+        tail.take({ result: "gone", top: 0, isCancelled: false });
+      }
+    }
+  }
+}
+
+export class LogTail {
+  readonly id: string;
+  readonly #writer: string;
+  readonly #listener: TailListener;
+  readonly #wake: (tail: LogTail) => void;
+  /** The whole log, as Redis may forget its end. */
+  readonly #entries: LogEntry[];
+  readonly #idle: (() => void)[] = [];
+  #top: number;
+  #isOpen = true;
+
+  constructor(claim: Claim, listener: TailListener, wake: (tail: LogTail) => void) {
+    this.id = claim.record.id;
+    this.#writer = claim.writer;
+    this.#entries = [...claim.entries];
+    this.#top = this.#entries.length;
+    this.#listener = listener;
+    this.#wake = wake;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Goes out at the turn's end. */
+  append(event: LogEvent): void {
+    if (!this.#isOpen) return;
+    this.#entries.push({ seq: this.#entries.length + 1, event });
+    this.#wake(this);
+  }
+
+  /** Resolves when everything appended is in the log, or nothing more will be. */
+  async written(): Promise<void> {
+    if (!this.#isOpen || this.#top >= this.#entries.length) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.#isOpen = false;
+    this.#settle();
+  }
+
+  /** What is not known to be in the log. */
+  request(): AppendRequest {
+    return { id: this.id, writer: this.#writer, entries: this.#entries.slice(this.#top) };
+  }
+
+  take({ result, top, isCancelled }: Pick<AppendedTo, "result" | "top" | "isCancelled">): void {
+    if (!this.#isOpen) return;
+    if (result === "ok" || result === "gap") {
+      this.#top = Math.min(top, this.#entries.length);
+      if (this.#top < this.#entries.length) this.#wake(this);
+      else this.#settle();
+      if (isCancelled) this.#listener.onCancelled();
+      return;
+    }
+    this.close();
+    this.#listener.onRefused(result);
+  }
+
+  #settle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,84 @@
+// What REDIS_URL adds to a process: an API node, a worker node, or both, by ROLE. Used by parts.ts and server.ts only.
+//
+//   all    routes ▶ ApiNode ▶ Redis ▶ WorkerNode ▶ engines     one process, or several that share the work
+//   api    routes ▶ ApiNode ▶ Redis                            no weights
+//   worker                    Redis ▶ WorkerNode ▶ engines     only /health* and /metrics
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Config } from "./config.js";
+import { webhookBody, webhookSending } from "./embedded.js";
+import type { Inference } from "./inference/inference.js";
+import type { Logger } from "./log.js";
+import type { Metrics } from "./metrics.js";
+import type { ModelAdmission } from "./queue/admission.js";
+import { ApiNode } from "./queue/api-node.js";
+import { WorkerNode } from "./queue/worker-node.js";
+import type { GenerationStatus } from "./queue/token-log.js";
+import type { DurableStatus } from "./routes/durable-answer.js";
+import { version } from "./version.js";
+
+/** The nodes of this process; at least one. */
+export interface ScaleOut {
+  readonly api: ApiNode | null;
+  readonly worker: WorkerNode | null;
+  readonly isRedisUp: boolean;
+  /** Of each model of this process, how many workers announce themselves; null on a worker. */
+  workers(): Promise<Readonly<Record<string, number>>> | null;
+  close(): Promise<void>;
+}
+
+export interface ScaleOutParts {
+  readonly config: Config;
+  readonly redisUrl: string;
+  readonly inference: Inference;
+  readonly admission: ModelAdmission;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Connects; Redis need not be there yet. */
+export function connectNodes({ config, redisUrl, inference, admission, metrics, log }: ScaleOutParts): ScaleOut {
+  const { role, redisPrefix: prefix } = config;
+  const node = nodeName();
+  const common = { redisUrl, prefix, ttlMs: config.generationTtlSeconds * 1000, inference };
+  const sending = webhookSending(config, { log, metrics });
+  const write = (status: GenerationStatus) => webhookBody(status as DurableStatus, inference);
+  const webhooks = sending === null ? null : { ...sending, write };
+  const logger = log.child({ role });
+  const learns = role === "api";
+  const api = role === "worker" ? null : new ApiNode({ ...common, learns, admission, metrics, webhooks, logger, node });
+  const capacity = (config.engines ?? 1) * config.maxBatchRows;
+  const workerParts = { capacity, metrics: metrics.scaleOut, logger, worker: node, version };
+  const worker = role === "api" ? null : new WorkerNode({ ...common, ...workerParts });
+  api?.start();
+  worker?.start();
+  const isRedisUp = (): boolean => (api?.isUp ?? true) && (worker?.isUp ?? true);
+  metrics.scaleOut.watch({ role, isRedisUp, jobs: async () => (await api?.jobLevels()) ?? [] });
+  return {
+    api,
+    worker,
+    get isRedisUp() {
+      return isRedisUp();
+    },
+    workers: () => api?.workers() ?? null,
+    close: async () => {
+      await api?.close();
+      await worker?.close();
+    },
+  };
+}
+
+/** For people: where Redis is, without user or password. */
+export function shownUrl(redisUrl: string): string {
+  try {
+    const { protocol, host, pathname } = new URL(redisUrl);
+    return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
+  } catch {
+    return "a Redis whose URL can't be read";
+  }
+}
+
+function nodeName(): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9.-]/gu, "-");
+  return `${host}-${process.pid}-${randomBytes(3).toString("hex")}`;
+}
