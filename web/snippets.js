@@ -16,10 +16,10 @@ export function showSnippets(place) {
     element("button", { type: "button", "aria-pressed": "false", onclick: () => show(name) }, name),
   );
   const copyText = async () => {
-    await navigator.clipboard.writeText(code.textContent ?? "");
-    copy.textContent = "Copied";
-    copied.textContent = "Copied";
-    setTimeout(() => ((copy.textContent = "Copy"), (copied.textContent = "")), 1500);
+    const told = (await copyOut(code)) ? "Copied" : "Selected: copy it with the keyboard";
+    copy.textContent = told;
+    copied.textContent = told;
+    setTimeout(() => ((copy.textContent = "Copy"), (copied.textContent = "")), 2000);
   };
   const show = (name) => {
     chosen = name;
@@ -35,6 +35,17 @@ export function showSnippets(place) {
     request = next;
     show(chosen);
   };
+}
+
+/** False where browsers hand out no clipboard (plain http from another machine): the text is selected instead. */
+async function copyOut(code) {
+  try {
+    await navigator.clipboard.writeText(code.textContent ?? "");
+    return true;
+  } catch {
+    getSelection()?.selectAllChildren(code);
+    return false;
+  }
 }
 
 // A key is never written into a program: it comes from the environment.
