@@ -1,5 +1,6 @@
 // npm run bench [-- --seconds 5]: the engine without HTTP, then the server with HTTP, on the shipped models.
 // npm run bench -- --shapes: models of real shape against their stock graphs. npm run bench -- --fairness: a burst on one model beside another.
+// npm run bench -- --scale: one worker against two, and what Redis costs.
 // Each writes bench/results/<name>.json and .md; with --print it only tells.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -7,7 +8,11 @@ import { parseArgs } from "node:util";
 import { benchEngine, type EngineResult } from "./engine.js";
 import { benchFairness, type FairnessResult } from "./fairness.js";
 import { benchHttp, type HttpResult } from "./http.js";
+import { table } from "./table.js";
 import type { Percentiles } from "./percentiles.js";
+import { benchScale } from "./scale.js";
+import { benchStreamLatency } from "./stream-latency.js";
+import { latencyTable, scaleTable } from "./scale-tables.js";
 import {
   benchEngineShare,
   benchLoad,
@@ -23,6 +28,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     shapes: { type: "boolean", default: false },
     fairness: { type: "boolean", default: false },
+    scale: { type: "boolean", default: false },
     print: { type: "boolean", default: false },
     folder: { type: "string", default: ".cache/shapes" },
   },
@@ -30,6 +36,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 mkdirSync("bench/results", { recursive: true });
 if (values.fairness) await runFairness();
+else if (values.scale) await runScale();
 else if (values.shapes) await runShapes(values.folder);
 else await runShipped();
 
@@ -55,6 +62,15 @@ async function runShapes(root: string): Promise<void> {
 async function runFairness(): Promise<void> {
   const fairness = await benchFairness();
   write("fairness", "npm run bench -- --fairness", { fairness }, [fairnessTable(fairness)]);
+}
+
+async function runScale(): Promise<void> {
+  const scale = await benchScale(seconds);
+  const latency = await benchStreamLatency();
+  write("scale", `npm run bench -- --scale --seconds ${seconds}`, { scale, latency }, [
+    scaleTable(scale),
+    latencyTable(latency),
+  ]);
 }
 
 function write(name: string, command: string, results: object, tables: readonly string[]): void {
@@ -160,9 +176,4 @@ function fairnessTable(results: readonly FairnessResult[]): string {
     "client's nice value",
   ];
   return table(head, rows);
-}
-
-function table(head: readonly string[], rows: readonly (readonly (string | number | undefined)[])[]): string {
-  const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
-  return `${lines.join("\n")}\n`;
 }

@@ -1,13 +1,14 @@
-// A worker's side of the token log: what all its generations produced in one turn of the loop goes out in one flush, log first, then the news of it.
+// A worker's side of the token log: what all its generations produced goes out in common flushes, log first, then the news of it.
 //
-//   token token token ──▶ turn's end, gatherMs after the last flush ──▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
+//   first token, end ─▶ turn's end ─┐
+//   token token token ─▶ gatherMs ──┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
 //                                             │ unknown reply: the same append again (a repeat is harmless)
 //                                             │ gap: the log forgot entries; they come again out of memory
 //                                             └ fenced, gone, ended: nothing of this claim is written any more
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.js";
 import type { AppendedTo, AppendRequest } from "./redis-token-log.js";
-import type { Claim, LogEntry, LogEvent, Refusal } from "./token-log.js";
+import { terminalOf, type Claim, type LogEntry, type LogEvent, type Refusal } from "./token-log.js";
 
 export interface LogWriterOptions {
   /** Appends and tells the API nodes that follow; an answer for each. If it throws, some may be in. */
@@ -18,7 +19,7 @@ export interface LogWriterOptions {
   readonly onFault: (id: string, error: unknown) => void;
   /** The log can't be reached: a flush is tried again after so long. */
   readonly retryMs: number;
-  /** Flushes begin at least so far apart: of steps that take a millisecond, several go out together. The first token after a pause waits for nothing. */
+  /** Tokens behind the first wait so long for each other: an append costs the same with one as with twenty. First ones and ends wait for nothing. */
   readonly gatherMs: number;
 }
 
@@ -32,6 +33,8 @@ export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #unsent = new Set<LogTail>();
   #isFlushing = false;
+  #gatheredAt = -Infinity;
+  #rouse = (): void => undefined;
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
@@ -45,6 +48,7 @@ export class LogWriter {
   #wake(tail: LogTail): void {
     this.#unsent.add(tail);
     if (!this.#isFlushing) void this.#flushAll();
+    else if (tail.isUrgent) this.#rouse();
   }
 
   async #flushAll(): Promise<void> {
@@ -54,15 +58,36 @@ export class LogWriter {
       await new Promise((resolve) => {
         setImmediate(resolve);
       });
-      const tails = [...this.#unsent].filter(({ isOpen }) => isOpen);
-      const gathered = sleep(this.#options.gatherMs);
-      this.#unsent.clear();
-      const failed = tails.length === 0 ? [] : await this.#flush(tails);
+      const tails = this.#due();
+      if (tails.length === 0) {
+        await this.#rest(this.#gatheredAt + this.#options.gatherMs - performance.now());
+        continue;
+      }
+      const failed = await this.#flush(tails);
       if (failed.length > 0) await sleep(this.#options.retryMs);
       for (const tail of failed) this.#unsent.add(tail);
-      await gathered;
     }
     this.#isFlushing = false;
+  }
+
+  /** Takes them off the unsent ones. */
+  #due(): LogTail[] {
+    const now = performance.now();
+    const isGathered = now - this.#gatheredAt >= this.#options.gatherMs;
+    if (isGathered) this.#gatheredAt = now;
+    const due = [...this.#unsent].filter((tail) => !tail.isOpen || tail.isUrgent || isGathered);
+    for (const tail of due) this.#unsent.delete(tail);
+    return due.filter(({ isOpen }) => isOpen);
+  }
+
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#rouse = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Those whose entries may or may not be in the log. */
@@ -124,7 +149,12 @@ export class LogTail {
     return this.#isOpen;
   }
 
-  /** Goes out at the turn's end. */
+  /** Somebody waits for it: for its first token, its end, or for all of it to be written. */
+  get isUrgent(): boolean {
+    const last = this.#entries.at(-1);
+    return this.#top === 0 || this.#idle.length > 0 || (last !== undefined && terminalOf(last) !== null);
+  }
+
   append(event: LogEvent): void {
     if (!this.#isOpen) return;
     this.#entries.push({ seq: this.#entries.length + 1, event });
@@ -134,7 +164,10 @@ export class LogTail {
   /** Resolves when everything appended is in the log, or nothing more will be. */
   async written(): Promise<void> {
     if (!this.#isOpen || this.#top >= this.#entries.length) return;
-    await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await new Promise<void>((resolve) => {
+      this.#idle.push(resolve);
+      this.#wake(this);
+    });
   }
 
   /** Nothing is sent any more. */

@@ -37,7 +37,7 @@ interface Served {
 }
 
 const retryMs = 100;
-const gatherMs = 5;
+const gatherMs = 20;
 const lookEveryMs = 250;
 
 export class WorkerNode {

@@ -7,7 +7,7 @@ import { LogWriter, type LogWriterOptions } from "../../src/queue/log-writer.js"
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
 import type { AppendRequest } from "../../src/queue/redis-token-log.js";
 import type { Claim, Refusal } from "../../src/queue/token-log.js";
-import { recordOf, token, tokens } from "../support/generations.js";
+import { end, recordOf, token, tokens } from "../support/generations.js";
 
 async function claimed(log: MemoryTokenLog, attempt = 1, id?: string): Promise<Claim> {
   const record = recordOf(id === undefined ? {} : { id });
@@ -58,18 +58,37 @@ test("all that one turn brings goes out in one flush", async () => {
   for (const tail of tails) assert.equal((await log.read(tail.id, 0)).top, 3);
 });
 
-test("what comes within gatherMs of a flush goes out together in the next", async () => {
-  const { log, writer, listener, flushes } = setUp({ gatherMs: 200 });
+test("tokens behind the first gather; first ones, the end and who waits for the log do not", async () => {
+  const { log, writer, listener, flushes } = setUp({ gatherMs: 60_000 });
   const tail = writer.open(await claimed(log), listener);
+  const turn = () => sleep(5);
   for (const { event } of tokens(1, 4)) {
     tail.append(event);
-    await sleep(5);
+    await turn();
   }
+  const other = writer.open(await claimed(log), listener);
+  other.append(token(1).event);
+  await turn();
   await tail.written();
+  other.append(token(2).event);
+  await turn();
+  other.append(end(3).event);
+  await other.written();
   assert.deepEqual(
     flushes.map((requests) => requests.map(({ entries }) => entries)),
-    [[tokens(1, 1)], [tokens(2, 4)]],
+    [[tokens(1, 1)], [tokens(1, 1)], [tokens(2, 4)], [[token(2), end(3)]]],
   );
+});
+
+test("gathered tokens go out by themselves", async () => {
+  const { log, writer, listener } = setUp({ gatherMs: 20 });
+  const tail = writer.open(await claimed(log), listener);
+  for (const { event } of tokens(1, 3)) {
+    tail.append(event);
+    await sleep(1);
+  }
+  for (let tries = 0; tries < 1000 && (await log.read(tail.id, 0)).top < 3; tries += 1) await sleep(10);
+  assert.deepEqual((await log.read(tail.id, 0)).entries, tokens(1, 3));
 });
 
 test("a reply that is lost: the same append again, whether it had worked or not", async () => {

@@ -187,8 +187,8 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     steps.holdAt = Infinity;
     await drained;
     assert.equal(await reader.done, null);
+    // The late one may have been fetched while the drain began, and was given back: it has not run here.
     assert.equal(steps.runs.length, 1);
-    assert.equal(await metric(first, "handoffs_total"), 0);
     worker(steps, "b");
     assert.equal(await late.done, null);
     assert.deepEqual(late.ids, whole(steps));

@@ -60,6 +60,7 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     const record = recordOf({ tokens: 6 });
     await generations.start(record);
     await script.untilHeld();
+    await until(async () => topOf(await generations.find(record.id)) >= 2);
     const early = [0, 1, 2].map((after) => followed(generations, record.id, after));
     await sleep(20);
     script.release();
@@ -375,12 +376,12 @@ function kinds(entries: readonly LogEntry[]): string[] {
   return entries.map(({ event }) => event.type);
 }
 
-function stateOf(found: Found): string {
-  return typeof found === "string" ? found : found.state;
+function topOf(found: Found): number {
+  return typeof found === "string" ? 0 : found.top;
 }
 
-function topOf(found: Found): number {
-  return typeof found === "string" ? -1 : found.top;
+function stateOf(found: Found): string {
+  return typeof found === "string" ? found : found.state;
 }
 
 function isKind(kind: ErrorKind) {
