@@ -10,6 +10,8 @@ import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
 import { openAiModelRoutes, openAiRoutes } from "./routes/openai/routes.js";
+import { explainSchemas } from "./routes/explain-schemas.js";
+import { explainRoute } from "./routes/explain.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
 import { durableSchemas } from "./routes/durable-schemas.js";
 import { eventsRoute } from "./routes/durable-events.js";
@@ -25,6 +27,7 @@ import { Lifetime } from "./routes/lifetime.js";
 import { metricsRoute } from "./routes/metrics.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
 import { watchRoutes } from "./routes/not-found.js";
+import { pageRoutes } from "./routes/page.js";
 import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
@@ -56,12 +59,14 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     GenerateRequestSchema,
     ModelSchema,
     ...answerSchemas,
+    ...explainSchemas,
     ...durableSchemas,
   ])
     app.addSchema(schema);
   await collectDocument(app, version);
   if (config.role !== "worker") {
     await app.register(async (scope) => keyedRoutes(scope, routeParts));
+    pageRoutes(app, version);
     modelRoutes(app, routeParts);
     openAiModelRoutes(app, routeParts);
     kserveModelRoutes(app, routeParts);
@@ -86,6 +91,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   const check = keyCheck(parts.config.apiKeys);
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
+  explainRoute(scope, parts);
   startRoute(scope, parts);
   lookupRoutes(scope, parts);
   eventsRoute(scope, parts);

@@ -29,6 +29,8 @@ export interface Prepared {
   readonly deadlineAt: number | null;
   /** 1 (first) to 10: who waits least for rows. */
   readonly priority: number;
+  /** Ids to score after the prefix, instead of choosing any (POST /explain). */
+  readonly scored?: readonly number[];
 }
 
 /** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */
@@ -102,6 +104,8 @@ export interface TokenEvent {
   readonly sampledLogprob?: number;
   readonly special: boolean;
   readonly top?: readonly TopToken[];
+  /** Of the model's distribution at this step, in nats; only when scoring. */
+  readonly entropy?: number;
   /** Weights over the source tokens, summing to 1. */
   readonly attention?: readonly number[];
 }
@@ -114,6 +118,8 @@ export interface OutputToken {
   readonly sampledLogprob?: number;
   readonly special: boolean;
   readonly top?: readonly TopToken[];
+  /** Of the model's distribution at this step, in nats; only when scoring. */
+  readonly entropy?: number;
   readonly attention?: readonly number[];
 }
 

@@ -18,6 +18,7 @@ const inference: Inference = {
   prepare: unused,
   generate: unused,
   continue: unused,
+  scoring: unused,
   tokenize: unused,
   detokenize: unused,
   models: () => [],

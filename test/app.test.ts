@@ -292,6 +292,7 @@ describe("the OpenAPI document", async () => {
       "/",
       "/detect",
       "/detokenize",
+      "/explain",
       "/generate",
       "/generate_stream",
       "/generations",
@@ -358,6 +359,8 @@ describe("the OpenAPI document", async () => {
       payload: { inputs: ["hi"], stream: true, parameters: { details: true, top_n_tokens: 2 } },
     });
     for (const { event, data } of wireEvents(stream.body)) conforms(event === "end" ? "EndEvent" : "TokenEvent", data);
+    const explained = { method: "POST", url: "/explain", payload: { inputs: "hi you" } } as const;
+    conforms("Explanation", JSON.parse((await plain.app.inject(explained)).body));
     conforms("Error", (await get("/nowhere")).body);
     conforms("Model", (await get("/models/echo")).body);
     for (const body of [

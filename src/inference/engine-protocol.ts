@@ -33,6 +33,8 @@ export interface SequenceSpec {
   readonly priority: number;
   /** Ids that each output begins with, where another worker began it. */
   readonly begun?: readonly (readonly number[])[];
+  /** Ids to score instead of choosing any. */
+  readonly scored?: readonly number[];
 }
 
 export type ToEngine =
@@ -51,6 +53,8 @@ export interface EngineToken {
   /** Under the distribution that was drawn from, where options had changed it. */
   readonly sampledLogprob?: number;
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
+  /** In nats; only when scoring. */
+  readonly entropy?: number;
   /** [source tokens] */
   readonly attention?: Float32Array;
 }

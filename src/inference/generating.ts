@@ -1,7 +1,7 @@
 // One generation from nothing, or from where another worker (killed, drained) stopped: the same code, since nothing is an empty log.
 //
 //   greedy, samples   logged ids are walked over ─▶ chosen on behind them
-//   beams             searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
+//   beams, scores     searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
 import { AppError } from "../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../generation.js";
 import type { EngineRun } from "./engine-host.js";
@@ -22,7 +22,7 @@ export async function* goOn(
   const started = performance.now();
   const log = new LoggedTokens(logged, prepared);
   const going = { slot, target: slot.model.target, prepared, log, started, signal };
-  const isSearchedAgain = prepared.decoding.numBeams > 1;
+  const isSearchedAgain = prepared.decoding.numBeams > 1 || prepared.scored !== undefined;
   try {
     yield* run(going, isSearchedAgain ? [] : log.begun);
   } catch (error) {
@@ -42,8 +42,18 @@ interface Going {
 
 async function* run(going: Going, begun: readonly (readonly number[])[]): Events {
   const { slot, prepared, log, signal } = going;
-  const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority } = prepared;
-  const spec = { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, begun };
+  const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, scored } = prepared;
+  const spec = {
+    sourceIds,
+    decoding,
+    wantLogprobs,
+    topN,
+    wantAttention,
+    deadlineAt,
+    priority,
+    begun,
+    ...(scored === undefined ? {} : { scored }),
+  };
   try {
     for await (const engineRun of slot.run(spec, signal)) yield* told(engineRun, going);
   } catch (error) {

@@ -6,6 +6,7 @@ import { Catalog, type CatalogOptions } from "./catalog.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { ModelInfo } from "./model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
+import { scoring, type Scoring } from "./scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { Turns } from "./turns.js";
 
@@ -18,6 +19,8 @@ export interface Inference {
    * follows them: together exactly what an undisturbed generate() yields. Throws AppError "generation" for a log that is not this generation's.
    */
   continue(prepared: Prepared, logged: readonly TokenEvent[], signal: AbortSignal): AsyncIterable<GenerationEvent>;
+  /** What to run to explain an output (text, or ids after the start token) of a prepared request. Throws AppError "validation" naming `output`. */
+  scoring(prepared: Prepared, output: string | readonly number[]): Promise<Scoring>;
   /** `truncate` cuts a text that is longer, as parameters.truncate does. */
   tokenize(model: string | undefined, text: string, truncate?: number): Promise<SourceToken[]>;
   detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string;
@@ -58,7 +61,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
       const slot = catalog.get(request.model);
       await turns.take(slot.name);
       return prepare(request, slot.model, {
-        id: randomBytes(16).toString("hex"),
+        id: newId(),
         random: Math.random(),
         now: Date.now(),
         defaultTimeoutMs: options.defaultTimeoutMs,
@@ -66,7 +69,12 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     },
     generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal),
     continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal),
+    scoring: (prepared, output) => scoring(prepared, output, catalog.get(prepared.model).model, newId),
     tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };
+}
+
+function newId(): string {
+  return randomBytes(16).toString("hex");
 }

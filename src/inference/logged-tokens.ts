@@ -62,12 +62,13 @@ export class LoggedTokens {
   }
 }
 
-export function toEngineToken({ id, logprob, sampledLogprob, top, attention }: TokenEvent): EngineToken {
+export function toEngineToken({ id, logprob, sampledLogprob, top, entropy, attention }: TokenEvent): EngineToken {
   return {
     id,
     ...(logprob !== undefined && { logprob: fromJson(logprob) }),
     ...(sampledLogprob !== undefined && { sampledLogprob: fromJson(sampledLogprob) }),
     ...(top !== undefined && { top: top.map((other) => ({ ...other, logprob: fromJson(other.logprob) })) }),
+    ...(entropy !== undefined && { entropy }),
     ...(attention !== undefined && { attention: Float32Array.from(attention) }),
   };
 }

@@ -54,7 +54,7 @@ class Line {
     return { ...this.#annotations(token), id: token.id, text, special };
   }
 
-  #annotations({ logprob, sampledLogprob, top, attention }: EngineToken) {
+  #annotations({ logprob, sampledLogprob, top, entropy, attention }: EngineToken) {
     return {
       ...(logprob !== undefined && { logprob }),
       ...(sampledLogprob !== undefined && { sampledLogprob }),
@@ -65,6 +65,7 @@ class Line {
           special: this.#tokenizer.isSpecial(other.id),
         })),
       }),
+      ...(entropy !== undefined && { entropy }),
       ...(attention !== undefined && this.#prepared.wantAttention && { attention: Array.from(attention) }),
     };
   }

@@ -1,4 +1,4 @@
-// GET /models, /models/{name}, /info and /: what is loaded, from which files, on which device, with which limits.
+// GET /models, /models/{name} and /info: what is loaded, from which files, on which device, with which limits.
 import { Type, type Static, type TSchema } from "typebox";
 import { AppError } from "../errors.js";
 import type { Inference } from "../inference/inference.js";
@@ -114,19 +114,9 @@ const InfoSchema = Type.Object(
   { description: "TGI's fields, and all models." },
 );
 
-const HomeSchema = Type.Object({
-  name: Type.String(),
-  version: Type.String(),
-  docs: Type.String(),
-  openapi: Type.String(),
-});
-
 export function modelRoutes(app: App, { inference, config, version }: RouteParts): void {
   const tags = ["models"];
   const name = Type.Object({ name: Type.String() });
-  app.get("/", { schema: { tags, summary: "A sign of life", response: { 200: HomeSchema } } }, async () => {
-    return { name: "seqserve", version, docs: "/docs", openapi: "/openapi.json" };
-  });
   app.get("/models", { schema: { tags, summary: "All models", response: { 200: ModelsSchema } } }, async () => {
     const models = inference.models();
     return { default: models.find(({ isDefault }) => isDefault)?.name ?? null, models: models.map(modelBody) };

@@ -129,6 +129,12 @@ export class ScriptedInference implements Inference {
     });
   }
 
+  async scoring(prepared: Prepared, output: string | readonly number[]) {
+    const ids = typeof output === "string" ? [] : output;
+    const source = prepared.sourceIds.map((id) => ({ id, text: `w${id}`, special: false }));
+    return { source, whole: { ...prepared, scored: ids }, without: source.map(() => null) };
+  }
+
   detokenize(model: string | undefined, ids: readonly number[], skipSpecialTokens: boolean): string {
     this.#model(model);
     return ids.flatMap((id) => (id < 3 ? (skipSpecialTokens ? [] : [words[id]!]) : [`w${id}`])).join(" ");

@@ -24,8 +24,8 @@ export class Sequence {
   constructor(spec: SequenceSpec, vocabSize: number, now: number) {
     this.spec = spec;
     this.submittedAt = now;
-    const { decoding, sourceIds, wantLogprobs, topN, begun } = spec;
-    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, begun);
+    const { decoding, sourceIds, wantLogprobs, topN, begun, scored } = spec;
+    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, begun, scored);
   }
 
   get hasCommitted(): boolean {

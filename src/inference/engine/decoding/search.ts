@@ -37,6 +37,8 @@ export interface ChosenToken {
   /** Under the distribution that was sampled from, when processors or warpers changed it. */
   readonly sampledLogprob?: number;
   readonly top?: readonly ScoredToken[];
+  /** Of the model's distribution at this step, in nats; only when scoring. */
+  readonly entropy?: number;
   readonly attention?: Float32Array;
 }
 
