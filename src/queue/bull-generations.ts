@@ -8,7 +8,7 @@ import { jobSchema, rowsOf, type Target } from "./bull-job.js";
 import type { Generations } from "./generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
-import type { Found, GenerationRecord, KeyBinding, LogEntry, Page, TokenLog } from "./token-log.js";
+import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page, TokenLog } from "./token-log.js";
 import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "./measured-queue.js";
 import type { ControlMessage } from "./worker-control.js";
 import type { WorkerDirectory } from "./worker-directory.js";
@@ -65,7 +65,7 @@ export class BullGenerations implements Generations {
     const place = admission.enter(prepared.model, prepared.sourceIds.length);
     const data = { schema: jobSchema, id, rows: rowsOf(prepared.decoding), attemptsBefore: 0 } as const;
     try {
-      await log.create(record);
+      await log.create({ ...record, digest: target.digest });
       await jobs.add(target, data, priority).catch((error: unknown) => this.#undo(id, error));
     } catch (error) {
       place.leave();
@@ -77,14 +77,17 @@ export class BullGenerations implements Generations {
 
   async *follow(id: string, after: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
     const { follow, keeper } = this.#options;
+    if (!keeper.has(id)) await this.find(id).catch(() => undefined);
     for await (const entry of follow(id, after, signal)) {
       keeper.heard(id, entry);
       yield entry;
     }
   }
 
-  find(id: string): Promise<Found> {
-    return this.#options.log.find(id);
+  async find(id: string): Promise<Found> {
+    const found = await this.#options.log.find(id);
+    if (typeof found !== "string" && found.state !== "ended") this.#adopt(found);
+    return found;
   }
 
   async cancel(id: string): Promise<boolean> {
@@ -114,6 +117,17 @@ export class BullGenerations implements Generations {
     this.#isClosed = true;
     this.#closing.abort(shuttingDown());
     return Promise.resolve();
+  }
+
+  // The node that began it may be gone, or have lost Redis before the job was there: somebody asks for it here, so it is looked after here.
+  #adopt({ record, top }: GenerationStatus): void {
+    const { keeper } = this.#options;
+    const { id, priority, prepared, digest } = record;
+    if (digest === undefined || keeper.has(id)) return;
+    const data = { schema: jobSchema, id, rows: rowsOf(prepared.decoding), attemptsBefore: 0 } as const;
+    const target = { model: prepared.model, digest };
+    // A deadline is for those without a token.
+    keeper.keep({ data, target, priority, deadlineAt: top === 0 ? prepared.deadlineAt : null });
   }
 
   async #target(model: string): Promise<Target> {

@@ -1,4 +1,4 @@
-// Watches over the jobs that this node has started until their logs end: a job that Redis lost is added again, one that BullMQ
+// Watches over the jobs that this node has started, or is asked about, until their logs end: a job that Redis lost is added again, one that BullMQ
 // gave up gets its terminal event, one that waits beyond its deadline ends.
 import type { JobData, Target } from "./bull-job.js";
 import type { JobQueues, JobState } from "./job-queues.js";
@@ -70,6 +70,10 @@ export class JobKeeper {
 
   keep(job: KeptJob): void {
     this.#kept.set(job.data.id, { ...job, heardAt: this.#options.now(), hasEntries: false });
+  }
+
+  has(id: string): boolean {
+    return this.#kept.has(id);
   }
 
   /** An entry of its log has come. */

@@ -32,6 +32,8 @@ export interface GenerationRecord {
   readonly createdAt: number;
   /** 1 (first) to 10. */
   readonly priority: number;
+  /** Of the model's files, where jobs go by it. */
+  readonly digest?: string;
   readonly prepared: Prepared;
   /** What an answer needs besides, for generations that can be looked up; null for those that only their own request reads. */
   readonly request: { readonly text: string; readonly parameters: Parameters } | null;

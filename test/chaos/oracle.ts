@@ -12,7 +12,7 @@ export interface Expected {
 }
 
 // The last ones go on for long, so that what disturbs a worker finds them running.
-const searches: readonly object[] = [
+const searches: readonly { readonly min_new_tokens?: number; readonly [option: string]: unknown }[] = [
   {},
   { do_sample: true, temperature: 1.3, seed: 7 },
   { num_beams: 4, num_return_sequences: 2 },
@@ -27,15 +27,16 @@ const searches: readonly object[] = [
 /** What g2p-en gives at most. */
 const shortest = 32;
 
-/** Requests over both shipped models and all kinds of search, the longest inputs first: `count` of them. */
-export function requests(count: number): GenerationBody[] {
+/** Requests over both shipped models and all kinds of search (or those that go on for long), the longest inputs first: `count` of them. */
+export function requests(count: number, kinds: "all" | "long" = "all"): GenerationBody[] {
+  const chosen = kinds === "all" ? searches : searches.filter((search) => search.min_new_tokens !== undefined);
   const longest = workloads().map(({ model, inputs }) => ({
     model,
     inputs: [...inputs].sort((a, b) => b.length - a.length).slice(0, 200),
   }));
   return Array.from({ length: count }, (_, i) => {
     const { model, inputs } = longest[i % longest.length] ?? { model: "", inputs: [] };
-    const search: { min_new_tokens?: number } = searches[Math.floor(i / longest.length) % searches.length] ?? {};
+    const search = chosen[Math.floor(i / longest.length) % chosen.length] ?? {};
     const isShort = model === "g2p-en" && search.min_new_tokens !== undefined;
     const parameters = isShort ? { ...search, min_new_tokens: shortest - 1 } : search;
     return { model, inputs: inputs[i % inputs.length], parameters };

@@ -403,4 +403,23 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     assert.equal(reader.ends, 1);
     assert.equal(await new Reader(node, prepared()).done, null);
   });
+
+  test("a generation whose job was never added is looked after by whoever is asked for it", async () => {
+    begin();
+    const steps = new Steps();
+    worker(steps, "a");
+    const { node } = await api();
+    // As a node leaves it that dies, or loses Redis, between the record and the job.
+    const [followed, lookedUp] = [recordOf({ digest: "d".repeat(64) }), recordOf({ digest: "d".repeat(64) })];
+    for (const record of [followed, lookedUp]) await log().create(record);
+    assert.equal(typeof (await node.generations.find(lookedUp.id)), "object");
+    const seqs: number[] = [];
+    const signal = AbortSignal.timeout(patience);
+    for await (const { seq } of node.generations.follow(followed.id, 0, signal)) seqs.push(seq);
+    assert.deepEqual(seqs, [1, 2, 3, 4, 5, 6, 7]);
+    await until("the other one has ended", async () => {
+      const found = await log().find(lookedUp.id);
+      return typeof found === "object" && found.state === "ended";
+    });
+  });
 });
