@@ -6,9 +6,14 @@ import type { Logger } from "./log.js";
 import type { Metrics } from "./metrics.js";
 import { ParametersSchema } from "./parameters.js";
 import type { Parts } from "./parts.js";
+import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
+import { durableSchemas } from "./routes/durable-schemas.js";
+import { eventsRoute } from "./routes/durable-events.js";
+import { lookupRoutes } from "./routes/durable-lookup.js";
+import { startRoute } from "./routes/durable.js";
 import { generateRoutes } from "./routes/generate.js";
 import { healthRoutes } from "./routes/health.js";
 import { allowOrigins, keyCheck, observeRequests, requestId } from "./routes/hooks.js";
@@ -30,15 +35,23 @@ export interface BuiltApp {
 
 /** All routes over these parts. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
-  const { log, metrics, inference, queue, sse = usualTimings } = parts;
+  const { log, metrics, inference, queue, generations, sse = usualTimings } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
-  const routeParts = { config, inference, queue, metrics, lifetime, sse, version };
+  const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
+  const routeParts = { config, inference, queue, generations, openGenerations, metrics, lifetime, sse, version };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
   watchRoutes(app);
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
-  for (const schema of [ErrorSchema, ParametersSchema, GenerateRequestSchema, ModelSchema, ...answerSchemas])
+  for (const schema of [
+    ErrorSchema,
+    ParametersSchema,
+    GenerateRequestSchema,
+    ModelSchema,
+    ...answerSchemas,
+    ...durableSchemas,
+  ])
     app.addSchema(schema);
   await collectDocument(app, version);
   await app.register(async (scope) => keyedRoutes(scope, routeParts));
@@ -61,6 +74,9 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   const check = keyCheck(parts.config.apiKeys);
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
+  startRoute(scope, parts);
+  lookupRoutes(scope, parts);
+  eventsRoute(scope, parts);
   tokenizeRoutes(scope, parts);
 }
 

@@ -46,6 +46,16 @@ function http(registry: Registry) {
     ]),
     streamsOpen: gauge("http_streams_open", "Event streams open now."),
     clientDisconnects: counter("client_disconnects_total", "Clients that left before their answer was complete."),
+    resumes: counter(
+      "resume_total",
+      "Requests for the events after a number: resumed, ended (nothing left), expired, log_lost or unknown.",
+      ["result"],
+    ),
+    webhookAttempts: counter(
+      "webhook_attempts_total",
+      "Calls of webhooks: delivered, retried (failed, another try follows) or given_up.",
+      ["result"],
+    ),
   };
 }
 

@@ -49,6 +49,11 @@ export interface QueueLevel {
   readonly queuedTokens: number;
 }
 
+/** "ended": nothing is left to read. */
+export type ResumeResult = "resumed" | "ended" | "expired" | "log_lost" | "unknown";
+
+export type WebhookResult = "delivered" | "retried" | "given_up";
+
 /** Cheap to call. Numbers must be finite. */
 export interface Metrics {
   /** One engine step. */
@@ -67,6 +72,9 @@ export interface Metrics {
   /** `read` is called at each scrape. */
   watchQueue(read: () => Promise<QueueLevel>): void;
   clientDisconnected(): void;
+  /** A reader asked for what comes after a number it had. */
+  resumed(result: ResumeResult): void;
+  webhookAttempted(result: WebhookResult): void;
   streamOpened(): void;
   streamClosed(): void;
   httpAnswered(report: HttpReport): void;
@@ -177,6 +185,14 @@ class PrometheusMetrics implements Metrics {
 
   clientDisconnected(): void {
     this.#metrics.clientDisconnects.inc();
+  }
+
+  resumed(result: ResumeResult): void {
+    this.#metrics.resumes.inc({ result });
+  }
+
+  webhookAttempted(result: WebhookResult): void {
+    this.#metrics.webhookAttempts.inc({ result });
   }
 
   streamOpened(): void {

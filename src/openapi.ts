@@ -4,6 +4,7 @@ import { buildApp } from "./app.js";
 import { defaultConfig } from "./config.js";
 import type { Inference } from "./inference/inference.js";
 import { manifestJsonSchema } from "./inference/manifest.js";
+import { embedded } from "./embedded.js";
 import { createLog } from "./log.js";
 import { createMetrics } from "./metrics.js";
 import type { GenerationQueue } from "./queue/queue.js";
@@ -31,7 +32,9 @@ const queue: GenerationQueue = { submit: unused, depth: unused, close: () => Pro
 
 const config = defaultConfig({ logLevel: "silent" });
 const metrics = createMetrics(version, { runtime: false });
-const { app } = await buildApp(config, { log: createLog(config, process.stdout), metrics, inference, queue });
+const log = createLog(config, process.stdout);
+const foundations = { log, metrics, inference, queue };
+const { app } = await buildApp(config, { ...foundations, ...embedded(config, foundations) });
 await writeFile("openapi.yaml", app.swagger({ yaml: true }));
 await writeFile("docs/settings.md", settingsPage());
 await writeFile("docs/seqserve.schema.json", manifestJsonSchema());

@@ -174,7 +174,7 @@ const answer = {
   return_full_text: flag("TGI: put the input before generated_text. `outputs` never holds it."),
   on_disconnect: choice(
     ["cancel", "continue"],
-    "What happens when the client leaves: stop at once (default) or generate to the end.",
+    "What happens when the client leaves: stop at once (default), or generate to the end, to be read on at /generations/{id}.",
   ),
 };
 

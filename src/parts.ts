@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "./config.js";
 import { cpuLimit } from "./cpu-limit.js";
+import { embedded, type Embedded } from "./embedded.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
@@ -15,7 +16,7 @@ import type { SseTimings } from "./routes/sse.js";
 import { version } from "./version.js";
 
 /** What the routes stand on. Tests put their own in. */
-export interface Parts {
+export interface Parts extends Embedded {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly inference: Inference;
@@ -57,5 +58,5 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     (reason) => metrics.rejected(reason),
   );
   const queue = new MeasuredQueue(new MemoryQueue(inference.generate, admission), metrics);
-  return { log, metrics, inference, queue };
+  return { log, metrics, inference, queue, ...embedded(config, { log, metrics, inference, queue }) };
 }

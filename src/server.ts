@@ -91,12 +91,13 @@ async function announce({ config, parts, built }: Running, log: Logger): Promise
 // Not ready, no new work; running answers may finish; then right to left, so that nobody calls what is gone.
 async function stop({ config, parts, built, metricsApp }: Running): Promise<void> {
   const { app, lifetime } = built;
-  const drained = lifetime.drain(config.drainTimeoutMs);
+  const drained = Promise.all([lifetime.drain(config.drainTimeoutMs), parts.generations.close()]);
   const closed = app.close();
   await drained;
   await Promise.race([closed, later(2000)]);
   app.server.closeAllConnections();
   await closed;
+  await parts.webhooks?.close();
   await parts.queue.close();
   await parts.inference.close();
   await metricsApp?.close();

@@ -121,7 +121,7 @@ export const settings = {
   maxGenerationsPerKey: optionalInteger(
     "MAX_GENERATIONS_PER_KEY",
     [1, 1_000_000],
-    "Generations one API key may have open at a time on this node; more get 429",
+    "Generations one API key (without keys: all callers together) may have open at a time on this node; more get 429",
   ),
   webhookSecret: optionalText("WEBHOOK_SECRET", "Signs webhook calls; webhook_url is refused without it"),
   webhookPrivate: choice(

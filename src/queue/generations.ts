@@ -3,7 +3,7 @@
 import type { Found, GenerationRecord, KeyBinding, LogEntry, Page } from "./token-log.js";
 
 export interface Generations {
-  /** Resolves when it has its place. Throws AppError "overloaded" (with retryAfterSeconds) or "unavailable"; then nothing is kept. */
+  /** Resolves when it has its place; one that runs already stays as it is. Throws AppError "overloaded" (with retryAfterSeconds) or "unavailable"; then nothing is kept. */
   start(record: GenerationRecord): Promise<void>;
   /**
    * Entries after `after` as they come, the terminal one last; then it is over. Leaving early changes nothing for the generation.

@@ -18,6 +18,7 @@ export async function collectDocument(app: App, version: string): Promise<void> 
       },
       tags: [
         { name: "generate", description: "Text in, text out" },
+        { name: "durable", description: "Generations that outlive their request: start, look up, follow, cancel" },
         { name: "tokens", description: "Text to ids and back" },
         { name: "models", description: "What is loaded" },
         { name: "health", description: "Probes and metrics" },

@@ -46,7 +46,8 @@ export function endEvent(
   place: EventPlace,
 ): EndEventBody {
   const { prepared } = generation;
-  const [first] = end.outputs;
+  const outputs = ranked(end.outputs, parameters);
+  const [first] = outputs;
   const finishReason = reasonOf(first);
   const details = {
     finish_reason: finishReason,
@@ -60,7 +61,7 @@ export function endEvent(
     generated_text: fullText(generation, first, parameters),
     details: wantsDetails(parameters) ? details : null,
     finish_reason: finishReason,
-    ...ending(generation, end, end.outputs),
+    ...ending(generation, end, outputs),
   };
 }
 

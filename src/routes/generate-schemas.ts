@@ -3,6 +3,17 @@ import { Type, type Static } from "typebox";
 import { ParametersSchema, type Parameters } from "../parameters.js";
 import { modelName, nullable, ref } from "./schemas.js";
 
+/** Who goes first where generations wait. */
+export const priority = Type.Optional(
+  Type.Unsafe<number>({
+    type: ["integer", "null"],
+    minimum: 1,
+    maximum: 10,
+    description: "1 goes first, 10 last, among those that wait; 5 when absent.",
+  }),
+);
+export const usualPriority = 5;
+
 export const GenerateRequestSchema = Type.Object(
   {
     inputs: Type.Unsafe<string | string[]>({
@@ -15,6 +26,7 @@ export const GenerateRequestSchema = Type.Object(
     }),
     model: Type.Optional(modelName),
     parameters: Type.Optional(Type.Unsafe<Parameters>({ anyOf: [ref(ParametersSchema), { type: "null" }] })),
+    priority,
     stream: Type.Optional(
       Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "Answer with server-sent events." }),
     ),

@@ -12,8 +12,12 @@ import {
 } from "./generate-schemas.js";
 import { errorBody, logError, toAppError } from "./errors.js";
 import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Generation } from "./generations.js";
+import type { GenerationQueue } from "../queue/queue.js";
 import type { OpenRequest } from "./lifetime.js";
 import { merge, type Merged } from "./merge.js";
+import { isOfReading } from "./durable-answer.js";
+import { queueFor } from "./durable-start.js";
+import { ownerOf } from "./owner.js";
 import type { App, RouteParts } from "./parts.js";
 import { readInTurns } from "./read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
@@ -77,15 +81,22 @@ function wantsStream({ body, headers }: Request): boolean {
 
 async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
   const asked = checkedRequest(parts, request.body, streams);
-  const open = parts.lifetime.begin(reply.raw, asked.parameters.on_disconnect === "continue");
+  const owner = ownerOf(request.headers, parts.config.apiKeys);
+  // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
+  const open = parts.lifetime.begin(reply.raw, false);
+  let places: (() => void)[] = [];
   try {
+    places = parts.openGenerations.enter(owner, asked.texts.length);
     const generations = await prepareAll(parts.inference, asked);
     reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
-    const run = { parts, asked, generations, open };
+    const { priority, parameters } = asked;
+    const queue = queueFor(parts, generations, { owner, places, priority, parameters });
+    const run = { parts, queue, asked, generations, open };
     if (!streams) return await drained(run);
     await streamed(run, request, reply);
     return reply;
   } finally {
+    for (const leave of places) leave();
     open.end();
   }
 }
@@ -93,6 +104,7 @@ async function generate(parts: RouteParts, request: Request, reply: FastifyReply
 /** The parts of a running request that both kinds of answer need. */
 interface Run {
   readonly parts: RouteParts;
+  readonly queue: Pick<GenerationQueue, "submit">;
   readonly asked: GenerateRequest;
   readonly generations: readonly Generation[];
   readonly open: OpenRequest;
@@ -103,13 +115,14 @@ function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boo
     texts: checkedInputs(body.inputs, config.maxInputs),
     isList: typeof body.inputs !== "string",
     model: body.model ?? undefined,
+    priority: body.priority ?? undefined,
     parameters: checkedParameters(body.parameters ?? undefined, { streams }),
   };
 }
 
-async function drained({ parts, asked, generations, open }: Run): Promise<Answer | Answer[]> {
+async function drained({ parts, queue, asked, generations, open }: Run): Promise<Answer | Answer[]> {
   const { parameters, isList, model } = asked;
-  const iterators = await admitAll(parts.queue, generations, open.signal);
+  const iterators = await admitAll(queue, generations, open.signal);
   const piece = (id: number) => parts.inference.detokenize(model, [id], false);
   try {
     const answers = await Promise.all(
@@ -130,8 +143,8 @@ async function drained({ parts, asked, generations, open }: Run): Promise<Answer
 }
 
 async function streamed(run: Run, request: Request, reply: FastifyReply): Promise<void> {
-  const { parts, generations, open } = run;
-  const iterators = await admitAll(parts.queue, generations, open.signal);
+  const { parts, queue, generations, open } = run;
+  const iterators = await admitAll(queue, generations, open.signal);
   const stream = new SseStream(reply, parts.sse, parts.metrics);
   let index = 1;
   try {
@@ -145,7 +158,9 @@ async function streamed(run: Run, request: Request, reply: FastifyReply): Promis
     const error = toAppError(thrown);
     logError(error, request);
     open.abort(error);
-    await stream.send({ id: index, event: "error", data: errorBody(error) });
+    const isDurable = run.queue !== parts.queue;
+    const place = isDurable && isOfReading(error) ? {} : { id: index };
+    await stream.send({ ...place, event: "error", data: errorBody(error) });
   } finally {
     stream.end();
     await closeAll(iterators);

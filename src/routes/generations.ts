@@ -11,6 +11,7 @@ export interface GenerateRequest {
   readonly isList: boolean;
   readonly model: string | undefined;
   readonly parameters: Parameters;
+  readonly priority?: number | undefined;
 }
 
 /** One input and what became of it. */
@@ -21,7 +22,7 @@ export interface Generation {
 
 /** Throws AppError "validation", naming inputs[i] when several were sent. */
 export async function prepareAll(inference: Inference, request: GenerateRequest): Promise<Generation[]> {
-  const { texts, model, parameters, isList } = request;
+  const { texts, model, parameters, isList, priority } = request;
   return Promise.all(
     texts.map(async (text, i) => {
       try {
@@ -29,6 +30,7 @@ export async function prepareAll(inference: Inference, request: GenerateRequest)
           inputs: text,
           parameters,
           ...(model === undefined ? {} : { model }),
+          ...(priority === undefined ? {} : { priority }),
         });
         return { text, prepared };
       } catch (error) {
@@ -40,7 +42,7 @@ export async function prepareAll(inference: Inference, request: GenerateRequest)
 
 /** Resolves with all iterators past "accepted", or throws (429, 503) after releasing those that got in. Call `closeAll` at the end. */
 export async function admitAll(
-  queue: GenerationQueue,
+  queue: Pick<GenerationQueue, "submit">,
   generations: readonly Generation[],
   signal: AbortSignal,
 ): Promise<AsyncIterator<GenerationEvent>[]> {

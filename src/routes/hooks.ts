@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../errors.js";
 import type { Metrics } from "../metrics.js";
+import { sentKey } from "./owner.js";
 import type { App } from "./parts.js";
 
 const saneId = /^[\w.:@/+=-]{1,128}$/u;
@@ -38,7 +39,10 @@ export function allowOrigins(app: App, origins: readonly string[]): void {
     reply.header("vary", "origin");
     if (!origins.includes("*") && !origins.includes(origin)) return undefined;
     reply.header("access-control-allow-origin", origins.includes("*") ? "*" : origin);
-    reply.header("access-control-expose-headers", "x-request-id, x-generation-id, retry-after");
+    reply.header(
+      "access-control-expose-headers",
+      "x-request-id, x-generation-id, retry-after, location, idempotent-replayed",
+    );
     return isPreflight(request) ? answerPreflight(reply) : undefined;
   });
 }
@@ -48,8 +52,8 @@ export function keyCheck(keys: readonly string[]): ((request: FastifyRequest) =>
   if (keys.length === 0) return null;
   const known = keys.map(digest);
   return async ({ headers }) => {
-    const [, sent] = /^bearer (.+)$/iu.exec(headers.authorization ?? "") ?? [];
-    if (sent === undefined) throw new AppError("unauthorized", "authorization: needs a key, as Bearer");
+    const sent = sentKey(headers);
+    if (sent === null) throw new AppError("unauthorized", "authorization: needs a key, as Bearer");
     const given = digest(sent);
     // Digests have one length, and all keys are compared: the time taken tells nothing.
     const isKnown = known.map((key) => timingSafeEqual(key, given)).includes(true);

@@ -1,6 +1,7 @@
 // Who is being served: one AbortSignal per request (client gone, shutdown), the state that /health/ready tells, and the drain at shutdown.
 //
-//   loading ──▶ ready ──drain──▶ draining: no new work; what runs may finish until the deadline, then it is aborted
+//   loading ──▶ ready ──drain──▶ draining: no new work; what runs may finish until the deadline, then it is aborted;
+//                                those who only follow a generation are sent away at once
 import { setMaxListeners } from "node:events";
 import type { ServerResponse } from "node:http";
 import { AppError } from "../errors.js";
@@ -19,6 +20,7 @@ export interface OpenRequest {
 export class Lifetime {
   readonly #onDisconnect: () => void;
   readonly #open = new Set<AbortController>();
+  readonly #readers = new Set<AbortController>();
   #isLoaded = false;
   #isDraining = false;
   #onIdle = (): void => undefined;
@@ -40,6 +42,28 @@ export class Lifetime {
 
   /** Throws AppError "unavailable" while draining. `continues`: a leaving client doesn't stop the work. */
   begin(raw: ServerResponse, continues: boolean): OpenRequest {
+    return this.#register(this.#open, raw, continues);
+  }
+
+  /** As begin, for one who only reads what goes on without it: a drain ends it at once and never waits for it. */
+  follow(raw: ServerResponse): OpenRequest {
+    return this.#register(this.#readers, raw, false);
+  }
+
+  /** From now on no new work. Resolves when the running requests ended, at the latest (aborted) after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const reader of this.#readers) reader.abort(shuttingDown());
+    if (this.#open.size === 0) return;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    const timer = setTimeout(() => this.#abortAll(), timeoutMs);
+    await idle;
+    clearTimeout(timer);
+  }
+
+  #register(open: Set<AbortController>, raw: ServerResponse, continues: boolean): OpenRequest {
     if (this.#isDraining) throw shuttingDown();
     const controller = new AbortController();
     // Every input of an array listens, at each layer.
@@ -52,28 +76,16 @@ export class Lifetime {
     };
     if (raw.closed) onClose();
     else raw.once("close", onClose);
-    this.#open.add(controller);
+    open.add(controller);
     return {
       signal: controller.signal,
       abort: (reason) => controller.abort(reason),
       end: () => {
         raw.removeListener("close", onClose);
-        this.#open.delete(controller);
+        open.delete(controller);
         if (this.#open.size === 0) this.#onIdle();
       },
     };
-  }
-
-  /** From now on no new work. Resolves when the running requests ended, at the latest (aborted) after `timeoutMs`. */
-  async drain(timeoutMs: number): Promise<void> {
-    this.#isDraining = true;
-    if (this.#open.size === 0) return;
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
-    const timer = setTimeout(() => this.#abortAll(), timeoutMs);
-    await idle;
-    clearTimeout(timer);
   }
 
   async #watch(loaded: Promise<void>): Promise<void> {

@@ -5,6 +5,8 @@ import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { Config } from "../config.js";
 import type { Inference } from "../inference/inference.js";
 import type { Metrics } from "../metrics.js";
+import type { Generations } from "../queue/generations.js";
+import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { Lifetime } from "./lifetime.js";
 import type { SseTimings } from "./sse.js";
@@ -15,6 +17,10 @@ export interface RouteParts {
   readonly config: Config;
   readonly inference: Inference;
   readonly queue: GenerationQueue;
+  /** Generations that outlive their request. */
+  readonly generations: Generations;
+  /** What each key has open on this node. */
+  readonly openGenerations: OpenGenerations;
   readonly metrics: Metrics;
   readonly lifetime: Lifetime;
   readonly sse: SseTimings;

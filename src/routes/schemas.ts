@@ -16,7 +16,7 @@ export const ErrorSchema = Type.Object(
     error: Type.String({ description: "What is wrong, the field first." }),
     error_type: Type.String({
       description:
-        "validation, unauthorized, not_found, overloaded, unavailable, generation, deadline, cancelled, internal",
+        "validation, unauthorized, not_found, conflict, gone, log_lost, rate_limited, overloaded, unavailable, generation, deadline, cancelled, internal",
     }),
     field: Type.Optional(Type.String({ description: "The field at fault, as it was sent: parameters.top_k" })),
   },
@@ -38,6 +38,8 @@ const meanings = {
   400: "Not JSON",
   401: "No key, or a wrong one",
   404: "No such model",
+  409: "The key came with another body before: see `error`",
+  410: "It was there and is not kept any longer",
   413: "Body too large",
   415: "Not application/json",
   422: "A field is wrong: `field` names it",

@@ -16,7 +16,7 @@ export const usualTimings: SseTimings = { heartbeatMs: 15_000, drainMs: 30_000 }
 export interface SseEvent {
   readonly id?: number;
   /** Left out for token events: TGI has none there. */
-  readonly event?: "end" | "error";
+  readonly event?: "end" | "error" | "reconnect";
   /** Becomes one line of JSON. */
   readonly data: unknown;
 }
@@ -55,6 +55,11 @@ export class SseStream {
     if (!this.isOpen) return;
     this.#heartbeat.refresh();
     if (!this.#raw.write(formatted(event))) await this.#drained();
+  }
+
+  /** Tells EventSource how long to wait before it comes back. */
+  retry(ms: number): void {
+    if (this.isOpen) this.#raw.write(`retry: ${ms}\n\n`);
   }
 
   /** Ends the response; does nothing when it is closed. */

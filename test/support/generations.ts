@@ -21,6 +21,7 @@ export function recordOf(overrides: Partial<GenerationRecord> = {}): GenerationR
       topN: 0,
       wantAttention: false,
       deadlineAt: null,
+      priority: 5,
     },
     request: { text: "grüße, 世界", parameters: {} },
     webhookUrl: null,

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config.js";
+import { embedded, type Embedded } from "../../src/embedded.js";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../src/generation.js";
 import type { Inference } from "../../src/inference/inference.js";
@@ -195,7 +196,7 @@ export class ScriptedInference implements Inference {
   }
 }
 
-export interface TestServer extends BuiltApp {
+export interface TestServer extends BuiltApp, Embedded {
   readonly config: Config;
   readonly inference: ScriptedInference;
   readonly metrics: Metrics;
@@ -219,7 +220,7 @@ export async function testServer({
   inference = new ScriptedInference(),
   sse,
 }: TestOptions = {}): Promise<TestServer> {
-  const config = defaultConfig({ port: 0, logLevel: "trace", logFormat: "json", ...overrides });
+  const config = defaultConfig({ port: 0, logLevel: "trace", logFormat: "json", drainTimeoutMs: 200, ...overrides });
   const lines: Record<string, unknown>[] = [];
   const log: Logger = createLog(config, {
     write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
@@ -234,9 +235,12 @@ export async function testServer({
     ),
   );
   const queue = new MeasuredQueue(memory, metrics);
-  const built = await buildApp(config, { log, metrics, inference, queue, ...(sse === undefined ? {} : { sse }) });
+  const foundations = { log, metrics, inference, queue };
+  const durable = embedded(config, foundations);
+  const built = await buildApp(config, { ...foundations, ...durable, ...(sse === undefined ? {} : { sse }) });
   return {
     ...built,
+    ...durable,
     config,
     inference,
     metrics,
@@ -244,7 +248,10 @@ export async function testServer({
     lines,
     listen: () => built.app.listen({ host: "127.0.0.1", port: 0 }),
     close: async () => {
+      const ended = durable.generations.close();
       await built.app.close();
+      await ended;
+      await durable.webhooks?.close();
       metrics.close();
     },
   };
