@@ -42,7 +42,7 @@ async function ownConfig(config: Config): Promise<Config> {
   const { models, modelsDir } = await withPulledModels(config, note);
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
-  const alone = { role: "all", redisUrl: null, apiKeys: [], metricsPort: null, logLevel: "silent" } as const;
+  const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;
   return Object.freeze({ ...config, ...alone, models: [first], bodyLimit: 1 << 28, maxQueuedTokens: 1_000_000_000 });
 }
 
@@ -69,6 +69,7 @@ function interrupt(running: Running, name: keyof typeof exitCodes): void {
 
 async function stop({ parts, built }: Running): Promise<void> {
   await built.lifetime.drain(0);
+  await parts.generations.close();
   await built.app.close();
   await parts.queue.close();
   await parts.inference.close();
