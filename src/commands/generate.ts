@@ -11,6 +11,7 @@ import { answerOf, streamOf, type Ask } from "./ask.js";
 import { note, print } from "./terminal.js";
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+const signals = ["SIGINT", "SIGTERM"] as const;
 
 export async function generate(command: GenerateCommand): Promise<number> {
   const parameters = parametersOf(command.parameters);
@@ -50,7 +51,7 @@ async function start(config: Config): Promise<Running> {
   const parts = await connect(config, createLog(config, process.stderr));
   const built = await buildApp(config, parts);
   const running = { parts, built, stopped: new AbortController(), exitCode: 0 };
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => interrupt(running, name));
+  for (const name of signals) process.on(name, () => interrupt(running, name));
   const [model] = config.models;
   await withProgress(parts.inference.ready, { text: () => `loading ${model}`, show: note });
   const [info] = parts.inference.models();
@@ -59,9 +60,10 @@ async function start(config: Config): Promise<Running> {
   throw new Error(info.error ?? `${model} failed to load`);
 }
 
-// The engine ends its step and goes; whoever asks twice doesn't want to wait for that.
+// The engine ends its step and goes. Whoever asks twice doesn't want to wait for that: the system ends the process then (exit() under a
+// running engine aborts it with a core dump).
 function interrupt(running: Running, name: keyof typeof exitCodes): void {
-  if (running.stopped.signal.aborted) process.exit(exitCodes[name]);
+  for (const signal of signals) process.removeAllListeners(signal);
   running.exitCode = exitCodes[name];
   running.stopped.abort();
   void running.built.lifetime.drain(0);

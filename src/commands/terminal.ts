@@ -1,25 +1,29 @@
 // How commands speak: results on standard output, notes on standard error, and a reader that left is no fault.
-import { once } from "node:events";
 
-/** Waits while the reader is slow. A pipe that was closed (`| head`) ends the process quietly. */
+/** Whoever read standard output has gone (`| head`): nothing is left to do, and nothing went wrong. */
+export class ReaderLeft extends Error {
+  override readonly name = "ReaderLeft";
+}
+
+let isHeard = false;
+
+/** Waits while the reader is slow. Throws ReaderLeft. */
 export async function print(text: string): Promise<void> {
-  endQuietlyWhenLeft();
-  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+  const { stdout } = process;
+  // Each write tells of its own fault.
+  if (!isHeard) stdout.on("error", () => undefined);
+  isHeard = true;
+  await new Promise<void>((resolve, reject) => {
+    stdout.write(text, (error) => {
+      if (error === null || error === undefined) resolve();
+      else reject((error as NodeJS.ErrnoException).code === "EPIPE" ? new ReaderLeft() : error);
+    });
+  });
 }
 
 /** A note for the person who waits; nothing where nobody looks on. */
 export function note(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
-}
-
-let isWatched = false;
-
-function endQuietlyWhenLeft(): void {
-  if (isWatched) return;
-  isWatched = true;
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? 0 : 1);
-  });
 }
 
 const units = ["bytes", "KB", "MB", "GB"];

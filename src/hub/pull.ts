@@ -2,10 +2,11 @@
 //
 //   .name.partial/ (files, name.part) ──all there──▶ name/ (with .pulled.json: from where, which commit, which dtype)
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { basename, join, relative, sep } from "node:path";
 import { externalFiles, readModel } from "../inference/engine/graph/read-model.js";
 import { filesToPull, isInside, type Wanted } from "./choose-files.js";
 import { download, type Source } from "./download.js";
+import { whileLocked } from "./pull-lock.js";
 import { Hub, HubRefusal, type HubFile, type HubOptions, type Repository } from "./hub.js";
 
 export interface PullOptions extends HubOptions {
@@ -48,7 +49,7 @@ export interface PullRecord {
 
 /** Throws one line; what came so far is kept for the next time. */
 export async function pullModel(options: PullOptions): Promise<Pulled> {
-  const { modelsDir, repository: asked, revision, dtype, device, progress } = options;
+  const { modelsDir, repository: asked, revision, dtype, device } = options;
   const name = folderName(asked);
   const folder = join(modelsDir, name);
   const record = await readRecord(folder);
@@ -62,14 +63,26 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
     if (record?.commit !== repository.commit || record.dtype !== wanted.dtype) throw taken(folder, record);
     return { ...pulled, wasThere: true };
   }
-  const partial = join(modelsDir, `.${name}.partial`);
+  await mkdir(modelsDir, { recursive: true });
+  await whileLocked(join(modelsDir, `.${name}.pull`), () => fetchAll(options, hub, repository, wanted, folder));
+  return { ...pulled, wasThere: false };
+}
+
+async function fetchAll(
+  options: PullOptions,
+  hub: Hub,
+  repository: Repository,
+  wanted: Wanted,
+  folder: string,
+): Promise<void> {
+  const { modelsDir, progress } = options;
+  const partial = join(modelsDir, `.${basename(folder)}.partial`);
   await mkdir(partial, { recursive: true });
   const retryMs = options.retryMs ?? 1000;
   await gather({ hub, repository, onBytes: (count) => progress.bytes(count), retryMs }, wanted, partial, progress);
-  const made: PullRecord = { repository: asked, commit: repository.commit, dtype: wanted.dtype };
+  const made: PullRecord = { repository: options.repository, commit: repository.commit, dtype: wanted.dtype };
   await writeFile(join(partial, recordFile), `${JSON.stringify(made, null, 2)}\n`);
   await rename(partial, folder);
-  return { ...pulled, wasThere: false };
 }
 
 /** The folder that a repository becomes. Throws HubRefusal for what is no name of one. */

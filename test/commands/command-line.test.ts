@@ -82,7 +82,8 @@ test("package.json installs it, and it runs through a link from anywhere", () =>
   assert.deepEqual(bin, { seqserve: "bin/seqserve.js" });
   const prefix = mkdtempSync(join(tmpdir(), "seqserve-link-"));
   try {
-    execFileSync("npm", ["link", "--prefix", prefix, "--silent", "--offline"], { stdio: "pipe" });
+    const env = { ...process.env, npm_config_prefix: prefix };
+    execFileSync("npm", ["link", "--silent", "--offline"], { stdio: "pipe", env });
     const said = execFileSync(join(prefix, "bin", "seqserve"), ["--version"], { cwd: tmpdir(), encoding: "utf8" });
     assert.match(said, /^\d+\.\d+\.\d+\n$/u);
   } finally {

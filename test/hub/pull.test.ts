@@ -338,7 +338,7 @@ describe("the command", () => {
     while (!existsSync(part) || statSync(part).size < 20_000) await new Promise((done) => setTimeout(done, 10));
     child.kill("SIGINT");
     await ended;
-    assert.deepEqual(readdirSync(modelsDir), [".t5.partial"]);
+    assert.ok(!existsSync(join(modelsDir, "t5")));
     const { size } = statSync(part);
     hub.heal();
     hub.requests.length = 0;
@@ -346,6 +346,27 @@ describe("the command", () => {
     assertPulled("tiny/t5", [...t5Text, path, "encoder_model.onnx"]);
     const asked = hub.requests.find((request) => request.fromCdn && request.path.endsWith(path));
     assert.equal(asked?.range, `bytes=${size}-${bytesOf("tiny/t5", path) - 1}`);
+  });
+
+  test("two at a time: one pulls, the other says so; a dead one hinders nobody", async () => {
+    freshDir();
+    const environment = { HF_ENDPOINT: hub.url, MODELS_DIR: modelsDir };
+    hub.slow(25, 5000);
+    const first = startCommand(["pull", "tiny/t5"], environment);
+    const lock = join(modelsDir, ".t5.pull");
+    while (!existsSync(lock)) await new Promise((done) => setTimeout(done, 10));
+    const second = await runCommand(["pull", "tiny/t5"], environment);
+    assert.equal(second.code, 1);
+    assert.match(
+      second.err,
+      new RegExp(`^seqserve: \\S+: process ${first.child.pid} on \\S+ is pulling this model`, "u"),
+    );
+    first.child.kill("SIGKILL");
+    await first.ended;
+    assert.ok(existsSync(lock));
+    hub.heal();
+    assert.equal((await runCommand(["pull", "tiny/t5"], environment)).code, 0);
+    assertPulled("tiny/t5", [...t5Text, "decoder_model_merged.onnx", "encoder_model.onnx"]);
   });
 
   test("MODEL=owner/name pulls before the start and serves under the name; the next start asks nobody", async () => {
