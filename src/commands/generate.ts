@@ -40,7 +40,7 @@ interface Running {
 // One model, alone in this process: keys, roles and bounds that protect a server from others have no place here.
 async function ownConfig(config: Config): Promise<Config> {
   const { withPulledModels } = await import("./pull.js");
-  const { models, modelsDir } = await withPulledModels(config, note);
+  const { models, modelsDir } = await withPulledModels(config, (line) => void process.stderr.write(`${line}\n`));
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;

@@ -25,7 +25,7 @@ export class PullLines implements PullProgress {
   }
 
   begin(files: number, bytes: number): void {
-    if (this.#total === 0) this.#line(`${this.#title}${files} files, ${size(bytes)}`);
+    if (this.#total === 0) this.#line(`${this.#title}${files} file${files === 1 ? "" : "s"}, ${size(bytes)}`);
     this.#files = files;
     this.#total = bytes;
     this.#draw(0);

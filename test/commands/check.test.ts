@@ -144,6 +144,8 @@ describe("broken folders", () => {
     "t5-config-not-json",
     "g2p-external-missing",
     "g2p-cycle",
+    "g2p-long-source",
+    "g2p-huge-allocation",
     "g2p-not-a-number",
     "g2p-short-vocabulary",
     "g2p-typo",
