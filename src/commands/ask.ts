@@ -27,6 +27,7 @@ export async function* streamOf(app: App, ask: Ask): AsyncGenerator<string> {
     if (event === "end") return;
     yield (JSON.parse(data) as TokenEventBody).token.text;
   }
+  throw new Error("the text ended in its middle");
 }
 
 function refusal(body: string): Error {

@@ -13,6 +13,9 @@ import { note, print } from "./terminal.js";
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 const signals = ["SIGINT", "SIGTERM"] as const;
 
+/** A person may take a while before the next page of a long text. */
+const patient = { heartbeatMs: 15_000, drainMs: 2 ** 31 - 1 };
+
 export async function generate(command: GenerateCommand): Promise<number> {
   const parameters = parametersOf(command.parameters);
   const inputs = command.text ?? (await textOfStandardInput());
@@ -40,7 +43,8 @@ interface Running {
 // One model, alone in this process: keys, roles and bounds that protect a server from others have no place here.
 async function ownConfig(config: Config): Promise<Config> {
   const { withPulledModels } = await import("./pull.js");
-  const { models, modelsDir } = await withPulledModels(config, (line) => void process.stderr.write(`${line}\n`));
+  const asked = Object.freeze({ ...config, models: config.models.slice(0, 1) });
+  const { models, modelsDir } = await withPulledModels(asked, (line) => void process.stderr.write(`${line}\n`));
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;
@@ -49,7 +53,7 @@ async function ownConfig(config: Config): Promise<Config> {
 
 async function start(config: Config): Promise<Running> {
   const parts = await connect(config, createLog(config, process.stderr));
-  const built = await buildApp(config, parts);
+  const built = await buildApp(config, { ...parts, sse: patient });
   const running = { parts, built, stopped: new AbortController(), exitCode: 0 };
   for (const name of signals) process.on(name, () => interrupt(running, name));
   const [model] = config.models;
