@@ -13,9 +13,6 @@ import { note, print } from "./terminal.js";
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 const signals = ["SIGINT", "SIGTERM"] as const;
 
-/** A person may take a while before the next page of a long text. */
-const patient = { heartbeatMs: 15_000, drainMs: 2 ** 31 - 1 };
-
 export async function generate(command: GenerateCommand): Promise<number> {
   const parameters = parametersOf(command.parameters);
   const inputs = command.text ?? (await textOfStandardInput());
@@ -53,7 +50,7 @@ async function ownConfig(config: Config): Promise<Config> {
 
 async function start(config: Config): Promise<Running> {
   const parts = await connect(config, createLog(config, process.stderr));
-  const built = await buildApp(config, { ...parts, sse: patient });
+  const built = await buildApp(config, parts);
   const running = { parts, built, stopped: new AbortController(), exitCode: 0 };
   for (const name of signals) process.on(name, () => interrupt(running, name));
   const [model] = config.models;
