@@ -22,10 +22,15 @@ export async function* streamOf(app: App, ask: Ask): AsyncGenerator<string> {
   const response = await app.inject({ method: "POST", url: "/generate", payload, payloadAsStream: true });
   const stream = response.stream();
   if (response.statusCode !== 200) throw refusal(await textOf(stream));
-  for await (const { event, data } of eventsOf(stream)) {
-    if (event === "error") throw refusal(data);
-    if (event === "end") return;
-    yield (JSON.parse(data) as TokenEventBody).token.text;
+  try {
+    for await (const { event, data } of eventsOf(stream)) {
+      if (event === "error") throw refusal(data);
+      if (event === "end") return;
+      yield (JSON.parse(data) as TokenEventBody).token.text;
+    }
+  } finally {
+    // As a socket that closes: the writer must not wait for a reader that has gone.
+    response.raw.res.destroy();
   }
   throw new Error("the text ended in its middle");
 }
