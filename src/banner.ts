@@ -73,7 +73,8 @@ function int8Hint({ dtype, device, facts }: ModelInfo): string {
   return isServed ? "DTYPE=int8 would be about 1.5 to 4 times as fast (docs/int8.md)" : "";
 }
 
-function draftLines({ draft }: ModelInfo, dim: (text: string) => string): string[] {
+/** The draft of a manifest and what it is unsure of; nothing where there is none. */
+export function draftLines({ draft }: Pick<ModelInfo, "draft">, dim: (text: string) => string): string[] {
   if (draft === undefined) return [];
   const lines = [
     "",

@@ -1,29 +1,76 @@
 // The only reader of process.env and of the command line: text in, one frozen Config out, or one line that says what is wrong.
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { readCommandLine, splitFlag, type CommandLine, type CommandName } from "./command-line.js";
+import { ConfigError } from "./config-error.js";
 import { editDistance, suggestion } from "./nearest.js";
 import { flagOf, settingNames, settings, type Config, type Setting, type SettingKey } from "./settings.js";
 
+export { ConfigError } from "./config-error.js";
 export type { Config } from "./settings.js";
-
-/** A setting is wrong; the message is one line that names it. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the command line asks for. */
-export type Command = { readonly kind: "help" | "version" } | { readonly kind: "serve"; readonly config: Config };
+export type Command =
+  | { readonly kind: "help"; readonly of: CommandName | null }
+  | { readonly kind: "version" }
+  | { readonly kind: "serve"; readonly config: Config }
+  | OfflineCommand;
 
-/** Reads flags and environment; throws ConfigError. */
+/** Commands that serve nobody. */
+export type OfflineCommand = GenerateCommand | CheckCommand | PullCommand;
+
+export interface GenerateCommand {
+  readonly kind: "generate";
+  readonly config: Config;
+  /** null: standard input. */
+  readonly text: string | null;
+  /** JSON, as written. */
+  readonly parameters: string | null;
+  readonly isJson: boolean;
+}
+
+export interface CheckCommand {
+  readonly kind: "check";
+  readonly config: Config;
+  readonly folder: string;
+  readonly isJson: boolean;
+}
+
+export interface PullCommand {
+  readonly kind: "pull";
+  readonly config: Config;
+  /** owner/name */
+  readonly repository: string;
+  readonly revision: string;
+}
+
+/** Reads the command line and the environment; throws ConfigError. */
 export function readCommand(
   args: readonly string[] = process.argv.slice(2),
   environment: Environment = process.env,
 ): Command {
-  if (args.includes("--help") || args.includes("-h")) return { kind: "help" };
-  if (args.includes("--version")) return { kind: "version" };
-  return { kind: "serve", config: readConfig(args, environment) };
+  const line = readCommandLine(args);
+  if (line.asks === "help") return { kind: "help", of: line.isNamed ? line.name : null };
+  if (line.asks === "version") return { kind: "version" };
+  return commandOf(line, readConfig(line.settings, environment));
+}
+
+function commandOf({ name, operand, options }: CommandLine, config: Config): Command {
+  const isJson = options.has("--json");
+  switch (name) {
+    case "generate": {
+      const text = operand === "-" ? null : operand;
+      return { kind: name, config, text, parameters: options.get("--parameters") ?? null, isJson };
+    }
+    case "check":
+      return { kind: name, config, folder: operand ?? "", isJson };
+    case "pull":
+      return { kind: name, config, repository: operand ?? "", revision: options.get("--revision") ?? "main" };
+    default:
+      return { kind: name, config };
+  }
 }
 
 /** All settings: flags, then environment, then defaults. Throws ConfigError. */
@@ -70,11 +117,6 @@ function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
     flags.set(name, value);
   }
   return flags;
-}
-
-function splitFlag(argument: string): [string, string?] {
-  const equals = argument.indexOf("=");
-  return equals < 0 ? [argument] : [argument.slice(0, equals), argument.slice(equals + 1)];
 }
 
 function unknownArgument(argument: string, flags: readonly string[]): string {

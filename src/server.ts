@@ -1,4 +1,4 @@
-// The process: settings → log → parts → app → listen → banner, and the same way back at SIGTERM.
+// The process: settings → log → parts → app → listen → banner, and the same way back at SIGTERM. Commands that serve nobody are in commands/.
 import type { AddressInfo } from "node:net";
 import closeWithGrace from "close-with-grace";
 import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
@@ -9,6 +9,7 @@ import { connect, type Parts } from "./parts.js";
 import { withProgress } from "./progress.js";
 import type { App } from "./routes/parts.js";
 import { shownUrl } from "./scale-out.js";
+import { commandHelp, commandRows, type CommandName } from "./command-line.js";
 import { helpText } from "./settings.js";
 import { version } from "./version.js";
 
@@ -22,12 +23,15 @@ interface Running {
 
 async function main(): Promise<void> {
   const command = readCommand();
+  if (command.kind === "version") return void process.stdout.write(`${version}\n`);
+  if (command.kind === "help") return help(command.of);
   if (command.kind !== "serve") {
-    process.stdout.write(command.kind === "help" ? helpText(version) : `${version}\n`);
+    const { run } = await import("./commands/run.js");
+    process.exitCode = await run(command);
     return;
   }
-  const { config } = command;
-  const log = createLog(config, process.stdout);
+  const log = createLog(command.config, process.stdout);
+  const config = await pulled(command.config, log);
   const running = await start(config, log);
   closeWithGrace({ delay: config.drainTimeoutMs + 20_000, logger: log }, ({ err, signal }) => {
     if (err !== undefined) log.fatal({ err }, "unexpected error");
@@ -35,6 +39,17 @@ async function main(): Promise<void> {
     return stop(running);
   });
   await announce(running, log);
+}
+
+function help(of: CommandName | null): void {
+  process.stdout.write(of === null ? helpText(version, commandRows()) : commandHelp(of));
+}
+
+// A model of the Hub that is not there yet comes before anything listens.
+async function pulled(config: Config, log: Logger): Promise<Config> {
+  if (!config.models.some((name) => name.includes("/"))) return config;
+  const { withPulledModels } = await import("./commands/pull.js");
+  return withPulledModels(config, (line) => log.info(line));
 }
 
 // Listens before the models are loaded: probes are answered and callers get an honest 503.

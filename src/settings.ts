@@ -25,7 +25,10 @@ export const settings = {
   host: text("HOST", "127.0.0.1", "Address to listen on; 0.0.0.0 for all"),
   port: integer("PORT", 8080, [0, 65_535], "Port to listen on; 0 = any free one"),
   modelsDir: text("MODELS_DIR", "./models", "Folder that holds one folder per model"),
-  models: list("MODEL", "Serve only these models; the first is the default"),
+  models: list(
+    "MODEL",
+    "Serve only these models; the first is the default. One of the Hub, owner/name, is pulled first if it is not there",
+  ),
   device: pattern("DEVICE", "auto", device, "Where models run; auto = CUDA when it is there"),
   dtype: pattern(
     "DTYPE",
@@ -126,6 +129,17 @@ export const settings = {
     ["refuse", "allow"],
     "Whether webhook_url may lead to private and loopback addresses",
   ),
+  hfEndpoint: pattern(
+    "HF_ENDPOINT",
+    "https://huggingface.co",
+    [/^https?:\/\/[^\s/][^\s]*$/u, "http://… or https://…"],
+    "Hub that models are pulled from",
+  ),
+  hfToken: optionalPattern(
+    "HF_TOKEN",
+    [/^hf_\S+$/u, "an access token that begins with hf_"],
+    "Access token for private and gated models of the Hub",
+  ),
   cacheDir: text(
     "CACHE_DIR",
     "auto",
@@ -146,8 +160,8 @@ export function flagOf(name: string): string {
   return `--${name.toLowerCase().replaceAll("_", "-")}`;
 }
 
-/** The text of --help. */
-export function helpText(version: string): string {
+/** The text of --help; `commands` are a row each. */
+export function helpText(version: string, commands: readonly string[] = []): string {
   const rows = Object.values<Setting<unknown>>(settings).map((setting) => {
     const usual = setting.default === null ? "" : ` [${setting.default}]`;
     return `  ${flagOf(setting.name).padEnd(24)} ${setting.description}${usual}`;
@@ -155,7 +169,11 @@ export function helpText(version: string): string {
   return [
     `seqserve ${version}: the server for exported encoder-decoder ONNX models`,
     "",
-    "Usage: seqserve [--setting value …]",
+    "Usage: seqserve [command] [--setting value …]",
+    "",
+    ...commands,
+    "",
+    "`seqserve <command> --help` says more of one. Without a command it serves.",
     "Each setting is also an environment variable: --max-beams is MAX_BEAMS. Flags win.",
     "",
     ...rows,

@@ -77,8 +77,8 @@ export class Catalog {
   }
 }
 
-/** Folders, and links that lead nowhere or out: their slots say so. */
-async function foldersIn(dir: string): Promise<string[]> {
+/** Folders, and links that lead nowhere or out: their slots say so. Throws one line when there is no such folder. */
+export async function foldersIn(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`MODELS_DIR: cannot read ${dir}: ${error.code ?? error.message}`, { cause: error });
   });

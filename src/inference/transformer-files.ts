@@ -1,5 +1,5 @@
 // Which graphs of a transformer folder play which role, and why: Optimum's and transformers.js' names with every dtype suffix, under onnx/ or
-// at the top. Only names are read.
+// at the top. Only names are read: of a folder, or of a repository that is to be pulled (hub/).
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -28,13 +28,34 @@ const suffixes = ["", "_fp16", "_int8", "_quantized", "_uint8", "_q4f16", "_q4",
 
 /** Throws one line that names folder, role, what was expected and what was found. */
 export function chooseFiles(folder: string, dtype: string, device = "cpu"): ChosenFiles {
+  const chosen = chooseAmong(
+    folder,
+    places.flatMap((place) => graphPaths(folder, place)),
+    dtype,
+    device,
+  );
+  const { suffix, encoderFile, ...decoders } = chosen.files;
+  const { mergedFile, decoderFile, decoderWithPastFile } = decoders;
+  const inFolder = (path: string | null): string | null => (path === null ? null : join(folder, path));
+  const files = {
+    suffix,
+    encoderFile: join(folder, encoderFile),
+    mergedFile: inFolder(mergedFile),
+    decoderFile: inFolder(decoderFile),
+    decoderWithPastFile: inFolder(decoderWithPastFile),
+  };
+  return { ...chosen, files };
+}
+
+/** The same of these paths (of graphs, with "/"), which stay as they are. `owner` begins the message. */
+export function chooseAmong(owner: string, paths: readonly string[], dtype: string, device = "cpu"): ChosenFiles {
   const wanted = dtype === "fp32" || dtype === "auto" ? "" : `_${dtype}`;
-  const sets = [...new Set([...suffixes, wanted])].flatMap((suffix) => completeSet(folder, suffix) ?? []);
+  const sets = [...new Set([...suffixes, wanted])].flatMap((suffix) => completeSet(paths, suffix) ?? []);
   const exact = sets.find(({ suffix }) => suffix === "");
   // The files' own int8 serves only where there are none to make ours from.
   if (dtype === "int8" && exact !== undefined) return { files: exact, makesInt8: true, dtype: "int8", why: "" };
   const files = dtype === "auto" ? preferred(sets, device) : sets.find(({ suffix }) => suffix === wanted);
-  if (files === undefined) throw new Error(complaint(folder, dtype, wanted, sets));
+  if (files === undefined) throw new Error(complaint(owner, paths, dtype, wanted, sets));
   return { files, makesInt8: false, dtype: dtypeOf(files), why: dtype === "auto" ? reasonFor(files, sets) : "" };
 }
 
@@ -55,21 +76,18 @@ function dtypeOf({ suffix }: TransformerFiles): string {
   return suffix.slice(1) || "fp32";
 }
 
-function placesOf(folder: string): string[] {
-  return [join(folder, "onnx"), folder];
-}
+/** Where graphs lie. The first is transformers.js'. */
+const places = ["onnx/", ""];
 
-function completeSet(folder: string, suffix: string): TransformerFiles | undefined {
-  return placesOf(folder)
-    .map((place) => setIn(place, suffix))
-    .find((set) => set !== undefined);
+function completeSet(paths: readonly string[], suffix: string): TransformerFiles | undefined {
+  return places.map((place) => setIn(paths, place, suffix)).find((set) => set !== undefined);
 }
 
 // A merged decoder holds both halves with their weights once; transformers.js ships nothing else.
-function setIn(place: string, suffix: string): TransformerFiles | undefined {
+function setIn(paths: readonly string[], place: string, suffix: string): TransformerFiles | undefined {
   const find = (stem: string): string | null => {
-    const path = join(place, `${stem}${suffix}.onnx`);
-    return existsSync(path) ? path : null;
+    const path = `${place}${stem}${suffix}.onnx`;
+    return paths.includes(path) ? path : null;
   };
   const encoderFile = find("encoder_model");
   if (encoderFile === null) return undefined;
@@ -80,24 +98,31 @@ function setIn(place: string, suffix: string): TransformerFiles | undefined {
   return { suffix, encoderFile, mergedFile, decoderFile, decoderWithPastFile };
 }
 
-function complaint(folder: string, dtype: string, wanted: string, sets: readonly TransformerFiles[]): string {
-  const names = placesOf(folder).flatMap(graphNames);
+function complaint(
+  owner: string,
+  paths: readonly string[],
+  dtype: string,
+  wanted: string,
+  sets: readonly TransformerFiles[],
+): string {
+  const names = paths.map((path) => path.replace(/^onnx\//u, ""));
   const found = `found ${names.slice(0, 12).join(", ") || "no .onnx file"}`;
   const hasEncoder = (suffix: string): boolean => names.includes(`encoder_model${suffix}.onnx`);
   const halfway = dtype === "auto" ? suffixes.find(hasEncoder) : hasEncoder(wanted) ? wanted : undefined;
   if (halfway !== undefined) {
     const both = `decoder_model${halfway}.onnx with decoder_with_past_model${halfway}.onnx`;
-    return `${folder}: decoder: expected decoder_model_merged${halfway}.onnx, or ${both}; ${found}`;
+    return `${owner}: decoder: expected decoder_model_merged${halfway}.onnx, or ${both}; ${found}`;
   }
   if (sets.length > 0) {
-    return `${folder}: DTYPE ${dtype}: expected encoder_model${wanted}.onnx, found ${sets.map(dtypeOf).join(", ")}`;
+    return `${owner}: DTYPE ${dtype}: expected encoder_model${wanted}.onnx, found ${sets.map(dtypeOf).join(", ")}`;
   }
-  return `${folder}: encoder: expected encoder_model${wanted}.onnx (or a seqserve.json that names the graphs); ${found}`;
+  return `${owner}: encoder: expected encoder_model${wanted}.onnx (or a seqserve.json that names the graphs); ${found}`;
 }
 
-function graphNames(place: string): string[] {
-  if (!existsSync(place)) return [];
-  return readdirSync(place)
+function graphPaths(folder: string, place: string): string[] {
+  if (!existsSync(join(folder, place))) return [];
+  return readdirSync(join(folder, place))
     .filter((name) => name.endsWith(".onnx"))
-    .sort();
+    .sort()
+    .map((name) => `${place}${name}`);
 }

@@ -173,7 +173,8 @@ function factsBody(model: ModelInfo) {
   };
 }
 
-function modelBody(model: ModelInfo): ModelBody {
+/** What GET /models/{name} answers. */
+export function modelBody(model: ModelInfo): ModelBody {
   const { limits, languages } = model;
   return {
     name: model.name,

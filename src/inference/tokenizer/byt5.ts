@@ -11,6 +11,7 @@ export function byt5Tokenizer(files: TokenizerFiles): PieceTokenizer {
   const first = ["pad_token", "eos_token", "unk_token"].map((role) => roles.get(role));
   const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(byte));
   return new PieceTokenizer({
+    kind: "bytes (ByT5)",
     files,
     pieces: [...first, ...bytes],
     unknown: null,

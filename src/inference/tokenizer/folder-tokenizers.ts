@@ -72,7 +72,7 @@ export async function hubTokenizer(folder: string, file: string): Promise<Tokeni
   const json = await readJsonFile(path);
   if (json === null) throw new Error(`${path}: the tokenizer is missing`);
   const files = await filesOf(folder);
-  return inFolder(path, () => new HubTokenizer(checkHubJson(json, path), files));
+  return inFolder(path, () => new HubTokenizer(checkHubJson(json, path), files, file));
 }
 
 /** Runs; an error's message begins with the path. */
@@ -94,13 +94,16 @@ async function filesOf(folder: string): Promise<TokenizerFiles> {
 async function convertedTokenizer(files: TokenizerFiles, name: string): Promise<Tokenizer> {
   const path = join(files.folder, name);
   const file = readSentencePieceFile(await readFile(path), path);
-  return inFolder(path, () => new HubTokenizer(hubJsonOf(file, files), files));
+  return inFolder(path, () => new HubTokenizer(hubJsonOf(file, files), files, name));
 }
 
 async function mergesTokenizer(files: TokenizerFiles): Promise<Tokenizer> {
   const vocabulary = await readPieceIds(join(files.folder, "vocab.json"));
   const merges = await readFile(join(files.folder, "merges.txt"), "utf8");
-  return inFolder(files.folder, () => new HubTokenizer(hubJsonOfMerges(vocabulary, merges, files), files));
+  return inFolder(
+    files.folder,
+    () => new HubTokenizer(hubJsonOfMerges(vocabulary, merges, files), files, "vocab.json, merges.txt"),
+  );
 }
 
 function nothingFits(className: string, model: string | undefined): string {

@@ -11,6 +11,7 @@ import type { TokenizerFiles } from "./tokenizer-files.js";
 
 export class HubTokenizer implements Tokenizer {
   readonly languages: readonly string[];
+  readonly kind: string;
   readonly #core: HubCore;
   readonly #pieces: readonly (string | undefined)[];
   readonly #special: ReadonlySet<string>;
@@ -21,8 +22,9 @@ export class HubTokenizer implements Tokenizer {
   /** Target languages that a source begins with (Marian). */
   readonly #codes: readonly string[];
 
-  /** `json` is the parsed tokenizer.json. Throws what the package says of a file that it cannot read. */
-  constructor(json: HubJson, files: TokenizerFiles) {
+  /** `json` is the parsed tokenizer.json, or made from the file `from`. Throws what the package says of a file that it cannot read. */
+  constructor(json: HubJson, files: TokenizerFiles, from = "tokenizer.json") {
+    this.kind = `${from} (${json.model.type ?? "of no named type"})`;
     const source = withPrefixSpace(json, files.config["add_prefix_space"] === true);
     this.#core = HubCore.fromString(JSON.stringify(source));
     this.#core.disableTruncation();

@@ -26,6 +26,7 @@ export async function m2m100Tokenizer(files: TokenizerFiles): Promise<PieceToken
   const idOf = (piece: string) => vocabulary.get(piece) ?? vocabulary.get(unknown) ?? 0;
   const usual = typeof config["src_lang"] === "string" ? config["src_lang"] : "en";
   return new PieceTokenizer({
+    kind: "sentencepiece.bpe.model with vocab.json (M2M100)",
     files,
     pieces,
     unknown,

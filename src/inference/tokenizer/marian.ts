@@ -40,6 +40,7 @@ function marianSide(
   const idOf = (piece: string) => vocabulary.get(piece) ?? vocabulary.get(unknown) ?? 0;
   const end = files.roles.get("eos_token") ?? "</s>";
   return new PieceTokenizer({
+    kind: "source.spm, target.spm with vocab.json (Marian)",
     files,
     pieces,
     unknown,

@@ -16,6 +16,7 @@ export interface RawPiece {
 
 /** What a family says of itself. */
 export interface PieceFamily {
+  readonly kind: string;
   readonly files: TokenizerFiles;
   /** Pieces of the model's own vocabulary by id; undefined where there is none. */
   readonly pieces: readonly (string | undefined)[];
@@ -37,6 +38,7 @@ export interface PieceFamily {
 
 export class PieceTokenizer implements Tokenizer {
   readonly languages: readonly string[];
+  readonly kind: string;
   readonly #family: PieceFamily;
   readonly #pieces: (string | undefined)[];
   readonly #ids = new Map<string, number>();
@@ -46,6 +48,7 @@ export class PieceTokenizer implements Tokenizer {
 
   constructor(family: PieceFamily) {
     this.#family = family;
+    this.kind = family.kind;
     this.languages = [...family.languages.keys()];
     this.#pieces = [...family.pieces];
     this.#pieces.forEach((piece, id) => piece !== undefined && this.#ids.set(piece, id));

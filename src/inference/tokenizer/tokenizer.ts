@@ -37,6 +37,8 @@ export interface Tokenizer {
   /** The id of a piece, or null. */
   idOf(piece: string): number | null;
   readonly vocabSize: number;
+  /** From what and of which kind, for people. */
+  readonly kind: string;
   /** Language codes that the tokenizer knows, in its own spelling; empty for most. */
   readonly languages: readonly string[];
   /** The id that an output in this language begins with (forced_bos_token_id), or null where the source carries the language or there are none. */

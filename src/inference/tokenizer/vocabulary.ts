@@ -25,6 +25,7 @@ export interface VocabularyOptions {
 
 export class VocabularyTokenizer implements Tokenizer {
   readonly languages: readonly string[] = [];
+  readonly kind: string;
   readonly #table: VocabularyTable;
   readonly #options: VocabularyOptions;
   readonly #special: ReadonlySet<number>;
@@ -36,6 +37,7 @@ export class VocabularyTokenizer implements Tokenizer {
   constructor(table: VocabularyTable, options: VocabularyOptions) {
     this.#table = table;
     this.#options = options;
+    this.kind = `vocabulary list (${options.split ?? "characters"})`;
     const { unknown = "reject", prependBos, appendEos } = options;
     this.#unknown = unknown === "reject" ? null : this.#resolve(unknown, "unknown");
     this.#before = this.#edge(prependBos, "prependBos");

@@ -114,7 +114,8 @@ function sessionOptions(options: SessionOptions): InferenceSession.SessionOption
     graphOptimizationLevel: "all",
     // Shapes change every step, so a memory pattern per shape would never be reused.
     enableMemPattern: false,
-    logSeverityLevel: 3,
+    // What fails is thrown in the same words; printed by ONNX Runtime itself it would break the lines of others.
+    logSeverityLevel: 4,
     // Spinning threads burn a core between steps; 200 µs keeps back-to-back latency.
     extra: { session: { intra_op: { spin_duration_us: "200" } } },
   };
