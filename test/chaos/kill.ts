@@ -16,12 +16,12 @@ export interface KillResult {
   readonly recoveryMs: Percentiles;
 }
 
-/** Two API nodes, two workers; `clients` generations at a time. */
-export async function killWorkers(kills: number, clients = 12): Promise<KillResult> {
+/** Two API nodes, two workers; `clients` generations at a time. Between two kills the cluster has up to `restMs`. */
+export async function killWorkers(kills: number, restMs = 500, clients = 12): Promise<KillResult> {
   const expected = await expectedOf(requests(36));
   const cluster = await startCluster({ apis: 2, workers: 2 });
   try {
-    const killer = new Killer(cluster, kills);
+    const killer = new Killer(cluster, kills, restMs);
     const urls = cluster.apis.map(({ url }) => url);
     const options = (one: Expected) => ({ onEvent: (event: SeenEvent) => killer.see(event, one) });
     const seen = await keepBusy({ urls, expected, clients, isOver: () => killer.isOver, options });
@@ -43,13 +43,15 @@ class Killer {
   readonly #told = new Map<Place, number>();
   readonly #cluster: Cluster;
   readonly #wanted: number;
+  readonly #restMs: number;
   #isBusy = false;
   #share = Math.random();
   #work: Promise<void> = Promise.resolve();
 
-  constructor(cluster: Cluster, wanted: number) {
+  constructor(cluster: Cluster, wanted: number, restMs: number) {
     this.#cluster = cluster;
     this.#wanted = wanted;
+    this.#restMs = restMs;
   }
 
   get isOver(): boolean {
@@ -74,7 +76,7 @@ class Killer {
     this.tookOver += this.#told.get(victim) ?? 0;
     this.#told.delete(victim);
     await victim.refill();
-    await sleep(Math.random() * 500);
+    await sleep(Math.random() * this.#restMs);
     for (const worker of this.#cluster.workers)
       this.#told.set(worker, await metricSum([worker], "seqserve_job_redeliveries_total"));
     this.#isBusy = false;
