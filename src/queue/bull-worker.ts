@@ -34,6 +34,8 @@ export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" 
   readonly logger: Logger;
   /** Jobs that wait in its queue. */
   readonly depth: () => Promise<number>;
+  /** Wakes an idle worker of its queue. */
+  readonly nudge: () => Promise<void>;
   /** Deaf for so long, it is replaced. */
   readonly patienceMs: number;
 }
@@ -87,8 +89,15 @@ export class BullWorker {
     await this.#jobs.idle(timeoutMs);
     this.#jobs.stopAll("handover");
     await this.#jobs.idle(handoverMs);
+    await this.#nudge();
     const closing = [this.#bull.close(this.#jobs.size > 0), ...this.#deaf.map((bull) => bull.close(true))];
     await within(handoverMs, Promise.allSettled(closing));
+    await this.#nudge();
+  }
+
+  // What it gave back may have woken its own connection, which takes nothing any more.
+  async #nudge(): Promise<void> {
+    await within(handoverMs, this.#options.nudge());
   }
 
   #listen(): Bull {

@@ -50,6 +50,11 @@ export class JobQueues {
     await this.#reach(target, (queue) => queue.remove(id).catch(ignoreLocked));
   }
 
+  /** Wakes one idle worker of a queue, should its marker have woken one that takes nothing more. Harmless where none waits. */
+  async nudge(target: Target): Promise<void> {
+    await this.#reach(target, (queue) => this.#redis.zadd(queue.toKey("marker"), 0, "0"));
+  }
+
   counts(target: Target): Promise<JobCounts> {
     return this.#reach(target, async (queue) => {
       const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed", "failed");

@@ -154,6 +154,7 @@ export class WorkerNode {
       onEnded: (id, record) => this.#ended(id, record),
       retryMs,
       depth: async () => (await this.#queues.counts(target)).waiting,
+      nudge: () => this.#queues.nudge(target),
       patienceMs: patienceMs ?? 30_000,
     });
     this.#served.set(model, { bull, announcement: { ...target, worker, variant, rows: capacity, version, facts } });
