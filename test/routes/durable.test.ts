@@ -86,6 +86,13 @@ describe("starting", () => {
       /cancel it by DELETE/u,
     ],
     [
+      "a text to be split",
+      { inputs: "a", parameters: { split: "sentences" } },
+      422,
+      "parameters.split",
+      /not for durable generations/u,
+    ],
+    [
       "a webhook without a secret",
       { inputs: "a", webhook_url: "https://a.example" },
       422,

@@ -139,6 +139,7 @@ describe("on a real model", () => {
     { decoder_input_ids: [0] },
     { attention: true },
     { decoder_input_details: true },
+    { on_disconnect: "continue" },
   ]) {
     test(`not together with ${Object.keys(other)[0]}`, async () => {
       const { status, text: body } = await generate(text, { split: "sentences", ...other });
