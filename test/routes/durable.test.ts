@@ -371,6 +371,14 @@ describe("keys of the server", () => {
     await until(async () => (await mine.post({ inputs: ["a", "b"] }, {}, "/generate")).status === 200, "both are free");
   });
 
+  test("the bound counts on other servers' surfaces too, and their places are freed", async () => {
+    const three = { model: "echo", prompt: ["a", "b", "c"], max_tokens: 4 };
+    for (let i = 0; i < 3; i += 1) {
+      assert.equal((await mine.post(three, {}, "/v1/completions")).status, 429);
+      assert.equal((await mine.post({ ...three, prompt: ["a", "b"] }, {}, "/v1/completions")).status, 200);
+    }
+  });
+
   test("a start that the queue refused frees its place", async () => {
     const full = await testServer({ config: { apiKeys: ["k"], maxGenerationsPerKey: 2, maxQueuedRequests: 1 } });
     const own = new DurableClient(await full.listen(), "k");
