@@ -87,13 +87,17 @@ async function answer({ built, stopped }: Running, ask: Ask, isJson: boolean): P
     return print(`${[whole.generated_text, ...others.map(({ text }) => text)].join("\n")}\n`);
   }
   let isBegun = false;
-  for await (const text of streamOf(built.app, ask)) {
-    if (stopped.signal.aborted) break;
-    isBegun = true;
-    await print(text);
+  try {
+    for await (const text of streamOf(built.app, ask)) {
+      if (stopped.signal.aborted) break;
+      isBegun = true;
+      await print(text);
+    }
+  } finally {
+    // A shell's prompt stands on a line of its own, also after half a text, whether the stream broke off or said why it ends.
+    if (isBegun) await print("\n");
   }
-  // A shell's prompt stands on a line of its own, also after half a text.
-  if (isBegun || !stopped.signal.aborted) await print("\n");
+  if (!isBegun && !stopped.signal.aborted) await print("\n");
 }
 
 /** What a stream can't bring in order, or not at all. */
