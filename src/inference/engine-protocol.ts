@@ -33,6 +33,8 @@ export interface SequenceSpec {
   readonly priority: number;
   /** Ids that each output begins with, where another worker began it. */
   readonly begun?: readonly (readonly number[])[];
+  /** So many tokens another worker has told of: until it stands there again, it goes before the others. */
+  readonly told?: number;
   /** Ids to score instead of choosing any. */
   readonly scored?: readonly number[];
 }

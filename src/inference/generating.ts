@@ -52,6 +52,7 @@ async function* run(going: Going, begun: readonly (readonly number[])[]): Events
     deadlineAt,
     priority,
     begun,
+    told: log.begun.flat().length,
     ...(scored === undefined ? {} : { scored }),
   };
   try {

@@ -127,7 +127,7 @@ export class Engine {
   }
 
   async #decode(turn: Turn): Promise<void> {
-    const sequences = [...this.#scheduler.running];
+    const sequences = this.#scheduler.next();
     const rows = sequences.flatMap((sequence) => sequence.rows);
     if (rows.length === 0) return;
     const started = this.#clock.elapsed();

@@ -32,6 +32,11 @@ export class Sequence {
     return this.#committed > 0;
   }
 
+  /** Another worker was further. */
+  get isBehind(): boolean {
+    return this.#committed < (this.spec.told ?? 0);
+  }
+
   /** Takes its first row and sets the first decoder input. */
   open(row: Row): void {
     this.rows = [row];

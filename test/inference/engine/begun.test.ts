@@ -19,7 +19,7 @@ function cutsOf(job: Job, whole: Result): Cut[] {
   const longest = Math.max(...whole.outputs.map(({ ids }) => ids.length));
   return Array.from({ length: longest + 1 }, (_, cut) => {
     const begun = whole.outputs.map(({ ids }, output) => ids.slice(0, output > cut % 2 ? Math.max(0, cut - 1) : cut));
-    return { job: { ...job, begun }, whole, begun };
+    return { job: { ...job, begun, told: begun.flat().length }, whole, begun };
   });
 }
 

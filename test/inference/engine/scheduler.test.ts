@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Scheduler } from "../../../src/inference/engine/scheduler.js";
+import { fullScores } from "../../../src/inference/engine/models/scores.js";
 import { Sequence } from "../../../src/inference/engine/sequence.js";
 import { below, seededRandom } from "../../support/random.js";
 import { decoding } from "../../support/decoding.js";
 
 let nextId = 0;
-function sequence(sourceLength = 4, numBeams = 1, priority = 5): Sequence {
+function sequence(sourceLength = 4, numBeams = 1, priority = 5, told = 0): Sequence {
   const spec = {
     id: nextId++,
     sourceIds: Array.from({ length: sourceLength }, () => 3),
@@ -17,6 +18,8 @@ function sequence(sourceLength = 4, numBeams = 1, priority = 5): Sequence {
     wantAttention: false,
     deadlineAt: null,
     priority,
+    told,
+    begun: [Array.from({ length: told }, () => 4)],
   };
   return new Sequence(spec, 16, 0);
 }
@@ -166,4 +169,27 @@ test("a waiting sequence that leaves does not shorten the wait of the next", () 
   scheduler.admit();
   scheduler.add(sequence());
   assert.equal(scheduler.admit().length, 0);
+});
+
+/** It walks over all that another worker told of. */
+function catchUp(behind: Sequence): void {
+  while (behind.isBehind) behind.advance([fullScores(new Float32Array(16))]);
+}
+
+test("those that catch up with another worker take eight steps for one of all", () => {
+  const [running, behind] = [sequence(), sequence(4, 1, 5, 20)];
+  const scheduler = schedulerWith([running, behind]);
+  scheduler.admit();
+  const taken = Array.from({ length: 20 }, () => scheduler.next().length);
+  assert.deepEqual(taken, [1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1]);
+  assert.ok(behind.isBehind);
+  catchUp(behind);
+  assert.deepEqual(scheduler.next(), [running, behind]);
+  assert.deepEqual(scheduler.next(), [running, behind]);
+});
+
+test("where all catch up, all step", () => {
+  const scheduler = schedulerWith([sequence(4, 1, 5, 3), sequence(4, 1, 5, 9)]);
+  scheduler.admit();
+  assert.equal(scheduler.next().length, 2);
 });

@@ -73,6 +73,16 @@ export class CacheSide {
     });
   }
 
+  swapRows(one: number, other: number): void {
+    this.tensors.forEach(({ heads, headDim }, k) => {
+      const size = heads * this.#width * headDim;
+      const data = this.#data[k] as Float32Array;
+      const kept = data.slice(one * size, (one + 1) * size);
+      data.copyWithin(one * size, other * size, (other + 1) * size);
+      data.set(kept, other * size);
+    });
+  }
+
   /** Takes row `index` of a batched [B, H, width, D], as far as this cache is wide. */
   writeRow(slot: number, k: number, source: Float32Array, { index, width }: { index: number; width: number }): void {
     const { heads, headDim } = this.tensors[k] as CacheTensor;

@@ -30,7 +30,7 @@ export interface Seq2SeqModel {
   encode(sources: readonly (readonly number[])[]): Promise<Memory[]>;
   /** A new row of age 0 over that memory. */
   open(memory: Memory): Row;
-  /** One decoder step for rows of ANY age; wanted[i] belongs to rows[i]. Ages go up by one. */
+  /** One decoder step for some or all open rows, of ANY age; wanted[i] belongs to rows[i]. Ages go up by one. */
   step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores>;
   /** New rows of one sequence: new row i continues rows[parents[i]]. Rows not continued are released; the list may grow or shrink. */
   reorder(rows: readonly Row[], parents: readonly number[]): Row[];

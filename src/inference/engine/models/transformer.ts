@@ -87,18 +87,20 @@ export class TransformerModel implements Seq2SeqModel {
   }
 
   async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
-    const count = this.#rows.length;
-    if (rows.length !== count) throw new Error(`a step of ${rows.length} rows where ${count} are open`);
+    const open = this.#rows.length;
+    if (rows.length > open) throw new Error(`a step of ${rows.length} rows where ${open} are open`);
+    this.#bringForward(rows as readonly TransformerRow[]);
     this.#self.reserve(
-      count,
+      open,
       this.#longest((row) => row.age + 1),
-      count,
+      open,
     );
-    const ages = this.#rows.map((row) => row.age);
+    const stepping = this.#rows.slice(0, rows.length);
+    const ages = stepping.map((row) => row.age);
     const bySlot = wantedBySlot(rows as readonly TransformerRow[], wanted);
-    const results = await this.#step.run(this.#feeds(ages, bySlot), [...this.#fresh, ...chosenOutputs(bySlot)]);
+    const results = await this.#step.run(this.#feeds(stepping, bySlot), [...this.#fresh, ...chosenOutputs(bySlot)]);
     this.#fresh.forEach((name, k) => this.#self.append(k, valueOf(results, name).data as Float32Array, ages));
-    for (const row of this.#rows) row.age += 1;
+    for (const row of stepping) row.age += 1;
     const scores = chosenScores(results, bySlot);
     // As they were in this run: choosing for one sequence may move another's rows.
     const slots = (rows as readonly TransformerRow[]).map((row) => row.slot);
@@ -140,6 +142,23 @@ export class TransformerModel implements Seq2SeqModel {
     await this.#step.close();
   }
 
+  /** A run takes the first slots: where not all rows step, those that do change places with others. */
+  #bringForward(rows: readonly TransformerRow[]): void {
+    if (rows.length === this.#rows.length) return;
+    const stepping = new Set(rows);
+    const places = this.#rows.slice(0, rows.length).filter((row) => !stepping.has(row));
+    for (const row of rows) if (row.slot >= rows.length) this.#swap(row, places.pop() as TransformerRow);
+  }
+
+  #swap(row: TransformerRow, other: TransformerRow): void {
+    this.#self.swapRows(row.slot, other.slot);
+    this.#cross.swapRows(row.slot, other.slot);
+    [row.slot, other.slot] = [other.slot, row.slot];
+    this.#rows[row.slot] = row;
+    this.#rows[other.slot] = other;
+    this.#mask = null;
+  }
+
   #place(row: TransformerRow): void {
     const kept = this.#rows.length;
     this.#rows.push(row);
@@ -170,24 +189,23 @@ export class TransformerModel implements Seq2SeqModel {
     return this.#rows.reduce((longest, row) => Math.max(longest, of(row)), 1);
   }
 
-  #feeds(ages: readonly number[], wanted: readonly Wanted[]): Feeds {
-    const count = this.#rows.length;
+  #feeds(rows: readonly TransformerRow[], wanted: readonly Wanted[]): Feeds {
+    const count = rows.length;
     const feeds: Record<string, Feeds[string]> = {
-      input_ids: column(this.#rows.map((row) => row.token)),
-      encoder_attention_mask: this.#sourceMask(),
-      self_bias: this.#selfBias(ages),
+      input_ids: column(rows.map((row) => row.token)),
+      encoder_attention_mask: this.#sourceMask(count),
+      self_bias: this.#selfBias(rows.map((row) => row.age)),
       ...chooseFeeds(wanted, this.vocabSize),
       ...cacheFeeds(this.#self, count),
       ...cacheFeeds(this.#cross, count),
     };
     const rule = this.#description.positions;
-    if (rule !== undefined)
-      feeds["position_ids"] = column(this.#rows.map((row) => positionOf(rule, row.age, row.token)));
+    if (rule !== undefined) feeds["position_ids"] = column(rows.map((row) => positionOf(rule, row.age, row.token)));
     return feeds;
   }
 
   // Rows come and go far less often than steps: the mask is kept until they do.
-  #sourceMask(): Feeds[string] {
+  #sourceMask(count: number): Feeds[string] {
     const width = this.#cross.width;
     this.#mask ??= BigInt64Array.from(
       lengthMask(
@@ -196,7 +214,7 @@ export class TransformerModel implements Seq2SeqModel {
       ),
       BigInt,
     );
-    return tensor("int64", this.#mask, [this.#rows.length, width]);
+    return tensor("int64", this.#mask.subarray(0, count * width), [count, width]);
   }
 
   #selfBias(ages: readonly number[]): Feeds[string] {
