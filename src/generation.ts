@@ -10,6 +10,8 @@ export interface GenerationRequest {
   readonly parameters: Parameters;
   /** 1 (first) to 10; 5 when absent. */
   readonly priority?: number;
+  /** The client waits for the whole answer: nobody looks at single tokens. */
+  readonly readsWhole?: boolean;
 }
 
 /** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */
@@ -31,6 +33,8 @@ export interface Prepared {
   readonly priority: number;
   /** Ids to score after the prefix, instead of choosing any (POST /explain). */
   readonly scored?: readonly number[];
+  /** Nobody looks at single tokens: they may travel in larger portions. */
+  readonly readsWhole?: boolean;
 }
 
 /** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */

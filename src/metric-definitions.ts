@@ -69,7 +69,12 @@ function generations(registry: Registry) {
     running: gauge("requests_running", "Generations between start and end.", model),
     queueTime: histogram("queue_time_seconds", "Admission to the first step.", requestSeconds, model),
     firstToken: histogram("time_to_first_token_seconds", "Arrival to the first token.", requestSeconds, model),
-    interToken: histogram("inter_token_latency_seconds", "Between two tokens of one generation.", stepSeconds, model),
+    interToken: histogram(
+      "inter_token_latency_seconds",
+      "Between two tokens of one generation; for a client that waits for all of them, their mean.",
+      stepSeconds,
+      model,
+    ),
     perToken: histogram(
       "time_per_output_token_seconds",
       "(duration - first token) / (tokens - 1).",

@@ -1,7 +1,7 @@
 // A worker's side of the token log: what all its generations produced goes out in common flushes, log first, then the news of it.
 //
 //   first token, end ─▶ turn's end ─┐
-//   token token token ─▶ gatherMs ──┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
+//   token token token ─▶ gather ────┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
 //                                             │ unknown reply: the same append again (a repeat is harmless)
 //                                             │ gap: the log forgot entries; they come again out of memory
 //                                             └ fenced, gone, ended: nothing of this claim is written any more
@@ -21,6 +21,8 @@ export interface LogWriterOptions {
   readonly retryMs: number;
   /** Tokens behind the first wait so long for each other: an append costs the same with one as with twenty. First ones and ends wait for nothing. */
   readonly gatherMs: number;
+  /** The same where nobody looks at single tokens: how much the next worker may have to decode again. */
+  readonly wholeGatherMs: number;
 }
 
 export interface TailListener {
@@ -32,8 +34,10 @@ export interface TailListener {
 export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #unsent = new Set<LogTail>();
+  /** By gathering time: when those who gather for so long last went out together. */
+  readonly #gatheredAt = new Map<number, number>();
   #isFlushing = false;
-  #gatheredAt = -Infinity;
+  #restsUntil = 0;
   #rouse = (): void => undefined;
 
   constructor(options: LogWriterOptions) {
@@ -42,13 +46,15 @@ export class LogWriter {
 
   /** The end of a claimed log, to write on. Close it whatever happens. */
   open(claim: Claim, listener: TailListener): LogTail {
-    return new LogTail(claim, listener, (tail) => this.#wake(tail));
+    const { gatherMs, wholeGatherMs } = this.#options;
+    const ownMs = claim.record.prepared.readsWhole === true ? wholeGatherMs : gatherMs;
+    return new LogTail(claim, listener, ownMs, (tail) => this.#wake(tail));
   }
 
   #wake(tail: LogTail): void {
     this.#unsent.add(tail);
     if (!this.#isFlushing) void this.#flushAll();
-    else if (tail.isUrgent) this.#rouse();
+    else if (tail.isUrgent || this.#dueAt(tail) < this.#restsUntil) this.#rouse();
   }
 
   async #flushAll(): Promise<void> {
@@ -60,7 +66,7 @@ export class LogWriter {
       });
       const tails = this.#due();
       if (tails.length === 0) {
-        await this.#rest(this.#gatheredAt + this.#options.gatherMs - performance.now());
+        await this.#rest(Math.min(...[...this.#unsent].map((tail) => this.#dueAt(tail))));
         continue;
       }
       const failed = await this.#flush(tails);
@@ -73,16 +79,21 @@ export class LogWriter {
   /** Takes them off the unsent ones. */
   #due(): LogTail[] {
     const now = performance.now();
-    const isGathered = now - this.#gatheredAt >= this.#options.gatherMs;
-    if (isGathered) this.#gatheredAt = now;
-    const due = [...this.#unsent].filter((tail) => !tail.isOpen || tail.isUrgent || isGathered);
+    const gathered = [...this.#unsent].filter((tail) => this.#dueAt(tail) <= now);
+    for (const { gatherMs } of gathered) this.#gatheredAt.set(gatherMs, now);
+    const due = new Set([...gathered, ...[...this.#unsent].filter((tail) => !tail.isOpen || tail.isUrgent)]);
     for (const tail of due) this.#unsent.delete(tail);
-    return due.filter(({ isOpen }) => isOpen);
+    return [...due].filter(({ isOpen }) => isOpen);
   }
 
-  #rest(ms: number): Promise<void> {
+  #dueAt({ gatherMs }: LogTail): number {
+    return (this.#gatheredAt.get(gatherMs) ?? -Infinity) + gatherMs;
+  }
+
+  #rest(until: number): Promise<void> {
+    this.#restsUntil = until;
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, until - performance.now());
       this.#rouse = () => {
         clearTimeout(timer);
         resolve();
@@ -127,6 +138,7 @@ export class LogWriter {
 
 export class LogTail {
   readonly id: string;
+  readonly gatherMs: number;
   readonly #writer: string;
   readonly #listener: TailListener;
   readonly #wake: (tail: LogTail) => void;
@@ -136,8 +148,9 @@ export class LogTail {
   #top: number;
   #isOpen = true;
 
-  constructor(claim: Claim, listener: TailListener, wake: (tail: LogTail) => void) {
+  constructor(claim: Claim, listener: TailListener, gatherMs: number, wake: (tail: LogTail) => void) {
     this.id = claim.record.id;
+    this.gatherMs = gatherMs;
     this.#writer = claim.writer;
     this.#entries = [...claim.entries];
     this.#top = this.#entries.length;

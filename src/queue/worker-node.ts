@@ -38,6 +38,7 @@ interface Served {
 
 const retryMs = 100;
 const gatherMs = 20;
+const wholeGatherMs = 200;
 const lookEveryMs = 250;
 
 export class WorkerNode {
@@ -74,6 +75,7 @@ export class WorkerNode {
       onFault: (id, error) => logger.error({ generation_id: id, err: error }, "append refused"),
       retryMs,
       gatherMs,
+      wholeGatherMs,
     });
     this.#control.client.on("message", (_channel, text) => this.#obey(text));
     this.#control.onChange((isUp) => isUp && this.#subscribe());

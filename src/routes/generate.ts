@@ -118,6 +118,7 @@ function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boo
     model: body.model ?? undefined,
     priority: body.priority ?? undefined,
     parameters: checkedParameters(body.parameters ?? undefined, { streams }),
+    readsWhole: !streams,
   };
 }
 

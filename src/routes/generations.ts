@@ -14,6 +14,8 @@ export interface GenerateRequest {
   readonly model: string | undefined;
   readonly parameters: Parameters;
   readonly priority?: number | undefined;
+  /** It is answered with one JSON text. */
+  readonly readsWhole?: boolean;
 }
 
 /** One input and what became of it. */
@@ -73,8 +75,12 @@ async function prepareSentences(
   return { text, prepared, rest: await Promise.all(rest) };
 }
 
-function chosen({ model, priority }: GenerateRequest): Pick<GenerationRequest, "model" | "priority"> {
-  return { ...(model === undefined ? {} : { model }), ...(priority === undefined ? {} : { priority }) };
+function chosen({
+  model,
+  priority,
+  readsWhole = false,
+}: GenerateRequest): Pick<GenerationRequest, "model" | "priority" | "readsWhole"> {
+  return { ...(model === undefined ? {} : { model }), ...(priority === undefined ? {} : { priority }), readsWhole };
 }
 
 async function prepareSentence(inference: Inference, request: GenerationRequest, i: number): Promise<Prepared> {

@@ -95,11 +95,12 @@ async function answered(parts: RouteParts, exchange: Exchange, translation: Tran
   }
 }
 
-async function preparedRows({ inference }: RouteParts, { rows, model }: Translation): Promise<Generation[]> {
+async function preparedRows({ inference }: RouteParts, { rows, model, streams }: Translation): Promise<Generation[]> {
   const prepared = rows.map(async (row, i) => {
     const { text, parameters } = row;
     try {
-      return await prepareAll(inference, { texts: [text], isList: false, model: row.model ?? model, parameters });
+      const asked = { texts: [text], isList: false, model: row.model ?? model, parameters, readsWhole: !streams };
+      return await prepareAll(inference, asked);
     } catch (error) {
       throw rows.length === 1 ? error : renamed(error, (field) => (field === "inputs" ? `inputs[${i}]` : field));
     }

@@ -3,14 +3,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../src/errors.js";
+import type { Prepared } from "../../src/generation.js";
 import { LogWriter, type LogWriterOptions } from "../../src/queue/log-writer.js";
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
 import type { AppendRequest } from "../../src/queue/redis-token-log.js";
 import type { Claim, Refusal } from "../../src/queue/token-log.js";
 import { end, recordOf, token, tokens } from "../support/generations.js";
 
-async function claimed(log: MemoryTokenLog, attempt = 1, id?: string): Promise<Claim> {
-  const record = recordOf(id === undefined ? {} : { id });
+async function claimed(
+  log: MemoryTokenLog,
+  attempt = 1,
+  id?: string,
+  prepared: Partial<Prepared> = {},
+): Promise<Claim> {
+  const plain = recordOf(id === undefined ? {} : { id });
+  const record = { ...plain, prepared: { ...plain.prepared, ...prepared } };
   await log.create(record);
   const claim = await log.claim(record.id, attempt, "w");
   assert.ok(typeof claim === "object");
@@ -36,6 +43,7 @@ function setUp(overrides: Partial<LogWriterOptions> = {}) {
     onFault: () => undefined,
     retryMs: 1,
     gatherMs: 0,
+    wholeGatherMs: 0,
     ...overrides,
   });
   const listener = {
@@ -91,6 +99,26 @@ test("gathered tokens go out by themselves", async () => {
   assert.deepEqual((await log.read(tail.id, 0)).entries, tokens(1, 3));
 });
 
+test("where nobody looks at single tokens they gather for longer, and hold up nobody else's", async () => {
+  const { log, writer, listener, flushes } = setUp({ gatherMs: 1, wholeGatherMs: 60_000 });
+  const whole = writer.open(await claimed(log, 1, undefined, { readsWhole: true }), listener);
+  const read = writer.open(await claimed(log), listener);
+  whole.append(token(1).event);
+  await whole.written();
+  for (const { event } of tokens(2, 4)) whole.append(event);
+  await sleep(5);
+  // The writer rests for the whole one; a token that is read comes meanwhile.
+  read.append(token(1).event);
+  await read.written();
+  read.append(token(2).event);
+  for (let tries = 0; tries < 1000 && (await log.read(read.id, 0)).top < 2; tries += 1) await sleep(5);
+  assert.equal((await log.read(read.id, 0)).top, 2);
+  assert.ok(flushes.slice(1).every((requests) => requests.every(({ id }) => id === read.id)));
+  whole.append(end(5).event);
+  await whole.written();
+  assert.deepEqual((await log.read(whole.id, 0)).entries, [...tokens(1, 4), end(5)]);
+});
+
 test("a reply that is lost: the same append again, whether it had worked or not", async () => {
   let calls = 0;
   const { log, writer, listener, append } = setUp({
@@ -122,6 +150,7 @@ test("a log that forgot its end gets it again out of memory", async () => {
     onFault: () => undefined,
     retryMs: 1,
     gatherMs: 0,
+    wholeGatherMs: 0,
   });
   const tail = writer.open(claim, first.listener);
   for (const { event } of tokens(1, 4)) tail.append(event);

@@ -283,3 +283,14 @@ test("/generate_stream with stream: false is a 422", async () => {
   const { status, body } = await post({ inputs: "hi", stream: false }, "/generate_stream");
   assert.deepEqual([status, body["field"]], [422, "stream"]);
 });
+
+test("the layers to the right are told whether anybody looks at single tokens", async () => {
+  const ask = async (url: string, payload: object) => {
+    await server.app.inject({ method: "POST", url, payload });
+    return server.inference.requests.at(-1)?.readsWhole;
+  };
+  assert.equal(await ask("/generate", { inputs: "hi" }), true);
+  assert.equal(await ask("/generate", { inputs: "hi", stream: true }), false);
+  assert.equal(await ask("/v1/completions", { prompt: "hi", model: "echo" }), true);
+  assert.equal(await ask("/v1/completions", { prompt: "hi", model: "echo", stream: true }), false);
+});

@@ -91,6 +91,7 @@ export class ScriptedInference implements Inference {
       wantAttention: parameters.attention === true,
       deadlineAt: null,
       priority: request.priority ?? 5,
+      ...(request.readsWhole === true ? { readsWhole: true } : {}),
       // The script travels beside the contract.
       script: source,
     } as Prepared & { readonly script: readonly string[] };
