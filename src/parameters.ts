@@ -172,7 +172,9 @@ const answer = {
   details: flag("Give `details`: every token with its log-probability, the seed and the finish reason."),
   logprobs: flag("Give log-probabilities with the tokens; implies details."),
   top_n_tokens: integer(0, 20, "Alternatives given with each token; implies details."),
-  attention: flag("Give each token's weights over the source tokens, where the model has them; implies details."),
+  attention: flag(
+    "Give each token's weights over the source tokens; implies details. Absent: with details, where the model has them; false: never.",
+  ),
   decoder_input_details: flag(
     "Give the decoder ids before the first token as details.prefill; implies details, not with streams.",
   ),

@@ -129,6 +129,11 @@ export const settings = {
     ["refuse", "allow"],
     "Whether webhook_url may lead to private and loopback addresses",
   ),
+  languageDetector: optionalPattern(
+    "LANGUAGE_DETECTOR",
+    [/^eld$/u, "eld"],
+    "Detects languages for /detect and for source auto of /translate; unset = both are a 501",
+  ),
   hfEndpoint: pattern(
     "HF_ENDPOINT",
     "https://huggingface.co",

@@ -144,7 +144,14 @@ test("the banner says what is loaded, from where, on which device, and the URL",
 
 test("the banner says what int8 would gain where it can be made", () => {
   const rowMemory = { perTargetToken: 1, perSourceToken: 1 };
-  const proven = { batching: "any_age", fallbackReason: null, bitEqual: true, int8: null, rowMemory } as const;
+  const proven = {
+    batching: "any_age",
+    fallbackReason: null,
+    bitEqual: true,
+    int8: null,
+    rowMemory,
+    attention: null,
+  } as const;
   const shown = (overrides: Partial<ModelInfo>) => {
     const models = [modelInfo({ layout: "transformer", facts: proven, ...overrides })];
     const url = "http://localhost:8080";

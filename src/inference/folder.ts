@@ -49,14 +49,15 @@ export async function folderPlan(folder: string, manifest: Manifest, options: Fo
     const { plan, files, found } = manifestPlan(folder, manifest, wanted);
     return { ...read, plan, files, dtype: found, why: "" };
   }
-  const { plan, files, found, why } = transformerPlan(folder, config, { ...options, dtype: wanted });
+  const attention = manifest.attention ?? null;
+  const { plan, files, found, why } = transformerPlan(folder, config, { ...options, dtype: wanted, attention });
   return { ...read, plan, files, dtype: found, why };
 }
 
 function transformerPlan(
   folder: string,
   config: Readonly<Record<string, unknown>>,
-  { dtype, cacheDir, device }: FolderOptions,
+  { dtype, cacheDir, device, attention }: FolderOptions & Pick<TransformerPlan, "attention">,
 ) {
   const { files: chosen, makesInt8, dtype: found, why } = chooseFiles(folder, dtype, device);
   const { encoderFile, mergedFile, decoderFile, decoderWithPastFile } = chosen;
@@ -68,6 +69,7 @@ function transformerPlan(
     dtype: makesInt8 ? "int8" : "stored",
     cacheDir,
     maxDistance: numberOf(config["relative_attention_max_distance"]),
+    attention,
     sourceVocabSize: numberOf(config["vocab_size"]),
     int8Check: null,
   };

@@ -21,6 +21,8 @@ export function manifestPlan(folder: string, manifest: Manifest, dtype: string):
     throw new Error(`${folder}: seqserve.json: ${message}`);
   };
   const { encoder, decoder = fail("decoder is missing"), source } = manifest;
+  if (manifest.attention !== undefined)
+    fail("attention: names a layer of a transformer; a graph of your own names decoder.outputs.attention");
   const layout = layoutOf(manifest, decoder, fail);
   const shared = { source: sourcePlan(source), padId: 0 };
   const encoderPlan =

@@ -160,8 +160,17 @@ export const ManifestSchema = Type.Object(
     ),
     attention: Type.Optional(
       Type.Object(
-        { layer: Type.Integer({ minimum: 0 }), heads: Type.Optional(Type.Array(Type.Integer({ minimum: 0 }))) },
-        closed,
+        {
+          layer: Type.Integer({ minimum: 0, description: "Decoder layer, counted from 0" }),
+          heads: Type.Optional(
+            Type.Array(Type.Integer({ minimum: 0 }), {
+              minItems: 1,
+              uniqueItems: true,
+              description: "Heads, counted from 0; all when absent",
+            }),
+          ),
+        },
+        { ...closed, description: "Transformers: whose cross-attention is handed out, as the mean of these heads" },
       ),
     ),
     limits: Type.Optional(

@@ -85,7 +85,7 @@ function detailsOf(
   return {
     wantLogprobs: wantsAll || logprobs === true || top_n_tokens > 0 || best_of > 1,
     topN: top_n_tokens,
-    wantAttention: wantsAll && handsOutAttention(hasAttention, attention === true),
+    wantAttention: wantsAll && attention !== false && handsOutAttention(hasAttention, attention === true),
   };
 }
 

@@ -27,6 +27,12 @@ const GraphsSchema = Type.Object(
     bit_equal: orNull(
       Type.Boolean({ description: "The load check saw the same bits in any company; null when it was not made." }),
     ),
+    attention: orNull(
+      Type.Object(
+        { layer: count, heads: Type.Array(count) },
+        { description: "Attention is the mean of these heads' cross-attention in this decoder layer, counted from 0." },
+      ),
+    ),
   },
   { description: "What loading made of a transformer's graphs; null for other layouts." },
 );
@@ -162,8 +168,9 @@ function factsBody(model: ModelInfo) {
   const { facts } = model;
   if (facts === null) return { graphs: null, int8_agreement: null, row_memory: null };
   const { batching, fallbackReason, bitEqual, int8, rowMemory } = facts;
+  const attention = facts.attention && { layer: facts.attention.layer, heads: [...facts.attention.heads] };
   return {
-    graphs: { rewritten: fallbackReason === null, reason: fallbackReason, batching, bit_equal: bitEqual },
+    graphs: { rewritten: fallbackReason === null, reason: fallbackReason, batching, bit_equal: bitEqual, attention },
     int8_agreement: int8 && { ...int8, share: int8.same / int8.tokens },
     row_memory: {
       bytes_per_target_token: rowMemory.perTargetToken,

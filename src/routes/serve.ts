@@ -4,6 +4,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../errors.js";
 import type { EndEvent, GenerationEvent, TokenEvent } from "../generation.js";
 import type { Parameters } from "../parameters.js";
+import type { GenerationQueue } from "../queue/queue.js";
+import { queueFor } from "./durable-start.js";
 import { logError, toAppError } from "./errors.js";
 import { admitAll, closeAll, ended, prepareAll, type Generation } from "./generations.js";
 import type { OpenRequest } from "./lifetime.js";
@@ -55,6 +57,7 @@ export interface Exchange {
 
 interface Run {
   readonly parts: RouteParts;
+  readonly queue: Pick<GenerationQueue, "submit">;
   readonly translation: Translation;
   readonly generations: readonly Generation[];
   readonly open: OpenRequest;
@@ -79,14 +82,18 @@ export async function serve(
 
 async function answered(parts: RouteParts, exchange: Exchange, translation: Translation): Promise<unknown> {
   const { request, reply } = exchange;
-  const continues = translation.rows.every(({ parameters }) => parameters.on_disconnect === "continue");
-  const open = parts.lifetime.begin(reply.raw, continues);
+  const owner = ownerOf(request.headers, parts.config.apiKeys);
+  // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
+  const open = parts.lifetime.begin(reply.raw, false);
   let places: (() => void)[] = [];
   try {
-    places = parts.openGenerations.enter(ownerOf(request.headers, parts.config.apiKeys), translation.rows.length);
+    places = parts.openGenerations.enter(owner, translation.rows.length);
     const generations = await preparedRows(parts, translation);
     reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
-    const run = { parts, translation, generations, open };
+    // Whether they continue is said once for all rows.
+    const parameters = translation.rows[0]?.parameters ?? {};
+    const queue = queueFor(parts, generations, { owner, places, priority: undefined, parameters });
+    const run = { parts, queue, translation, generations, open };
     if (!translation.streams) return await drained(run);
     return await streamed(run, exchange);
   } finally {
@@ -108,8 +115,8 @@ async function preparedRows({ inference }: RouteParts, { rows, model, streams }:
   return (await Promise.all(prepared)).flat();
 }
 
-async function drained({ parts, translation, generations, open }: Run): Promise<unknown> {
-  const iterators = await admitAll(parts.queue, generations, open.signal);
+async function drained({ queue, translation, generations, open }: Run): Promise<unknown> {
+  const iterators = await admitAll(queue, generations, open.signal);
   try {
     const ends = await Promise.all(iterators.map(ended));
     return translation.answer(finishedRows(generations, ends));
@@ -121,8 +128,11 @@ async function drained({ parts, translation, generations, open }: Run): Promise<
   }
 }
 
-async function streamed({ parts, translation, generations, open }: Run, { request, reply }: Exchange): Promise<void> {
-  const iterators = await admitAll(parts.queue, generations, open.signal);
+async function streamed(
+  { parts, queue, translation, generations, open }: Run,
+  { request, reply }: Exchange,
+): Promise<void> {
+  const iterators = await admitAll(queue, generations, open.signal);
   const stream = new SseStream(reply, parts.sse, parts.metrics);
   const ends: EndEvent[] = [];
   let index = 1;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Translate } from "translate";
+import { detectedAmong, detectedSource } from "../../src/routes/libretranslate/detector.js";
 import { modelFor, languageList } from "../../src/routes/libretranslate/languages.js";
 import { modelInfo, ScriptedInference, testServer } from "../support/scripted.js";
 import { zooServer, type ZooServer } from "../support/zoo-server.js";
@@ -91,7 +92,7 @@ test("forms are read nowhere else", async () => {
 const refusals: [string, object, number, string, RegExp][] = [
   ["an unknown target", { target: "Germen" }, 422, "target", /did you mean .*German/u],
   ["an unknown source", { source: "xx" }, 422, "source", /does not know/u],
-  ["auto", { source: "auto" }, 501, "source", /detector/u],
+  ["auto without a detector", { source: "auto" }, 501, "source", /LANGUAGE_DETECTOR/u],
   ["HTML", { format: "html" }, 422, "format", /"text"/u],
   ["too many alternatives", { alternatives: 16 }, 422, "alternatives", /at most 15/u],
   ["alternatives below none", { alternatives: -1 }, 422, "alternatives", />= 0/u],
@@ -120,8 +121,102 @@ test("/languages lists short codes that /translate takes", async () => {
   }
 });
 
-test("/detect is a 501 without a detector", async () => {
-  assert.equal((await post("/detect", { q: "hello" })).status, 501);
+test("/detect is a 501 without a detector, and names the setting", async () => {
+  const { status, body } = await post("/detect", { q: "hello" });
+  assert.equal(status, 501);
+  assert.match(String(body["error"]), /LANGUAGE_DETECTOR/u);
+});
+
+describe("with LANGUAGE_DETECTOR=eld", () => {
+  let detecting: ZooServer;
+  before(async () => {
+    detecting = await zooServer({ models: ["t5", "nllb"], languageDetector: "eld" });
+  });
+  after(() => detecting.close());
+
+  const call = async (path: string, body: object, contentType = "application/json") => {
+    const response = await fetch(detecting.url + path, {
+      method: "POST",
+      headers: { "content-type": contentType },
+      body: contentType === "application/json" ? JSON.stringify(body) : new URLSearchParams({ ...body }).toString(),
+    });
+    return { status: response.status, body: (await response.json()) as unknown };
+  };
+  const texts = {
+    en: "Where is the nearest train station?",
+    de: "Der Ausschuss hat noch nicht entschieden",
+    fr: "Où est la gare la plus proche ?",
+    es: "El comité aún no ha decidido",
+    pl: "Gdzie jest najbliższy dworzec?",
+    ru: "Комитет ещё не решил",
+    ja: "委員会はまだ決めていない",
+  };
+
+  test("/detect tells the language, by the codes of /languages, best first", async () => {
+    const languages = (await (await fetch(`${detecting.url}/languages`)).json()) as { code: string }[];
+    const codes = languages.map(({ code }) => code);
+    for (const [language, q] of Object.entries(texts)) {
+      if (!codes.includes(language)) continue;
+      const { status, body } = await call("/detect", { q });
+      assert.equal(status, 200);
+      const found = body as { confidence: number; language: string }[];
+      assert.equal(found[0]?.language, language, q);
+      assert.ok(found[0].confidence > 50 && found[0].confidence <= 100);
+      assert.ok(found.every((one) => codes.includes(one.language)));
+      assert.deepEqual(
+        found,
+        found.toSorted((a, b) => b.confidence - a.confidence),
+      );
+    }
+    assert.ok(["en", "de", "fr"].every((code) => codes.includes(code)));
+    assert.deepEqual((await call("/detect", { q: "12345" })).body, [{ confidence: 0, language: "en" }]);
+    const form = await call("/detect", { q: texts.de }, "application/x-www-form-urlencoded");
+    assert.deepEqual(form.body, (await call("/detect", { q: texts.de })).body);
+    assert.equal((await call("/detect", {})).status, 422);
+  });
+
+  test("source auto is the translation from the language that /detect tells", async () => {
+    const auto = await call("/translate", { q: texts.de, source: "auto", target: "en" });
+    const named = await call("/translate", { q: texts.de, source: "de", target: "en" });
+    const [best] = (await call("/detect", { q: texts.de })).body as object[];
+    assert.equal(auto.status, 200, JSON.stringify(auto.body));
+    assert.deepEqual(auto.body, { ...(named.body as object), detectedLanguage: best });
+    const q = [texts.fr, texts.en];
+    const list = (await call("/translate", { q, source: ["auto", "en"], target: "de" })).body as Record<
+      string,
+      object[]
+    >;
+    assert.deepEqual(list["detectedLanguage"], [((await call("/detect", { q: texts.fr })).body as object[])[0], null]);
+  });
+
+  test("a text that tells nothing is a 422 that names source", async () => {
+    const { status, body } = await call("/translate", { q: "12345", source: "auto", target: "de" });
+    assert.equal(status, 422);
+    assert.equal((body as { field: string }).field, "source");
+  });
+});
+
+describe("which of the served languages a text is in", () => {
+  const close = [
+    { language: "no", score: 0.8 },
+    { language: "da", score: 0.78 },
+    { language: "nl", score: 0.5 },
+  ];
+
+  test("a served neighbour may be meant, a far one is refused with what the text looks like", () => {
+    assert.deepEqual(detectedSource(close, ["dan_Latn", "nld_Latn"]), { confidence: 78, language: "da" });
+    assert.throws(() => detectedSource(close, ["nl"]), { field: "source", message: /looks like "no"/u });
+    assert.throws(() => detectedSource([], ["nl"]), { field: "source", message: /cannot be told/u });
+  });
+
+  test("only served languages are told; English without confidence where none is left", () => {
+    assert.deepEqual(
+      detectedAmong(close, ["dan_Latn", "nld_Latn"]).map(({ language }) => language),
+      ["da", "nl"],
+    );
+    assert.equal(detectedAmong(close, []).length, 3);
+    assert.deepEqual(detectedAmong(close, ["fi"]), [{ confidence: 0, language: "en" }]);
+  });
 });
 
 describe("keys and models", () => {

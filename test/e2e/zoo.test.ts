@@ -25,6 +25,15 @@ interface Oracle {
   readonly tokenize: readonly { text: string; ids: readonly number[] }[];
   readonly detokenize: readonly { ids: readonly number[]; text: string }[];
   readonly generate: readonly Case[];
+  readonly cross_attention: readonly AttentionCase[];
+}
+
+interface AttentionCase {
+  readonly text: string;
+  readonly input_ids: readonly number[];
+  readonly decoder_input_ids: readonly number[];
+  /** [layer][target][source] */
+  readonly mean_heads_by_layer: readonly (readonly (readonly number[])[])[];
 }
 
 interface Answer {
@@ -111,6 +120,24 @@ for (const name of folders) {
       const wanted = Array.isArray(first) ? first : ((one.logprobs ?? []) as readonly number[]);
       if (!closeTo(logprobs, wanted)) return `${label} logprobs ${logprobs}, expected ${wanted}`;
       return null;
+    });
+  });
+
+  test(`${name}: attention is transformers' cross-attention of the layer and heads that /models names`, async () => {
+    const { attention, graphs } = (await (await fetch(`${server.url}/models/${name}`)).json()) as {
+      attention: boolean;
+      graphs: { attention: { layer: number; heads: number[] } };
+    };
+    assert.ok(attention);
+    assert.deepEqual(graphs.attention, { layer: 1, heads: graphs.attention.heads.map((_, head) => head) });
+    await checkAll(oracle.cross_attention, async ({ text, decoder_input_ids, mean_heads_by_layer }) => {
+      const output = decoder_input_ids.slice(1);
+      const explained = await post<{ attention: number[][] }>("/explain", { model: name, inputs: text, output });
+      const expected = mean_heads_by_layer[graphs.attention.layer]!.slice(0, output.length);
+      const isNear = expected.every((weights, t) =>
+        weights.every((weight, s) => Math.abs(weight - (explained.attention[t]![s] ?? 0)) <= 2e-3),
+      );
+      return isNear ? null : `${text}: ${JSON.stringify(explained.attention)}, expected ${JSON.stringify(expected)}`;
     });
   });
 

@@ -117,7 +117,10 @@ test("requests that need attention wait for a worker's word, others don't", asyn
   assert.equal((await asking("pair", { logprobs: true })).wantAttention, false);
   api.learn("pair", announced("pair"));
   assert.equal((await asking("pair", { details: true })).wantAttention, true);
+  assert.equal((await asking("pair", { details: true, attention: false })).wantAttention, false);
   api.learn("t5", announced("t5"));
+  assert.equal((await asking("t5", { details: true })).wantAttention, true);
+  api.learn("t5", { ...announced("t5"), hasAttention: false });
   assert.equal((await asking("t5", { details: true })).wantAttention, false);
   await assert.rejects(asking("t5", { attention: true }), { kind: "validation", field: "parameters.attention" });
 });

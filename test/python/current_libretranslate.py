@@ -1,7 +1,6 @@
 """libretranslatepy on /translate, /languages and /detect."""
 
 import unittest
-import urllib.error
 
 from libretranslatepy import LibreTranslateAPI
 from serving import ZOO_URL
@@ -22,11 +21,14 @@ class LibreTranslate(unittest.TestCase):
         self.assertEqual(languages["en"]["name"], "English")
         self.assertIn("de", languages["en"]["targets"])
 
-    def test_detect_is_not_built_in(self):
-        with self.assertRaises(urllib.error.HTTPError) as caught:
-            self.api.detect("hello")
-        self.assertEqual(caught.exception.code, 501)
-        caught.exception.close()
+    def test_detect(self):
+        (best, *_) = self.api.detect("Der Ausschuss hat noch nicht entschieden")
+        self.assertEqual(best["language"], "de")
+        self.assertGreater(best["confidence"], 50)
+
+    def test_auto(self):
+        text = "Der Ausschuss hat noch nicht entschieden"
+        self.assertEqual(self.api.translate(text, "auto", "en"), self.api.translate(text, "de", "en"))
 
 
 if __name__ == "__main__":

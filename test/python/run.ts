@@ -39,7 +39,7 @@ function readOrNull(file: string): string | null {
 
 const current = await environment("clients", "test/python/requirements.txt");
 const legacy = await environment("legacy-clients", "test/python/requirements-legacy.txt");
-const zoo = await zooServer({ models: ["t5", "nllb"] });
+const zoo = await zooServer({ models: ["t5", "nllb"], languageDetector: "eld" });
 const scripted = await testServer({ config: { maxQueuedRequests: 1 } });
 const urls = { ZOO_URL: zoo.url, SCRIPTED_URL: await scripted.listen(), HF_HUB_DISABLE_TELEMETRY: "1", NO_PROXY: "*" };
 const suites = [

@@ -551,6 +551,18 @@ export const brokenFolders: readonly BrokenFolder[] = [
   ),
 
   // config.json and generation_config.json.
+  broken(
+    "t5",
+    "attention-layer",
+    /seqserve\.json: attention\.layer 2: the decoder has 0 to 1/,
+    write("seqserve.json", '{"attention":{"layer":2}}'),
+  ),
+  broken(
+    "t5",
+    "attention-head",
+    /seqserve\.json: attention\.heads 4: the decoder has 0 to 3/,
+    write("seqserve.json", '{"attention":{"layer":1,"heads":[0,4]}}'),
+  ),
   broken("t5", "config-not-json", /config\.json: not JSON/, write("config.json", "{'vocab_size': 1}")),
   broken("t5", "config-array", /config\.json: expected an object, found an array/, write("config.json", "[1]")),
   broken(

@@ -36,7 +36,7 @@ export async function loadJobs(folder: string, dtype: string, texts: readonly st
     const details = {
       wantLogprobs: random() < 0.7,
       topN: pick(random, [0, 0, 3]),
-      wantAttention: false,
+      wantAttention: model.hasAttention && jobs.length % 2 === 0,
       deadlineAt: null,
       priority: 5,
     };

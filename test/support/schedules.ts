@@ -12,6 +12,7 @@ export interface Result {
   readonly outputs: readonly {
     ids: number[];
     logprobs: (number | undefined)[];
+    attention: number[];
     score: number | null;
     reason: string;
   }[];
@@ -58,17 +59,20 @@ function resultOf(end: EngineEnd, streamed: number[]): Result {
   const outputs = end.outputs.map(({ tokens, score, finishReason }) => ({
     ids: tokens.map((token) => token.id),
     logprobs: tokens.map((token) => token.logprob),
+    attention: tokens.flatMap(({ attention = [] }) => [...attention]),
     score,
     reason: finishReason,
   }));
   return { streamed, outputs };
 }
 
-/** The largest difference of log-probabilities and scores; throws when ids differ. */
+/** The largest difference of log-probabilities, attention and scores; throws when ids differ. */
 export function largestDifference(actual: Result, expected: Result): number {
   const ids = (result: Result) => JSON.stringify([result.streamed, result.outputs.map((o) => [o.ids, o.reason])]);
   if (ids(actual) !== ids(expected)) throw new Error(`in company ${ids(actual)}\nalone      ${ids(expected)}`);
-  const numbers = (result: Result) => result.outputs.flatMap((o) => [...o.logprobs.map((p) => p ?? 0), o.score ?? 0]);
+  const numbers = (result: Result) =>
+    result.outputs.flatMap((o) => [...o.logprobs.map((p) => p ?? 0), ...o.attention, o.score ?? 0]);
   const others = numbers(expected);
+  if (numbers(actual).length !== others.length) throw new Error("attention of more or fewer tokens than alone");
   return numbers(actual).reduce((most, value, i) => Math.max(most, Math.abs(value - (others[i] ?? Number.NaN))), 0);
 }

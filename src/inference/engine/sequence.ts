@@ -44,7 +44,9 @@ export class Sequence {
   }
 
   get wanted(): Wanted {
-    return this.#inPrefix ? nothing : this.search.wanted;
+    if (this.#inPrefix) return nothing;
+    const { wanted } = this.search;
+    return this.spec.wantAttention ? { ...wanted, attention: true } : wanted;
   }
 
   /** Takes one step's scores. Returns null while the prefix is being fed. */

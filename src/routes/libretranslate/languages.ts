@@ -13,11 +13,6 @@ export interface Language {
 
 /** The default model where it can, else the first that can. Throws AppError that names `source` or `target`. */
 export function modelFor(models: readonly Model[], source: string, target: string): Model {
-  if (source === "auto") {
-    throw new AppError("not_implemented", "source: no language detector is configured; name the language", {
-      field: "source",
-    });
-  }
   const declared = translators(models);
   const fromSource = declared.filter(({ languages }) => languageNamed(source, languages.source) !== null);
   const found = fromSource.filter(({ languages }) => languageNamed(target, languages.target) !== null);
@@ -44,6 +39,11 @@ export function languageList(models: readonly Model[]): Language[] {
   return [...targets].map(([code, into]) => ({ code, name: nameOf(code), targets: [...into] }));
 }
 
+/** Codes of every language that some model translates from. */
+export function sourceLanguages(models: readonly Model[]): string[] {
+  return [...new Set(translators(models).flatMap(({ languages }) => languages.source))];
+}
+
 function translators(models: readonly Model[]): readonly Model[] {
   return models.filter(({ languages }) => languages.source.length > 0 && languages.target.length > 0);
 }
@@ -52,8 +52,8 @@ function unknown(wanted: string, models: readonly Model[], side: "source" | "tar
   return wrongLanguage(wanted, [...new Set(models.flatMap(({ languages }) => languages[side]))]);
 }
 
-// The model's own code where no shorter one leads back to it.
-function shortCode(code: string, known: readonly string[]): string {
+/** The model's own code where no shorter one leads back to it. */
+export function shortCode(code: string, known: readonly string[]): string {
   const locale = localeOf(code);
   if (locale === null) return code;
   const { language, script } = locale;

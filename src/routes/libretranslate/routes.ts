@@ -5,8 +5,15 @@ import { keyCheck } from "../hooks.js";
 import type { App, RouteParts } from "../parts.js";
 import { errorAnswers, keyed, ref } from "../schemas.js";
 import { serve } from "../serve.js";
-import { languageList } from "./languages.js";
-import { DetectRequestSchema, LanguagesSchema, TranslateAnswerSchema, TranslateRequestSchema } from "./schemas.js";
+import { detectedAmong, loadDetector } from "./detector.js";
+import { languageList, sourceLanguages } from "./languages.js";
+import {
+  DetectAnswerSchema,
+  DetectRequestSchema,
+  LanguagesSchema,
+  TranslateAnswerSchema,
+  TranslateRequestSchema,
+} from "./schemas.js";
 import { LibreTranslation } from "./translation.js";
 
 const tags = ["compatible"];
@@ -14,6 +21,7 @@ const tags = ["compatible"];
 /** In a scope of its own: nothing else here takes forms, or keys in the body. */
 export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise<void> {
   const { config, inference } = parts;
+  const detect = await loadDetector(config.languageDetector);
   for (const schema of [TranslateRequestSchema, TranslateAnswerSchema]) app.addSchema(schema);
   app.addContentTypeParser(
     "application/x-www-form-urlencoded",
@@ -38,7 +46,7 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
       },
     },
     async (request, reply) => {
-      const read = () => new LibreTranslation(request.body, inference.models(), config.maxInputs);
+      const read = () => new LibreTranslation(request.body, inference.models(), config.maxInputs, detect);
       return serve(parts, { request, reply }, clientName, read);
     },
   );
@@ -48,13 +56,17 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
       schema: {
         tags,
         security: keyed,
-        summary: "LibreTranslate: detect (not built in)",
+        summary: "LibreTranslate: detect a language",
+        description: "Among the languages that served models translate from. Needs LANGUAGE_DETECTOR.",
         body: DetectRequestSchema,
-        response: errorAnswers(401, 422, 501),
+        response: { 200: DetectAnswerSchema, ...errorAnswers(401, 413, 422, 501) },
       },
     },
-    async () => {
-      throw new AppError("not_implemented", "no language detector is configured");
+    async ({ body }) => {
+      if (detect === null) {
+        throw new AppError("not_implemented", "no language detector is configured (LANGUAGE_DETECTOR)");
+      }
+      return detectedAmong(detect(body.q), sourceLanguages(inference.models()));
     },
   );
 }

@@ -31,7 +31,9 @@ export const TranslateRequestSchema = Type.Object(
       description:
         "A text, or several: all in one batch. What is longer than the model takes is translated sentence by sentence.",
     }),
-    source: language("Language of the text: a code or a name of /languages. One, or one for each text."),
+    source: language(
+      'Language of the text: a code or a name of /languages, or "auto" where LANGUAGE_DETECTOR is set. One, or one for each text.',
+    ),
     target: language("Language to translate into. One, or one for each text."),
     format: Type.Optional(Type.Unsafe<string>({ enum: ["text", null], description: "Only text." })),
     alternatives: Type.Optional(
@@ -49,6 +51,11 @@ export const TranslateRequestSchema = Type.Object(
 );
 export type TranslateBody = Static<typeof TranslateRequestSchema>;
 
+const DetectedSchema = Type.Object({
+  confidence: Type.Number({ description: "0 to 100: how well the text fits the language; no probability." }),
+  language: Type.String(),
+});
+
 const texts = { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }] };
 
 export const TranslateAnswerSchema = Type.Object(
@@ -56,6 +63,12 @@ export const TranslateAnswerSchema = Type.Object(
     translatedText: Type.Unsafe<unknown>({ ...texts, description: "An array where `q` was one." }),
     alternatives: Type.Optional(
       Type.Unsafe<unknown>({ type: "array", items: texts, description: "For each text, where `q` was an array." }),
+    ),
+    detectedLanguage: Type.Optional(
+      Type.Unsafe<unknown>({
+        anyOf: [DetectedSchema, { type: "array", items: { anyOf: [DetectedSchema, { type: "null" }] } }],
+        description: 'With "auto". For each text where `q` was an array; null where its language was named.',
+      }),
     ),
   },
   { $id: "TranslateAnswer" },
@@ -66,3 +79,4 @@ export const LanguagesSchema = Type.Array(
 );
 
 export const DetectRequestSchema = Type.Object({ q: Type.String({ minLength: 1 }), api_key: apiKey });
+export const DetectAnswerSchema = Type.Array(DetectedSchema, { description: "Best first." });

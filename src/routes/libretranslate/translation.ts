@@ -4,7 +4,8 @@ import type { ModelInfo } from "../../inference/model-info.js";
 import type { Parameters } from "../../parameters.js";
 import { checkedInputs, checkedParameters } from "../request-rules.js";
 import type { Finished, Row, Translation } from "../serve.js";
-import { modelFor } from "./languages.js";
+import { detectedSource, type Detect, type Detected } from "./detector.js";
+import { modelFor, sourceLanguages } from "./languages.js";
 import type { TranslateBody } from "./schemas.js";
 
 export class LibreTranslation implements Translation {
@@ -14,17 +15,20 @@ export class LibreTranslation implements Translation {
   readonly endsWithDone = false;
   readonly #isList: boolean;
   readonly #alternatives: number;
+  /** For each text; null where its language was named. */
+  readonly #detected: readonly (Detected | null)[];
 
-  /** Throws AppError that names the field. */
-  constructor(body: TranslateBody, models: readonly ModelInfo[], maxInputs: number) {
+  /** Throws AppError that names the field. `detect` null: no detector is configured. */
+  constructor(body: TranslateBody, models: readonly ModelInfo[], maxInputs: number, detect: Detect | null) {
     const { q, alternatives } = body;
     const texts = checkedInputs(q, maxInputs);
     this.#isList = typeof q !== "string";
     this.#alternatives = alternatives ?? 0;
     const sources = perText("source", body.source, texts);
     const targets = perText("target", body.target, texts);
+    this.#detected = texts.map((text, i) => (sources[i] === "auto" ? detected(text, models, detect) : null));
     this.rows = texts.map((text, i) => {
-      const [source = "", target = ""] = [sources[i], targets[i]];
+      const [source = "", target = ""] = [this.#detected[i]?.language ?? sources[i], targets[i]];
       const parameters = checkedParameters(parametersFor(source, target, this.#alternatives), { streams: false });
       const model = modelFor(models, source, target);
       alternativesFit(this.#alternatives, model.limits.maxBeams);
@@ -39,6 +43,9 @@ export class LibreTranslation implements Translation {
     return {
       translatedText: this.#isList ? best : best[0],
       ...(this.#alternatives > 0 ? { alternatives } : {}),
+      ...(this.#detected.some((one) => one !== null)
+        ? { detectedLanguage: this.#isList ? this.#detected : this.#detected[0] }
+        : {}),
     };
   }
 
@@ -54,6 +61,16 @@ export class LibreTranslation implements Translation {
   error() {
     return {};
   }
+}
+
+function detected(text: string, models: readonly ModelInfo[], detect: Detect | null): Detected | null {
+  if (detect === null) {
+    const message = "source: no language detector is configured (LANGUAGE_DETECTOR); name the language";
+    throw new AppError("not_implemented", message, { field: "source" });
+  }
+  const served = sourceLanguages(models);
+  // What is missing then is a model, and modelFor says so.
+  return served.length === 0 ? null : detectedSource(detect(text), served);
 }
 
 // A long text is translated sentence by sentence; alternatives are the next best beams, which only a whole text has.

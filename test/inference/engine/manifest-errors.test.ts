@@ -88,6 +88,12 @@ const refusals: [kind: string, path: string, value: unknown, message: RegExp][] 
     "token",
     /decoder\.inputs\.(ids|states): has no meaning in layout "stateless"$/,
   ],
+  [
+    "gru-attention",
+    "attention",
+    { layer: 0 },
+    /attention: names a layer of a transformer; a graph of your own names decoder\.outputs\.attention$/,
+  ],
   ["gru-attention", "encoder.file", "other.onnx", /expected the file other\.onnx, not found$/],
   [
     "gru-attention",

@@ -5,10 +5,14 @@
 import type { FinishReason } from "../../../generation.js";
 
 /** What a step must return for a row. `top` holds the k best logits, best first, lowest id first among equals. */
-export type Wanted =
+export type Wanted = (
   | { readonly kind: "none" }
   | { readonly kind: "top"; readonly k: number; readonly logSumExp: boolean }
-  | { readonly kind: "full" };
+  | { readonly kind: "full" }
+) & {
+  /** Said by the engine, not by searches: they take attention as it comes. */
+  readonly attention?: true;
+};
 
 /** One row's raw logits for its next token. Views: valid until the next step, never to be modified. */
 export type RowScores = (

@@ -9,7 +9,7 @@ import { externalFiles, readModel } from "./read-model.js";
 import { saveModels } from "./weights-file.js";
 
 /** Goes up with every change of what the rewritings make. */
-export const rewriterVersion = 6;
+export const rewriterVersion = 7;
 
 export interface CachePlan {
   /** Made if missing. */
@@ -68,8 +68,8 @@ function publish(folder: string, write: (draft: string) => void): void {
 /** Hex digest of the files' bytes (external data included) and of all that shapes the result. */
 export function cacheKey(plan: Omit<CachePlan, "directory">): string {
   const hash = createHash("sha256");
-  const { dtype = "fp32", weightLimit = 127, heads = true, maxDistance = 0 } = plan.options;
-  hash.update(JSON.stringify([rewriterVersion, plan.runtime, dtype, weightLimit, heads, maxDistance]));
+  const { dtype = "fp32", weightLimit = 127, heads = true, maxDistance = 0, attention = null } = plan.options;
+  hash.update(JSON.stringify([rewriterVersion, plan.runtime, dtype, weightLimit, heads, maxDistance, attention]));
   for (const [role, path] of Object.entries(plan.files).toSorted()) {
     hash.update(role);
     for (const file of [path, ...externalFiles(readModel(path))]) hash.update(fileDigest(file));

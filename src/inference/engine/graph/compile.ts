@@ -1,5 +1,6 @@
 // Stock encoder and decoder files in, an encode graph and a step graph for rows of any age out, with all that the host must know of them.
 import type { ModelProto } from "onnx-buf";
+import { alignmentOf, handOutAttention, type Alignment, type WantedAlignment } from "./attention-output.js";
 import { chooseHeads } from "./choose.js";
 import { encodeGraph } from "./cross-memory.js";
 import { GraphView } from "./graph.js";
@@ -27,6 +28,8 @@ export interface CompileOptions {
   readonly heads?: boolean;
   /** relative_attention_max_distance of config.json, for graphs that hold no constant for it. */
   readonly maxDistance?: number;
+  /** Which cross-attention is handed out; absent: all heads of a usual layer. */
+  readonly attention?: WantedAlignment;
 }
 
 export interface Description {
@@ -40,6 +43,8 @@ export interface Description {
   readonly relativeBias: RelativeBias | undefined;
   /** The files compute in half precision: sums in another order then differ in the third digit. */
   readonly isHalf: boolean;
+  /** Where the output `attention` comes from; undefined: there is none. */
+  readonly attention: Alignment | undefined;
 }
 
 export interface Compiled {
@@ -81,12 +86,14 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
   const encode = encodeGraph(encoder, decoder.withoutPast(), shape);
   const isHalf = [...step.view.initializers.values()].some((tensor) => tensor.dataType === dataType.FLOAT16);
   dropZeroBias(step.view);
+  const alignment = alignmentOf(shape, options.attention);
+  const attention = handOutAttention(step.view, shape, alignment) ? alignment : undefined;
   const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
   if (options.heads ?? true) chooseHeads(step.view, takeScores(step.view, products), vocabSize);
   return {
     encode: encode.toModel("encode"),
     step: step.view.toModel("step"),
-    description: { ...shape, vocabSize, positions, relativeBias, isHalf },
+    description: { ...shape, vocabSize, positions, relativeBias, isHalf, attention },
   };
 }
 

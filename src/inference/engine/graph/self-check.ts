@@ -1,5 +1,6 @@
 // Proof at load that the rewritten graphs say what the stock files say, and that a row's numbers do not depend on its company.
 // Pure orchestration: sessions belong to the caller, who passes `run`.
+import { attentionHolds } from "./check-attention.js";
 import { encodeRow, freshOf, stepLogits, stepOutputs } from "./check-rows.js";
 import { at, floats, type Run } from "./check-run.js";
 import { stockTraces, type Trace } from "./check-traces.js";
@@ -27,6 +28,8 @@ export interface CheckResult {
   readonly argmaxDifferences: number;
   /** The row's logits were the same bits at 1, 2, 8 and 13 rows, with other neighbours and paddings. */
   readonly bitEqual: boolean;
+  /** The step hands out attention that is weights over each row's own source. */
+  readonly attention: boolean;
   /** Widths that encode takes: `first` + n · `step`. Exports of local attention (LongT5) are bound to blocks of their tracing. */
   readonly sourceWidths: SourceWidths;
   /** The offset that held; put it in place of the one read from the graph. undefined: no positions. */
@@ -69,7 +72,8 @@ async function checkOffset(run: Run, options: Check, traces: readonly Trace[]): 
   const mixed = mixedAges.map((age, index) => at(at(histories, index), age));
   const mixedIds = mixedAges.map((age, index) => at(at(traces, index).ids, age));
   const source = sourceWidth(options.sourceWidths, 9);
-  const logits = await stepLogits(run, description, mixed, mixedIds, { past: 16, source, filler: 3 });
+  const widths = { past: 16, source, filler: 3 };
+  const logits = await stepLogits(run, description, mixed, mixedIds, widths);
   for (const [index, age] of mixedAges.entries()) {
     compare(at(at(traces, index).logits, age), at(logits, index), difference);
   }
@@ -81,6 +85,7 @@ async function checkOffset(run: Run, options: Check, traces: readonly Trace[]): 
     argmaxDifferences: difference.argmax,
     // A wrong offset needs no such proof; in loose arithmetic every candidate may be the one.
     bitEqual: (ok || options.sameArgmax === false) && (await bitsHold(run, description, mixed, mixedIds)),
+    attention: await attentionHolds(run, description, mixed, mixedIds, widths),
     sourceWidths: options.sourceWidths,
     positionOffset: description.positions?.offset,
   };

@@ -1,5 +1,6 @@
 // Feeds of a step graph for rows of any age, packed the plain way. The self-check and the tests use it; the engine keeps its caches packed instead.
 import type { Description } from "./compile.js";
+import { attentionRows } from "./attention-output.js";
 import { positionIds, positionOf } from "./positions.js";
 import { maskOnly, relativeBias, type SelfBias } from "./relative-bias.js";
 import { selfBias } from "./two-part-attention.js";
@@ -38,7 +39,7 @@ export function selfBiasOf(description: Description): SelfBias {
   return description.relativeBias === undefined ? maskOnly() : relativeBias(description.relativeBias);
 }
 
-/** ids[i] is what rows[i] consumes. Asks for full logits of every row where the graph has heads that choose. */
+/** ids[i] is what rows[i] consumes. Asks for the attention of every row, and for full logits where the graph has heads that choose. */
 export function stepFeeds(
   description: Description,
   rows: readonly CachedRow[],
@@ -54,10 +55,8 @@ export function stepFeeds(
     ),
     [selfBias]: biasFeed(description, rows, widths.past),
     top_k: integers([1], [1]),
-    full_rows: integers(
-      rows.map((_, index) => index),
-      [rows.length],
-    ),
+    full_rows: everyRow(rows),
+    [attentionRows]: everyRow(rows),
     want_logsumexp: { type: "bool", data: Uint8Array.of(0), dims: [1] },
   };
   const rule = description.positions;
@@ -82,6 +81,13 @@ export function stepFeeds(
     );
   }
   return feeds;
+}
+
+function everyRow({ length }: readonly CachedRow[]): PlainTensor {
+  return integers(
+    Array.from({ length }, (_, index) => index),
+    [length],
+  );
 }
 
 export function integers(values: readonly number[], dims: readonly number[]): PlainTensor {

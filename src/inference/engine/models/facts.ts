@@ -1,4 +1,5 @@
 // What loading found out about a transformer's graphs: how rows share runs, what a row costs, what int8 changes. Plain data: it crosses to the main thread.
+import type { Alignment } from "../graph/attention-output.js";
 import type { Description } from "../graph/compile.js";
 import type { Agreement } from "./agreement.js";
 import { paddedWidth } from "./rows.js";
@@ -13,6 +14,8 @@ export interface TransformerFacts {
   /** Our int8 against fp32 on the built-in texts; null: not int8 of ours, or not compared. */
   readonly int8: Agreement | null;
   readonly rowMemory: RowMemory;
+  /** Which cross-attention is handed out; null: none. */
+  readonly attention: Alignment | null;
 }
 
 /** Bytes that a row keeps between steps: keys and values of its own tokens, and of its source. */

@@ -2,10 +2,12 @@
 //
 //   compileCached ─▶ opened ─▶ proof kept? ─▶ TransformerModel           not known, not proven? ─▶ StockTransformer, with the reason
 //                                   no ─▶ selfCheck against the stock files; int8 also against fp32 on texts
+import type { Alignment, WantedAlignment } from "../graph/attention-output.js";
 import { compileCached, type CachedModels } from "../graph/cache.js";
 import type { StockFiles } from "../graph/compile.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { Refusal } from "../graph/pattern.js";
+import type { CacheShape } from "../graph/two-part-attention.js";
 import { greedyAgreement, type Agreement } from "./agreement.js";
 import { rowMemory } from "./facts.js";
 import type { LoadedModel } from "./load-model.js";
@@ -29,8 +31,9 @@ export async function loadTransformer(plan: TransformerPlan, options: SessionOpt
   const { model, cached, proof } = rewritten;
   const int8 = plan.dtype === "int8" ? await agreementOf(plan, options, rewritten) : null;
   const { bitEqual } = proof.check;
-  const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8 } as const;
-  const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : [])];
+  const attention = model.hasAttention ? (cached.description.attention ?? null) : null;
+  const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8, attention } as const;
+  const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : []), ...missing(attention)];
   return { model, notes, facts: { ...proven, rowMemory: rowMemory(cached.description) } };
 }
 
@@ -45,14 +48,16 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
   if (quantisesPerTensor(files.encoder)) return { reason: "the files quantise activations per tensor" };
   const dtype = plan.dtype === "int8" ? "int8" : "fp32";
   const distance = plan.maxDistance === null ? {} : { maxDistance: plan.maxDistance };
+  const attention = plan.attention === null ? {} : { attention: plan.attention };
   const limit = dtype === "int8" ? { weightLimit: await weightLimit(options) } : {};
   const compiled = compileCached({
     directory: plan.cacheDir,
     files,
-    options: { dtype, ...distance, ...limit },
+    options: { dtype, ...distance, ...limit, ...attention },
     runtime: runtimeVersion,
   });
   if (!compiled.ok) return { reason: refusalNote(compiled) };
+  requireAlignment(plan.attention, compiled.value.description);
   try {
     return await openRewritten(plan, files, compiled.value, options);
   } catch (error) {
@@ -82,11 +87,11 @@ function modelOf(
   own: { encode: OnnxSession; step: OnnxSession },
   proof: Proof,
 ) {
-  const { positionOffset, sourceWidths } = proof.check;
+  const { positionOffset, sourceWidths, attention } = proof.check;
   const { positions } = cached.description;
   const offset = positionOffset ?? positions?.offset ?? 0;
   const description = { ...cached.description, positions: positions && { ...positions, offset } };
-  return new TransformerModel({ ...own, description, sourceWidths, padId: plan.padId });
+  return new TransformerModel({ ...own, description, sourceWidths, padId: plan.padId, hasAttention: attention });
 }
 
 /** Kept beside the graphs once measured; null where there is nothing to compare with. */
@@ -107,7 +112,9 @@ async function loadStock(plan: TransformerPlan, options: SessionOptions, reason:
   const alone = "one row a run, as its quantisation scales whole tensors and rows would change each other";
   const notes = [`stock graphs, ${model.isAlone ? alone : "rows of equal age together"}: ${reason}`];
   const batching = model.isAlone ? "one_row" : "equal_age";
-  const facts = { batching, fallbackReason: reason, bitEqual: null, int8: null, rowMemory: model.rowMemory } as const;
+  const { rowMemory } = model;
+  const unknown = { bitEqual: null, int8: null, attention: null };
+  const facts = { batching, fallbackReason: reason, ...unknown, rowMemory } as const;
   return { model, notes, facts };
 }
 
@@ -123,6 +130,19 @@ function agreementNote(agreement: Agreement | null): string {
   if (agreement === null) return "int8 of our own; not compared with fp32";
   const { tokens, same } = agreement;
   return `int8 of our own: the same token as fp32 in ${percent(same / tokens)} of ${tokens} greedy tokens of the built-in texts`;
+}
+
+function missing(attention: Alignment | null): string[] {
+  return attention === null ? ["no attention is handed out: the decoder's cross-attention has another form"] : [];
+}
+
+/** Throws one line when the manifest names what the decoder has not. */
+function requireAlignment(wanted: WantedAlignment | null, { layers, heads }: CacheShape): void {
+  if (wanted === null) return;
+  const isOutside = (at: number, count: number): string => `${at}: the decoder has 0 to ${count - 1}`;
+  if (wanted.layer >= layers) throw new Error(`seqserve.json: attention.layer ${isOutside(wanted.layer, layers)}`);
+  const head = wanted.heads?.find((one) => one >= heads);
+  if (head !== undefined) throw new Error(`seqserve.json: attention.heads ${isOutside(head, heads)}`);
 }
 
 function percent(share: number): string {

@@ -1,4 +1,5 @@
 // What a folder's files are for: made by inference/catalog from names and manifest, read by the engine. Absolute paths, plain JSON.
+import type { WantedAlignment } from "../graph/attention-output.js";
 
 /** An encoder of a manifest's folder: tensor names by role. Exactly one of ids and onehot. */
 export interface EncoderPlan {
@@ -104,6 +105,8 @@ export interface TransformerPlan {
   readonly cacheDir: string;
   /** relative_attention_max_distance of config.json. */
   readonly maxDistance: number | null;
+  /** Which cross-attention the manifest wants handed out; null: the usual one. */
+  readonly attention: WantedAlignment | null;
   /** Ids that the encoder knows; null when config.json doesn't say. */
   readonly sourceVocabSize: number | null;
   /** Sources on which int8 is held against fp32. */

@@ -7,6 +7,7 @@ import { positionOf } from "../graph/positions.js";
 import type { SelfBias } from "../graph/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../graph/source-widths.js";
 import { cacheNames, selfBiasOf } from "../graph/step-feeds.js";
+import { attentionAdder, attentionFeeds, attentionOutputs } from "./attention-rows.js";
 import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
 import { CacheSide, type CacheTensor } from "./kv-cache.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
@@ -32,11 +33,13 @@ export interface CompiledTransformer {
   readonly description: Description;
   readonly sourceWidths: SourceWidths;
   readonly padId: number;
+  /** The step graph hands out attention, and the self-check saw that it is. */
+  readonly hasAttention: boolean;
 }
 
 export class TransformerModel implements Seq2SeqModel {
   readonly vocabSize: number;
-  readonly hasAttention = false;
+  readonly hasAttention: boolean;
   readonly #encode: OnnxSession;
   readonly #step: OnnxSession;
   readonly #description: Description;
@@ -51,12 +54,13 @@ export class TransformerModel implements Seq2SeqModel {
   /** [rows × source width] of the rows as they are now; null when they have changed. */
   #mask: BigInt64Array | null = null;
 
-  constructor({ encode, step, description, sourceWidths, padId }: CompiledTransformer) {
+  constructor({ encode, step, description, sourceWidths, padId, hasAttention }: CompiledTransformer) {
     this.#encode = encode;
     this.#step = step;
     this.#description = description;
     this.#sourceWidths = sourceWidths;
     this.#padId = padId;
+    this.hasAttention = hasAttention;
     this.#fresh = cacheNames(description.layers).map((name) => `new.${name}`);
     this.vocabSize = description.vocabSize;
     this.#self = new CacheSide(cacheTensors("past", description));
@@ -98,13 +102,20 @@ export class TransformerModel implements Seq2SeqModel {
     const stepping = this.#rows.slice(0, rows.length);
     const ages = stepping.map((row) => row.age);
     const bySlot = wantedBySlot(rows as readonly TransformerRow[], wanted);
-    const results = await this.#step.run(this.#feeds(stepping, bySlot), [...this.#fresh, ...chosenOutputs(bySlot)]);
+    const outputs = [...this.#fresh, ...chosenOutputs(bySlot), ...attentionOutputs(bySlot)];
+    const results = await this.#step.run(this.#feeds(stepping, bySlot), outputs);
     this.#fresh.forEach((name, k) => this.#self.append(k, valueOf(results, name).data as Float32Array, ages));
     for (const row of stepping) row.age += 1;
     const scores = chosenScores(results, bySlot);
+    const withAttention = attentionAdder(results, bySlot);
     // As they were in this run: choosing for one sequence may move another's rows.
     const slots = (rows as readonly TransformerRow[]).map((row) => row.slot);
-    return { row: (index) => scores(slots[index] ?? -1) };
+    return {
+      row: (index) => {
+        const slot = slots[index] ?? -1;
+        return withAttention(scores(slot), slot, rows[index]?.memory.sourceLength ?? 0);
+      },
+    };
   }
 
   /** A parent's first child keeps its row and slot; further children copy into slots of dropped rows, then into new ones. */
@@ -196,6 +207,7 @@ export class TransformerModel implements Seq2SeqModel {
       encoder_attention_mask: this.#sourceMask(count),
       self_bias: this.#selfBias(rows.map((row) => row.age)),
       ...chooseFeeds(wanted, this.vocabSize),
+      ...(this.#description.attention === undefined ? {} : attentionFeeds(wanted)),
       ...cacheFeeds(this.#self, count),
       ...cacheFeeds(this.#cross, count),
     };
