@@ -29,7 +29,12 @@ export const settings = {
     "MODEL",
     "Serve only these models; the first is the default. One of the Hub, owner/name, is pulled first if it is not there",
   ),
-  device: pattern("DEVICE", "auto", device, "Where models run; auto = CUDA when it is there"),
+  device: pattern(
+    "DEVICE",
+    "auto",
+    device,
+    "Where models run; cuda stops the start with what is missing, auto then takes the CPU and says so (docs/cuda.md)",
+  ),
   dtype: pattern(
     "DTYPE",
     "auto",

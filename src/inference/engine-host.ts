@@ -132,6 +132,7 @@ export class EngineHost {
       case "stepped":
         this.#steps.push(message);
         break;
+      case "tried":
       case "closed":
         break;
       default:
@@ -179,4 +180,20 @@ export class EngineHost {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#channels.clear();
   }
+}
+
+/** ONNX Runtime's words when it can't open and run a session on the device. Tried in a thread of its own, which ends. */
+export async function tryDevice(device: string): Promise<string | null> {
+  const worker = new Worker(new URL("./engine/worker.js", import.meta.url));
+  const post = (message: ToEngine) => worker.postMessage(message, []);
+  return new Promise((resolve, reject) => {
+    worker.on("message", (message: FromEngine) => {
+      if (message.type !== "tried") return;
+      resolve(message.fault);
+      post({ type: "close" });
+    });
+    worker.on("error", reject);
+    worker.on("exit", () => resolve("the thread that tried it ended by itself"));
+    post({ type: "try", device });
+  });
 }

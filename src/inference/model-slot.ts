@@ -21,6 +21,7 @@ import { SlotEngines } from "./slot-engines.js";
 
 export interface SlotOptions {
   readonly modelsDir: string;
+  /** "cpu" or "cuda:<number>" */
   readonly device: string;
   readonly dtype: string;
   /** Where compiled graphs are kept. */
@@ -207,7 +208,7 @@ export class ModelSlot {
       maxEncodeTokens,
       threads: this.#threads,
       loadTimeoutMs,
-      device: device === "auto" ? "cpu" : device,
+      device,
       onStep: (report) => onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });
