@@ -73,13 +73,14 @@ export class EngineHost {
 
   /** Rejects with one line for the user when the folder cannot be served. Called once. */
   async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
-    const { maxBatchRows, maxEncodeTokens, threads, device, loadTimeoutMs } = this.#options;
+    const { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun = 1, loadTimeoutMs } = this.#options;
+    const options = { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<EngineInfo>((resolve, reject) => {
         this.#onLoaded = { resolve, reject };
         timer = setTimeout(() => this.#abandon(loadTimeoutMs), loadTimeoutMs);
-        this.#post({ type: "load", plan, probe, options: { maxBatchRows, maxEncodeTokens, threads, device } });
+        this.#post({ type: "load", plan, probe, options });
       });
     } finally {
       clearTimeout(timer);

@@ -3,16 +3,18 @@
 //   encode ─▶ cross K/V ─▶ slot of the row        step(slots) ─▶ new K/V ─▶ appended at each row's age; scores ─▶ the searches
 import type { Wanted } from "../decoding/search.js";
 import type { Description } from "../graph/compile.js";
+import { chosenIds, eachOf } from "../graph/loop.js";
 import { positionOf } from "../graph/positions.js";
 import type { SelfBias } from "../graph/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../graph/source-widths.js";
 import { cacheNames, selfBiasOf } from "../graph/step-feeds.js";
 import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
-import { CacheSide, type CacheTensor } from "./kv-cache.js";
-import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
+import { ageFeeds, chosenOf, firstFeeds, loopFeeds } from "./greedy-feeds.js";
+import { CacheSide } from "./kv-cache.js";
+import type { GreedySteps, Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import { integerTensor, tensor, valueOf, type Feeds, type OnnxSession, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
-import { product } from "./rows.js";
+import { biasFeed, bySlot, cacheFeeds, cacheTensors, column } from "./transformer-feeds.js";
 
 interface TransformerMemory extends Memory {
   /** The encode run's cross K/V, padded to `width`, and this source's place in them. */
@@ -29,6 +31,8 @@ interface TransformerRow extends Row {
 export interface CompiledTransformer {
   readonly encode: OnnxSession;
   readonly step: OnnxSession;
+  /** Of several greedy steps a run, and how many; null: one. */
+  readonly greedy: { readonly session: OnnxSession; readonly steps: number } | null;
   readonly description: Description;
   readonly sourceWidths: SourceWidths;
   readonly padId: number;
@@ -37,6 +41,7 @@ export interface CompiledTransformer {
 export class TransformerModel implements Seq2SeqModel {
   readonly vocabSize: number;
   readonly hasAttention = false;
+  readonly #greedy: CompiledTransformer["greedy"];
   readonly #encode: OnnxSession;
   readonly #step: OnnxSession;
   readonly #description: Description;
@@ -51,7 +56,8 @@ export class TransformerModel implements Seq2SeqModel {
   /** [rows × source width] of the rows as they are now; null when they have changed. */
   #mask: BigInt64Array | null = null;
 
-  constructor({ encode, step, description, sourceWidths, padId }: CompiledTransformer) {
+  constructor({ encode, step, greedy, description, sourceWidths, padId }: CompiledTransformer) {
+    this.#greedy = greedy;
     this.#encode = encode;
     this.#step = step;
     this.#description = description;
@@ -62,6 +68,10 @@ export class TransformerModel implements Seq2SeqModel {
     this.#self = new CacheSide(cacheTensors("past", description));
     this.#cross = new CacheSide(cacheTensors("cross", description));
     this.#bias = selfBiasOf(description);
+  }
+
+  get greedy(): GreedySteps | null {
+    return this.#greedy && { most: this.#greedy.steps, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
@@ -87,22 +97,33 @@ export class TransformerModel implements Seq2SeqModel {
   }
 
   async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
-    const count = this.#rows.length;
-    if (rows.length !== count) throw new Error(`a step of ${rows.length} rows where ${count} are open`);
-    this.#self.reserve(
-      count,
-      this.#longest((row) => row.age + 1),
-      count,
-    );
-    const ages = this.#rows.map((row) => row.age);
-    const bySlot = wantedBySlot(rows as readonly TransformerRow[], wanted);
-    const results = await this.#step.run(this.#feeds(ages, bySlot), [...this.#fresh, ...chosenOutputs(bySlot)]);
-    this.#fresh.forEach((name, k) => this.#self.append(k, valueOf(results, name).data as Float32Array, ages));
-    for (const row of this.#rows) row.age += 1;
-    const scores = chosenScores(results, bySlot);
+    const ages = this.#agesBefore(rows, 1);
+    const all = bySlot(rows as readonly TransformerRow[], wanted);
+    const results = await this.#step.run(this.#feeds(ages, all), [...this.#fresh, ...chosenOutputs(all)]);
+    this.#append(results, ages, 1);
+    const scores = chosenScores(results, all);
     // As they were in this run: choosing for one sequence may move another's rows.
     const slots = (rows as readonly TransformerRow[]).map((row) => row.slot);
     return { row: (index) => scores(slots[index] ?? -1) };
+  }
+
+  async #runGreedy(rows: readonly Row[], ends: readonly (readonly number[])[], steps: number): Promise<number[][]> {
+    const ages = this.#agesBefore(rows, steps);
+    const own = rows as readonly TransformerRow[];
+    const [bias, rule, { heads }] = [this.#bias, this.#description.positions, this.#description];
+    const { width } = this.#self;
+    const feeds = {
+      ...loopFeeds(bySlot(own, ends), steps),
+      ...firstFeeds({ input_ids: column(this.#rows.map((row) => row.token)), ...cacheFeeds(this.#self, ages.length) }),
+      ...ageFeeds(ages, { steps, width, heads, bias, rule }),
+      ...cacheFeeds(this.#cross, ages.length),
+      encoder_attention_mask: this.#sourceMask(),
+    };
+    const names = [chosenIds, ...this.#fresh.map(eachOf)];
+    const results = (await this.#greedy?.session.run(feeds, names)) ?? {};
+    const { made, of } = chosenOf(results);
+    this.#append(results, ages, made);
+    return own.map((row) => of(row.slot));
   }
 
   /** A parent's first child keeps its row and slot; further children copy into slots of dropped rows, then into new ones. */
@@ -138,6 +159,30 @@ export class TransformerModel implements Seq2SeqModel {
   async close(): Promise<void> {
     await this.#encode.close();
     await this.#step.close();
+    await this.#greedy?.session.close();
+  }
+
+  /** Ages of all rows, in slots; the caches have room for so many more steps. */
+  #agesBefore(rows: readonly Row[], steps: number): number[] {
+    const count = this.#rows.length;
+    if (rows.length !== count) throw new Error(`a step of ${rows.length} rows where ${count} are open`);
+    const longest = this.#longest((row) => row.age + steps);
+    this.#self.reserve(count, longest, count);
+    return this.#rows.map((row) => row.age);
+  }
+
+  /** What so many steps added, whose outputs are stacked along a first axis where a loop made them. */
+  #append(results: Readonly<Record<string, Value>>, ages: readonly number[], steps: number): void {
+    this.#fresh.forEach((name, k) => {
+      const { data } = valueOf(results, name in results ? name : eachOf(name));
+      const size = data.length / steps;
+      for (let step = 0; step < steps; step += 1) {
+        const fresh = data.subarray(step * size, (step + 1) * size) as Float32Array;
+        const later = ages.map((age) => age + step);
+        this.#self.append(k, fresh, later);
+      }
+    });
+    for (const row of this.#rows) row.age += steps;
   }
 
   #place(row: TransformerRow): void {
@@ -175,7 +220,7 @@ export class TransformerModel implements Seq2SeqModel {
     const feeds: Record<string, Feeds[string]> = {
       input_ids: column(this.#rows.map((row) => row.token)),
       encoder_attention_mask: this.#sourceMask(),
-      self_bias: this.#selfBias(ages),
+      self_bias: biasFeed(ages, this.#self.width, this.#bias),
       ...chooseFeeds(wanted, this.vocabSize),
       ...cacheFeeds(this.#self, count),
       ...cacheFeeds(this.#cross, count),
@@ -198,32 +243,4 @@ export class TransformerModel implements Seq2SeqModel {
     );
     return tensor("int64", this.#mask, [this.#rows.length, width]);
   }
-
-  #selfBias(ages: readonly number[]): Feeds[string] {
-    const dims = [ages.length, this.#bias.heads, 1, this.#self.width + 1];
-    const data = new Float32Array(product(dims));
-    this.#bias.fill(ages, this.#self.width, data);
-    return tensor("float32", data, dims);
-  }
-}
-
-function column(values: readonly number[]): Feeds[string] {
-  return tensor("int64", BigInt64Array.from(values, BigInt), [values.length, 1]);
-}
-
-function cacheFeeds(side: CacheSide, count: number): Feeds {
-  const feeds = side.tensors.map(({ name, heads, headDim }, k) => {
-    return [name, tensor("float32", side.view(k, count), [count, heads, side.width, headDim])] as const;
-  });
-  return Object.fromEntries(feeds);
-}
-
-function cacheTensors(kind: "past" | "cross", { layers, heads, headDim }: Description): CacheTensor[] {
-  return cacheNames(layers).map((name) => ({ name: `${kind}.${name}`, heads, headDim }));
-}
-
-function wantedBySlot(rows: readonly TransformerRow[], wanted: readonly Wanted[]): Wanted[] {
-  const bySlot: Wanted[] = [];
-  rows.forEach((row, index) => (bySlot[row.slot] = wanted[index] as Wanted));
-  return bySlot;
 }
