@@ -13,6 +13,7 @@ import { openAiModelRoutes, openAiRoutes } from "./routes/openai/routes.js";
 import { explainSchemas } from "./routes/explain-schemas.js";
 import { explainRoute } from "./routes/explain.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate-schemas.js";
+import { DeviceSchema } from "./routes/device.js";
 import { durableSchemas } from "./routes/durable-schemas.js";
 import { eventsRoute } from "./routes/durable-events.js";
 import { lookupRoutes } from "./routes/durable-lookup.js";
@@ -43,10 +44,11 @@ export interface BuiltApp {
 
 /** All routes over these parts; of a worker only /health* and /metrics. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
-  const { log, metrics, inference, queue, generations, scaleOut = null, sse = usualTimings } = parts;
+  const { log, metrics, inference, queue, generations, scaleOut = null, device = null } = parts;
+  const { sse = usualTimings } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
   const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
-  const served = { inference, queue, generations, openGenerations, metrics, lifetime, scaleOut, sse };
+  const served = { inference, queue, generations, openGenerations, metrics, lifetime, scaleOut, device, sse };
   const routeParts = { config, version, ...served };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
@@ -57,6 +59,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     ErrorSchema,
     ParametersSchema,
     GenerateRequestSchema,
+    DeviceSchema,
     ModelSchema,
     ...answerSchemas,
     ...explainSchemas,

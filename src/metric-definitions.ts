@@ -138,6 +138,11 @@ function about(registry: Registry) {
   const { counter, gauge } = makers(registry);
   return {
     buildInfo: gauge("build_info", "Always 1.", ["version", "node"]),
+    deviceInfo: gauge(
+      "device_info",
+      "Always 1: what models run on; reason asked (DEVICE names it), found, or what DEVICE=auto lacked for CUDA.",
+      ["device", "reason"],
+    ),
     modelInfo: gauge("model_info", "1 when loaded.", ["model", "layout", "device", "dtype", "version"]),
     modelLoad: gauge("model_load_seconds", "Time the model took to load, the last time.", ["model"]),
     modelLoads: counter("model_loads_total", "Loads of the model, the first and those after idle times.", ["model"]),

@@ -68,6 +68,8 @@ export interface Metrics {
   /** Admission refused a generation. */
   rejected(reason: "requests" | "tokens"): void;
   modelLoaded(model: string, labels: ModelLabels, seconds: number, memory: LoadedMemory): void;
+  /** Once: what models run on, and why. */
+  deviceChosen(device: string, reason: string): void;
   /** Its engines closed for want of requests. */
   modelUnloaded(model: string): void;
   /** `read` is called at each scrape. */
@@ -177,6 +179,10 @@ class PrometheusMetrics implements Metrics {
     metrics.modelLoaded.set({ model }, 1);
     if (weightBytes !== null) metrics.modelWeights.set({ model }, weightBytes);
     if (loadedBytes !== null) metrics.modelLoadedBytes.set({ model }, loadedBytes);
+  }
+
+  deviceChosen(device: string, reason: string): void {
+    this.#metrics.deviceInfo.set({ device, reason }, 1);
   }
 
   modelUnloaded(model: string): void {

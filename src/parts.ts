@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Config } from "./config.js";
 import { cpuLimit } from "./cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
+import { chooseDevice, type ChosenDevice } from "./inference/device/choose-device.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
@@ -24,22 +25,26 @@ export interface Parts extends Embedded {
   readonly queue: GenerationQueue;
   /** Null without REDIS_URL: everything in this process. */
   readonly scaleOut?: ScaleOut | null;
+  /** What models of this process run on; null where it starts no engines. */
+  readonly device?: ChosenDevice | null;
   readonly sse?: SseTimings;
 }
 
-/** Makes the real parts; models start to load. Throws one line when MODELS_DIR or a MODEL is not there. */
+/** Makes the real parts; models start to load. Throws one line when MODELS_DIR, a MODEL or DEVICE is not there. */
 export async function connect(config: Config, log: Logger): Promise<Parts> {
   const metrics = createMetrics(version);
+  const device = await ownDevice(config, log, metrics);
   const inference = await createInference({
     modelsDir: config.modelsDir,
     models: config.models.length === 0 ? null : config.models,
-    device: config.device,
+    device: (device ?? onCpu).device,
     dtype: config.dtype,
     cacheDir: config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir,
     engines: config.engines,
     startsEngines: config.role !== "api",
     threads: config.threads,
     cpus: cpuLimit(),
+    stepsPerRun: config.stepsPerRun,
     maxBatchRows: config.maxBatchRows,
     maxEncodeTokens: config.maxEncodeTokens,
     limits: { maxInputTokens: config.maxInputTokens, maxNewTokens: config.maxNewTokens, maxBeams: config.maxBeams },
@@ -67,6 +72,18 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
   const inner = scaleOut?.api?.queue ?? new MemoryQueue(inference.generate, admission);
   const foundations = { log, metrics, inference, queue: new MeasuredQueue(inner, metrics) };
   const durable = embedded(config, foundations);
-  if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut };
-  return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut };
+  if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut, device };
+  return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut, device };
+}
+
+/** For folders that are read where no engine is started. */
+const onCpu = { device: "cpu" };
+
+async function ownDevice({ device: setting, role }: Config, log: Logger, metrics: Metrics) {
+  if (role === "api") return null;
+  const chosen = await chooseDevice(setting);
+  const { device, reason, why } = chosen;
+  if (why !== null) log.info({ device, reason }, why);
+  metrics.deviceChosen(device, reason);
+  return chosen;
 }

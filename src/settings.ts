@@ -29,7 +29,12 @@ export const settings = {
     "MODEL",
     "Serve only these models; the first is the default. One of the Hub, owner/name, is pulled first if it is not there",
   ),
-  device: pattern("DEVICE", "auto", device, "Where models run; auto = CUDA when it is there"),
+  device: pattern(
+    "DEVICE",
+    "auto",
+    device,
+    "Where models run; cuda stops the start with what is missing, auto then takes the CPU and says so (docs/cuda.md)",
+  ),
   dtype: pattern(
     "DTYPE",
     "auto",
@@ -40,6 +45,12 @@ export const settings = {
   threads: countOrAuto(
     "THREADS",
     "ONNX Runtime threads per engine; auto = the CPUs this process may use, shared out over the engines",
+  ),
+  stepsPerRun: integer(
+    "STEPS_PER_RUN",
+    1,
+    [1, 64],
+    "Greedy tokens made in one run of the decoder while no row needs more than its best ids (docs/cuda.md); they come, and rows join, so many at a time",
   ),
   maxBatchRows: integer("MAX_BATCH_ROWS", 32, [1, 1024], "Rows decoded together in one step"),
   maxEncodeTokens: integer("MAX_ENCODE_TOKENS", 2048, [1, 1_000_000], "Padded source tokens encoded per step"),

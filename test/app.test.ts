@@ -209,6 +209,19 @@ describe("models and health", () => {
     });
   });
 
+  test("the device and why not CUDA are in /info and /health", async () => {
+    const device = { device: "cpu", reason: "driver", why: "no CUDA: the driver is missing" } as const;
+    const shown = { name: "cpu", reason: "driver", why: device.why };
+    await withServer({ device }, async ({ app }) => {
+      for (const url of ["/info", "/health", "/health/ready"]) {
+        const body = JSON.parse((await app.inject({ url })).body) as Record<string, unknown>;
+        assert.deepEqual(body["device"], shown, url);
+      }
+    });
+    assert.equal((await get("/info")).body["device"], null, "a process without engines has none");
+    assert.equal((await get("/health/ready")).body["device"], undefined);
+  });
+
   test("tokenize and detokenize", async () => {
     const tokens = await plain.app.inject({ method: "POST", url: "/tokenize", payload: { inputs: "ab c" } });
     assert.deepEqual(JSON.parse(tokens.body), [

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { banner } from "../src/banner.js";
+import { cudaFault } from "../src/inference/device/cuda-fault.js";
+import { cudaParts } from "../src/inference/device/cuda-parts.js";
 import type { ModelInfo } from "../src/inference/model-info.js";
 import { shownUrl } from "../src/scale-out.js";
 import { withProgress } from "../src/progress.js";
@@ -61,6 +63,51 @@ test("the banner says role and Redis; a worker takes no calls, an API node has n
   assert.doesNotMatch(of("worker"), /curl|docs/u);
   assert.match(of("api"), /\* echo {3}on workers\n/u);
 });
+
+// Where CUDA works there is nothing to refuse: gpu.test.ts runs there.
+const fault = cudaFault(cudaParts(true), 0);
+
+test("DEVICE=cuda stops the start with what is missing", { skip: fault === null && "CUDA may work here" }, async () => {
+  const commands: [string[], string][] = [
+    [["--device", "cuda"], "cuda"],
+    [["--device", "cuda:0", "--log-format", "json"], "cuda:0"],
+    [["check", "models/itn-en", "--device", "cuda"], "cuda"],
+    [["generate", "x", "--model", "itn-en", "--device", "cuda"], "cuda"],
+  ];
+  for (const [args, device] of commands) {
+    const { seen, exited } = start(args);
+    const [code] = await exited;
+    assert.equal(code, 1, args.join(" "));
+    assert.equal(seen.err, `seqserve: DEVICE=${device}: ${fault?.line}\n`);
+    assert.equal(seen.out, "");
+  }
+});
+
+test(
+  "DEVICE=auto without CUDA: one log line, /info, /health/ready and a metric",
+  { skip: fault === null },
+  async () => {
+    const { child, seen, exited } = start(["--models-dir", "models", "--port", "0", "--log-format", "json"]);
+    while (!seen.out.includes('"ready"')) await once(child.stdout, "data");
+    const [url] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
+    const told = seen.out.split("\n").filter((line) => line.includes("no CUDA"));
+    assert.equal(told.length, 1, "once, for all models");
+    assert.equal((JSON.parse(told[0] ?? "") as { reason: string }).reason, fault?.reason);
+    const body = async (path: string) => (await (await fetch(`${url}${path}`)).json()) as Record<string, unknown>;
+    const { device } = await body("/health/ready");
+    assert.deepEqual((await body("/info"))["device"], device);
+    assert.deepEqual(
+      [(device as { name: string }).name, (device as { reason: string }).reason],
+      ["cpu", fault?.reason],
+    );
+    const { models } = (await body("/models")) as { models: { device: string }[] };
+    assert.deepEqual([...new Set(models.map((model) => model.device))], ["cpu"]);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    assert.ok(metrics.includes(`seqserve_device_info{device="cpu",reason="${fault?.reason}"} 1\n`));
+    child.kill("SIGTERM");
+    assert.deepEqual(await exited, [0, null], seen.err);
+  },
+);
 
 test("SIGTERM ends the process with code 0, idle connections or not", async () => {
   const { child, seen, exited } = start(["--models-dir", empty, "--port", "0", "--log-format", "text"]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { draftLines } from "../banner.js";
 import type { CheckCommand, Config } from "../config.js";
 import { cpuLimit } from "../cpu-limit.js";
+import { chooseDevice } from "../inference/device/choose-device.js";
 import { reportFolder, type FolderDetails, type FolderReport } from "../inference/folder-report.js";
 import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
 import { withProgress } from "../progress.js";
@@ -12,7 +13,8 @@ import { modelBody } from "../routes/models.js";
 import { note, print, size } from "./terminal.js";
 
 export async function check({ config, folder, isJson }: CheckCommand): Promise<number> {
-  const work = reportFolder(folder, reportOptions(config));
+  const { device } = await chooseDevice(config.device);
+  const work = reportFolder(folder, reportOptions({ ...config, device }));
   const report = await withProgress(work, { text: () => `loading ${folder}`, show: note });
   if (isJson) await print(`${JSON.stringify(reportBody(report), null, 2)}\n`);
   else await printForPeople(report);
@@ -20,7 +22,7 @@ export async function check({ config, folder, isJson }: CheckCommand): Promise<n
 }
 
 function reportOptions(config: Config) {
-  const { device, dtype, engines, maxBatchRows, maxEncodeTokens, loadTimeoutMs } = config;
+  const { device, dtype, engines, stepsPerRun, maxBatchRows, maxEncodeTokens, loadTimeoutMs } = config;
   const { maxInputTokens, maxNewTokens, maxBeams } = config;
   const cacheDir = config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir;
   const limits = { maxInputTokens, maxNewTokens, maxBeams };
@@ -29,6 +31,7 @@ function reportOptions(config: Config) {
     device,
     dtype,
     engines,
+    stepsPerRun,
     maxBatchRows,
     maxEncodeTokens,
     loadTimeoutMs,

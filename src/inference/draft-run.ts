@@ -56,8 +56,7 @@ function withProbabilities(manifest: Manifest): Manifest {
 async function loadOnce(folder: string, manifest: Manifest, options: DraftRunOptions): Promise<EngineInfo> {
   const read = await folderPlan(folder, manifest, options);
   const side = await textSide(read, { maxInputTokens: null, maxNewTokens: 16, maxBeams: 1 });
-  const device = options.device === undefined || options.device === "auto" ? "cpu" : options.device;
-  const { loadTimeoutMs } = options;
+  const { loadTimeoutMs, device = "cpu" } = options;
   const [plan, probe] = [await enginePlan(read, side.source, side.special), probeOf(read, side)];
   const pool = new EnginePool(1, { ...bounds, device, loadTimeoutMs, onStep: ignore, onCrash: ignore });
   const info = await pool.load(plan, probe);

@@ -73,13 +73,14 @@ export class EngineHost {
 
   /** Rejects with one line for the user when the folder cannot be served. Called once. */
   async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
-    const { maxBatchRows, maxEncodeTokens, threads, device, loadTimeoutMs } = this.#options;
+    const { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun = 1, loadTimeoutMs } = this.#options;
+    const options = { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<EngineInfo>((resolve, reject) => {
         this.#onLoaded = { resolve, reject };
         timer = setTimeout(() => this.#abandon(loadTimeoutMs), loadTimeoutMs);
-        this.#post({ type: "load", plan, probe, options: { maxBatchRows, maxEncodeTokens, threads, device } });
+        this.#post({ type: "load", plan, probe, options });
       });
     } finally {
       clearTimeout(timer);
@@ -132,6 +133,7 @@ export class EngineHost {
       case "stepped":
         this.#steps.push(message);
         break;
+      case "tried":
       case "closed":
         break;
       default:
@@ -179,4 +181,20 @@ export class EngineHost {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#channels.clear();
   }
+}
+
+/** ONNX Runtime's words when it can't open and run a session on the device. Tried in a thread of its own, which ends. */
+export async function tryDevice(device: string): Promise<string | null> {
+  const worker = new Worker(new URL("./engine/worker.js", import.meta.url));
+  const post = (message: ToEngine) => worker.postMessage(message, []);
+  return new Promise((resolve, reject) => {
+    worker.on("message", (message: FromEngine) => {
+      if (message.type !== "tried") return;
+      resolve(message.fault);
+      post({ type: "close" });
+    });
+    worker.on("error", reject);
+    worker.on("exit", () => resolve("the thread that tried it ended by itself"));
+    post({ type: "try", device });
+  });
 }

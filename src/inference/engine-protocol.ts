@@ -1,7 +1,7 @@
 // Every message that crosses the thread boundary between EngineHost (main thread) and the engine's worker. Plain data only.
 //
-//   host ── load · submit · cancel · finish · close ──▶ worker
-//   host ◀── ready · stepped · failed · closed ── worker
+//   host ── load · submit · cancel · finish · close ──▶ worker          host ── try ──▶ worker
+//   host ◀── ready · stepped · failed · closed ── worker                 host ◀── tried ── worker
 import type { Decoding, FinishReason } from "../generation.js";
 import type { TransformerFacts } from "./engine/models/facts.js";
 import type { ModelPlan } from "./engine/models/plan.js";
@@ -15,7 +15,10 @@ export interface EngineOptions {
   readonly maxEncodeTokens: number;
   /** ONNX Runtime threads of this engine. */
   readonly threads: number;
+  /** "cpu" or "cuda:<number>" */
   readonly device: string;
+  /** Greedy steps of one run at most. Default 1. */
+  readonly stepsPerRun?: number;
 }
 
 /** One generation as the engine sees it. */
@@ -46,6 +49,8 @@ export type ToEngine =
   | { readonly type: "cancel"; readonly id: number }
   /** End it now with what there is: finish reason "stop_sequence". */
   | { readonly type: "finish"; readonly id: number }
+  /** Open and run a session on the device, no model: answered by tried. */
+  | { readonly type: "try"; readonly device: string }
   | { readonly type: "close" };
 
 /** A token that is final. Optional fields are absent when not wanted or not at hand. */
@@ -136,4 +141,6 @@ export type FromEngine =
     }
   /** Loading failed: one line that names file, role, expected and found. */
   | { readonly type: "failed"; readonly message: string }
+  /** null: it ran. */
+  | { readonly type: "tried"; readonly fault: string | null }
   | { readonly type: "closed" };

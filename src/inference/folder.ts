@@ -27,7 +27,7 @@ export interface FolderOptions {
   readonly dtype: string;
   /** Where compiled graphs are kept. */
   readonly cacheDir: string;
-  /** The DEVICE setting. */
+  /** What models run on: "cpu" (as when absent) or "cuda:<number>". */
   readonly device?: string;
 }
 

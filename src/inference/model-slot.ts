@@ -21,6 +21,7 @@ import { SlotEngines } from "./slot-engines.js";
 
 export interface SlotOptions {
   readonly modelsDir: string;
+  /** "cpu" or "cuda:<number>" */
   readonly device: string;
   readonly dtype: string;
   /** Where compiled graphs are kept. */
@@ -29,6 +30,8 @@ export interface SlotOptions {
   readonly engines: number | null;
   /** False: texts are prepared here and generated elsewhere; no weights are loaded. Default true. */
   readonly startsEngines?: boolean;
+  /** Greedy steps of one run at most. Default 1. */
+  readonly stepsPerRun?: number;
   readonly maxBatchRows: number;
   readonly maxEncodeTokens: number;
   readonly limits: ServerLimits;
@@ -196,7 +199,7 @@ export class ModelSlot {
   }
 
   async #startEngines(): Promise<EnginePool> {
-    const { maxBatchRows, maxEncodeTokens, device, onStep, loadTimeoutMs } = this.#options;
+    const { maxBatchRows, maxEncodeTokens, stepsPerRun = 1, device, onStep, loadTimeoutMs } = this.#options;
     const folder = this.#folder;
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
@@ -205,9 +208,10 @@ export class ModelSlot {
     const pool = new EnginePool(this.#engineCount, {
       maxBatchRows,
       maxEncodeTokens,
+      stepsPerRun,
       threads: this.#threads,
       loadTimeoutMs,
-      device: device === "auto" ? "cpu" : device,
+      device,
       onStep: (report) => onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });

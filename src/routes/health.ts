@@ -1,12 +1,15 @@
 // GET /health/live: the loop turns. /health/ready: send traffic. /health: TGI's one probe, with what there is to know.
 import { Type } from "typebox";
 import type { Inference } from "../inference/inference.js";
+import { deviceBody, DeviceSchema } from "./device.js";
 import type { App, RouteParts } from "./parts.js";
+import { ref } from "./schemas.js";
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({
   status: Type.Unsafe<string>({ type: "string", enum: ["ready", "loading", "draining", "failed", "unavailable"] }),
   reason: Type.Optional(Type.String({ description: "Why not, when it is not the models." })),
+  device: Type.Optional(ref(DeviceSchema)),
   workers: Type.Optional(
     Type.Record(Type.String(), Type.Integer(), {
       description: "With REDIS_URL: workers by model, 0 = its requests wait.",
@@ -31,7 +34,7 @@ export function healthRoutes(app: App, parts: RouteParts): void {
     { schema: { tags, summary: "Ready for traffic?", response: { 200: ReadySchema, 503: ReadySchema } } },
     async (_request, reply) => {
       const state = await readiness(parts);
-      return reply.code(state.status === "ready" ? 200 : 503).send(state);
+      return reply.code(state.status === "ready" ? 200 : 503).send({ ...state, ...shownDevice(parts) });
     },
   );
   app.get(
@@ -42,6 +45,7 @@ export function healthRoutes(app: App, parts: RouteParts): void {
       const state = await readiness(parts);
       return reply.code(state.status === "ready" ? 200 : 503).send({
         ...state,
+        ...shownDevice(parts),
         version: parts.version,
         uptime_seconds: Math.round(process.uptime()),
         models: Object.fromEntries(parts.inference.models().map(({ name, state }) => [name, state])),
@@ -65,6 +69,10 @@ export async function readiness({ lifetime, inference, scaleOut, config }: Route
   const workers = await scaleOut.workers();
   // What an API node needs of models is on workers: without any, requests wait for one.
   return { status: config.role === "worker" ? hasModel(inference) : "ready", ...(workers !== null && { workers }) };
+}
+
+function shownDevice({ device }: RouteParts) {
+  return device === null ? {} : { device: deviceBody(device) };
 }
 
 // One model that works is enough: the others' failures are in /health and /models.

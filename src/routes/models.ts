@@ -4,6 +4,7 @@ import { AppError } from "../errors.js";
 import type { Inference } from "../inference/inference.js";
 import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
 import { suggestion } from "../nearest.js";
+import { deviceBody, DeviceSchema } from "./device.js";
 import type { App, RouteParts } from "./parts.js";
 import { errorAnswers, nullable, ref } from "./schemas.js";
 
@@ -115,12 +116,13 @@ const InfoSchema = Type.Object(
     version: Type.String(),
     sha: Type.Null(),
     docker_label: Type.Null(),
+    device: orNull(ref(DeviceSchema)),
     models: Type.Array(ref(ModelSchema)),
   },
   { description: "TGI's fields, and all models." },
 );
 
-export function modelRoutes(app: App, { inference, config, version }: RouteParts): void {
+export function modelRoutes(app: App, { inference, config, version, device }: RouteParts): void {
   const tags = ["models"];
   const name = Type.Object({ name: Type.String() });
   app.get("/models", { schema: { tags, summary: "All models", response: { 200: ModelsSchema } } }, async () => {
@@ -151,6 +153,7 @@ export function modelRoutes(app: App, { inference, config, version }: RouteParts
       version,
       sha: null,
       docker_label: null,
+      device: device && deviceBody(device),
       models: models.map(modelBody),
     };
   });

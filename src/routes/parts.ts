@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { Config } from "../config.js";
+import type { ChosenDevice } from "../inference/device/choose-device.js";
 import type { Inference } from "../inference/inference.js";
 import type { Metrics } from "../metrics.js";
 import type { Generations } from "../queue/generations.js";
@@ -26,6 +27,8 @@ export interface RouteParts {
   readonly lifetime: Lifetime;
   /** Null when everything is in this process. */
   readonly scaleOut: Pick<ScaleOut, "isRedisUp" | "workers"> | null;
+  /** What models of this process run on; null where it starts no engines. */
+  readonly device: ChosenDevice | null;
   readonly sse: SseTimings;
   readonly version: string;
 }

@@ -23,12 +23,22 @@ async function testPlan(read: FolderPlan, source: Tokenizer, special: SpecialIds
   return enginePlan(read, source, special);
 }
 
-export async function loadJobs(folder: string, dtype: string, texts: readonly string[], seed = 7): Promise<LoadedJobs> {
+export async function loadJobs(
+  folder: string,
+  dtype: string,
+  texts: readonly string[],
+  seed = 7,
+  stepsPerRun = 1,
+): Promise<LoadedJobs> {
   const random = seededRandom(seed);
   const read = await readFolder(folder, { dtype, cacheDir: ".cache/test" });
   const { source, target } = await loadTokenizers(folder, read.manifest);
   const special = specialIds(read, target);
-  const { model, notes } = await loadModel(await testPlan(read, source, special), { threads: 1, device: "cpu" });
+  const { model, notes } = await loadModel(await testPlan(read, source, special), {
+    threads: 1,
+    device: "cpu",
+    stepsPerRun,
+  });
   const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength: 40 });
   const jobs: Job[] = [];
   for (const text of texts) {

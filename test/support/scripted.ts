@@ -7,6 +7,7 @@ import { defaultConfig, type Config } from "../../src/config.js";
 import { embedded, type Embedded } from "../../src/embedded.js";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../src/generation.js";
+import type { ChosenDevice } from "../../src/inference/device/choose-device.js";
 import type { Inference } from "../../src/inference/inference.js";
 import type { ModelInfo } from "../../src/inference/model-info.js";
 import { createLog, type Logger } from "../../src/log.js";
@@ -219,6 +220,7 @@ export interface TestServer extends BuiltApp, Embedded {
 export interface TestOptions {
   readonly config?: Partial<Config>;
   readonly inference?: ScriptedInference;
+  readonly device?: ChosenDevice;
   readonly sse?: SseTimings;
 }
 
@@ -226,6 +228,7 @@ export interface TestOptions {
 export async function testServer({
   config: overrides = {},
   inference = new ScriptedInference(),
+  device,
   sse,
 }: TestOptions = {}): Promise<TestServer> {
   const config = defaultConfig({ port: 0, logLevel: "trace", logFormat: "json", drainTimeoutMs: 200, ...overrides });
@@ -245,7 +248,8 @@ export async function testServer({
   const queue = new MeasuredQueue(memory, metrics);
   const foundations = { log, metrics, inference, queue };
   const durable = embedded(config, foundations);
-  const built = await buildApp(config, { ...foundations, ...durable, ...(sse === undefined ? {} : { sse }) });
+  const given = { ...(sse !== undefined && { sse }), ...(device !== undefined && { device }) };
+  const built = await buildApp(config, { ...foundations, ...durable, ...given });
   return {
     ...built,
     ...durable,

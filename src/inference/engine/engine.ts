@@ -131,15 +131,43 @@ export class Engine {
     const rows = sequences.flatMap((sequence) => sequence.rows);
     if (rows.length === 0) return;
     const started = this.#clock.elapsed();
-    const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
     turn.rows = rows.length;
     try {
-      const scores = await this.#model.step(rows, wanted);
+      const choose = await this.#run(sequences, rows, turn);
       turn.decodeMs = this.#clock.elapsed() - started;
-      this.#choose(sequences, rows, (index) => scores.row(index), turn);
+      choose();
     } catch (error) {
       for (const sequence of sequences)
         this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
+    }
+  }
+
+  /** One run for all; what it returned is chosen from by the function that comes back. */
+  async #run(sequences: readonly Sequence[], rows: readonly Row[], turn: Turn): Promise<() => void> {
+    const { greedy } = this.#model;
+    const steps = sequences.reduce((least, { plainSteps }) => Math.min(least, plainSteps), greedy?.most ?? 1);
+    if (greedy == null || steps < 2) {
+      const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
+      const scores = await this.#model.step(rows, wanted);
+      return () => this.#choose(sequences, rows, (index) => scores.row(index), turn);
+    }
+    const ends = sequences.map(({ spec }) => spec.decoding.eosTokenIds);
+    const chosen = await greedy.run(rows, ends, steps);
+    return () => sequences.forEach((sequence, index) => this.#take(sequence, chosen[index] ?? [], turn));
+  }
+
+  /** Ids that one sequence's row chose in as many steps; those behind its end are nobody's. */
+  #take(sequence: Sequence, ids: readonly number[], turn: Turn): void {
+    for (const id of ids) {
+      const scores = {
+        kind: "top",
+        ids: Int32Array.of(id),
+        logits: Float32Array.of(0),
+        logSumExp: Number.NaN,
+      } as const;
+      const advance = sequence.advance([scores]);
+      if (advance !== null) this.#apply(sequence, advance, turn);
+      if (advance?.outputs != null) return;
     }
   }
 

@@ -49,6 +49,11 @@ export class Sequence {
     return this.spec.wantAttention ? { ...wanted, attention: true } : wanted;
   }
 
+  /** So many next steps want nothing but the best id of its one row. */
+  get plainSteps(): number {
+    return this.#inPrefix || this.spec.wantAttention ? 0 : (this.search.plainSteps ?? 0);
+  }
+
   /** Takes one step's scores. Returns null while the prefix is being fed. */
   advance(scores: readonly RowScores[]): Advance | null {
     if (this.#inPrefix) {

@@ -7,6 +7,7 @@ import { Engine, type Clock } from "./engine.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
 import { runtimeVersion } from "./models/onnx-session.js";
+import { tryDevice } from "./models/try-device.js";
 import { probeModel } from "./probe.js";
 import { ThreadPriority } from "./thread-priority.js";
 
@@ -34,10 +35,11 @@ class EngineThread {
         void this.#stepWhileBusy();
         break;
       case "cancel":
-        this.#engine?.cancel(message.id);
-        break;
       case "finish":
-        this.#engine?.finish(message.id);
+        this.#engine?.[message.type](message.id);
+        break;
+      case "try":
+        void tryDevice(message.device).then((fault) => this.#post({ type: "tried", fault }));
         break;
       case "close":
         this.#isClosing = true;

@@ -17,6 +17,8 @@ export interface Choice {
 /** How one id is chosen from a row's candidates, after the rules. */
 export interface Chooser {
   readonly need: Need;
+  /** Without rules it chooses the best id, the lowest of equals. */
+  readonly takesBest: boolean;
   /** Candidates are the chooser's to change. `position` is the number of decoder ids so far. */
   choose(candidates: Candidates, output: number, position: number): Choice;
 }
@@ -63,6 +65,14 @@ export class IndependentSearch implements Search {
   get wanted(): Wanted {
     this.#wanted ??= this.#live.every(isWalking) ? { kind: "none" } : this.#wantedToChoose();
     return this.#wanted;
+  }
+
+  get plainSteps(): number {
+    const [strand, ...others] = this.#live;
+    if (strand === undefined || others.length > 0 || isWalking(strand)) return 0;
+    if (!this.#chooser.takesBest || reportsLogprobs(this.#report)) return 0;
+    const { length } = strand.ids;
+    return Math.min(this.#decoding.maxLength - length, this.#rules.plainSteps(length));
   }
 
   #wantedToChoose(): Wanted {

@@ -13,6 +13,8 @@ export interface Rules {
   readonly mayRaise: boolean;
   /** The only ids possible after `length` decoder ids, or null when there is a choice. */
   forced(length: number): readonly number[] | null;
+  /** For how many steps from `length` decoder ids on nothing is changed or forced. */
+  plainSteps(length: number): number;
   /** How many ids may be lowered or forbidden here; Infinity when one may be raised. */
   reach(ids: readonly number[]): number;
   /** `row` as for a Processor. */
@@ -30,6 +32,10 @@ export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules
     isEmpty: all.length === 0 && forcedBosTokenId === null && forcedEos.length === 0,
     mayRaise: (decay !== null && decay[1] > 1) || decoding.sequenceBias.some(({ bias }) => bias > 0),
     forced,
+    plainSteps: (length) => {
+      if (all.length > 0 || forced(length) !== null) return 0;
+      return forcedEos.length > 0 ? decoding.maxLength - 1 - length : Infinity;
+    },
     reach: (ids) => all.reduce((sum, processor) => sum + processor.reach(ids), 0),
     apply: (candidates, ids, row) => {
       const only = forced(ids.length);

@@ -75,6 +75,8 @@ export interface Search {
   readonly maxRows: number;
   /** What each live row needs from the next step. */
   readonly wanted: Wanted;
+  /** So many next steps surely take the best id of the one live row and want nothing else of it. Absent: none. */
+  readonly plainSteps?: number;
   /** Last token of each live row: the decoder input of the next step. */
   readonly lastTokens: readonly number[];
   advance(scores: readonly RowScores[]): Advance;

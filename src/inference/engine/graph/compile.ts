@@ -4,6 +4,7 @@ import { alignmentOf, handOutAttention, type Alignment, type WantedAlignment } f
 import { chooseHeads } from "./choose.js";
 import { encodeGraph } from "./cross-memory.js";
 import { GraphView } from "./graph.js";
+import { greedySteps } from "./greedy-steps.js";
 import { int8Products, type Int8Products } from "./int8.js";
 import { dropZeroBias, takeScores } from "./logits.js";
 import { hoistBranch, isMerged, type Branch } from "./merged.js";
@@ -11,7 +12,7 @@ import { attempt, PatternMissing, type Outcome } from "./pattern.js";
 import type { PositionRule } from "./positions.js";
 import { readModel } from "./read-model.js";
 import type { RelativeBias } from "./relative-bias.js";
-import { stepGraph } from "./step-graph.js";
+import { stepGraph, type StepGraph } from "./step-graph.js";
 import { dataType } from "./tensor.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
@@ -24,6 +25,8 @@ export interface CompileOptions {
   readonly dtype?: "fp32" | "int8";
   /** Largest magnitude of an int8 weight: 127, or 63 for CPUs without VNNI. */
   readonly weightLimit?: 127 | 63;
+  /** Also a graph that makes several greedy steps in one run. */
+  readonly greedy?: boolean;
   /** False leaves the plain output logits [B,1,V] in place of the heads that choose. */
   readonly heads?: boolean;
   /** relative_attention_max_distance of config.json, for graphs that hold no constant for it. */
@@ -50,6 +53,8 @@ export interface Description {
 export interface Compiled {
   readonly encode: ModelProto;
   readonly step: ModelProto;
+  /** Only with `greedy`. */
+  readonly greedy?: ModelProto;
   readonly description: Description;
 }
 
@@ -86,15 +91,25 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
   const encode = encodeGraph(encoder, decoder.withoutPast(), shape);
   const isHalf = [...step.view.initializers.values()].some((tensor) => tensor.dataType === dataType.FLOAT16);
   dropZeroBias(step.view);
+  const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
+  const greedy = (options.heads ?? true) ? addHeads(step, products, options) : {};
   const alignment = alignmentOf(shape, options.attention);
   const attention = handOutAttention(step.view, shape, alignment) ? alignment : undefined;
-  const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
-  if (options.heads ?? true) chooseHeads(step.view, takeScores(step.view, products), vocabSize);
   return {
     encode: encode.toModel("encode"),
     step: step.view.toModel("step"),
+    ...greedy,
     description: { ...shape, vocabSize, positions, relativeBias, isHalf, attention },
   };
+}
+
+function addHeads(step: StepGraph, products: Int8Products | undefined, options: CompileOptions) {
+  const { view, shape, vocabSize, positions, relativeBias } = step;
+  const scores = takeScores(view, products);
+  const parts = { shape, scores, vocabSize, positions, biasHeads: relativeBias?.heads ?? 1 };
+  const greedy = options.greedy === true ? { greedy: greedySteps(view.copy(), parts) } : {};
+  chooseHeads(view, scores, vocabSize);
+  return greedy;
 }
 
 function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): Int8Products {

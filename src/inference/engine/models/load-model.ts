@@ -1,4 +1,5 @@
 // From a plan to a running model: the one place that knows all layouts.
+import { stepsNotes } from "./greedy-check.js";
 import type { TransformerFacts } from "./facts.js";
 import type { Seq2SeqModel } from "./model.js";
 import type { SessionOptions } from "./onnx-session.js";
@@ -6,6 +7,11 @@ import { loadTransformer } from "./load-transformer.js";
 import type { ModelPlan } from "./plan.js";
 import { RecurrentModel } from "./recurrent.js";
 import { StatelessModel } from "./stateless.js";
+
+export interface LoadOptions extends SessionOptions {
+  /** Greedy steps of one run, where the graphs can be made to. Default 1. */
+  readonly stepsPerRun?: number;
+}
 
 export interface LoadedModel {
   readonly model: Seq2SeqModel;
@@ -16,12 +22,14 @@ export interface LoadedModel {
 }
 
 /** Throws an Error whose message is one line for the user. */
-export async function loadModel(plan: ModelPlan, options: SessionOptions): Promise<LoadedModel> {
+export async function loadModel(plan: ModelPlan, options: LoadOptions): Promise<LoadedModel> {
   switch (plan.layout) {
     case "recurrent":
       return RecurrentModel.load(plan, options);
-    case "stateless":
-      return StatelessModel.load(plan, options);
+    case "stateless": {
+      const { model, notes } = await StatelessModel.load(plan, options);
+      return { model, notes: [...notes, ...stepsNotes(options, 1, "the decoder has no cache")] };
+    }
     case "transformer":
       return loadTransformer(plan, options);
     default:

@@ -10,8 +10,9 @@ import type { Refusal } from "../graph/pattern.js";
 import type { CacheShape } from "../graph/two-part-attention.js";
 import { greedyAgreement, type Agreement } from "./agreement.js";
 import { rowMemory } from "./facts.js";
-import type { LoadedModel } from "./load-model.js";
-import { OnnxSession, runtimeVersion, type SessionOptions } from "./onnx-session.js";
+import type { LoadedModel, LoadOptions } from "./load-model.js";
+import { greedyHolds, someIds, stepsNotes } from "./greedy-check.js";
+import { OnnxSession, runtimeVersion } from "./onnx-session.js";
 import type { TransformerPlan } from "./plan.js";
 import { keepProof, proofOf, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
@@ -25,7 +26,7 @@ const halfTolerance = 0.005;
 const checkedTokensPerText = 32;
 
 /** Throws one line for the user when not even the stock files can be served. */
-export async function loadTransformer(plan: TransformerPlan, options: SessionOptions): Promise<LoadedModel> {
+export async function loadTransformer(plan: TransformerPlan, options: LoadOptions): Promise<LoadedModel> {
   const rewritten = await loadRewritten(plan, options);
   if ("reason" in rewritten) return loadStock(plan, options, rewritten.reason);
   const { model, cached, proof } = rewritten;
@@ -34,26 +35,30 @@ export async function loadTransformer(plan: TransformerPlan, options: SessionOpt
   const attention = model.hasAttention ? (cached.description.attention ?? null) : null;
   const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8, attention } as const;
   const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : []), ...missing(attention)];
+  notes.push(...stepsNotes(options, rewritten.steps));
   return { model, notes, facts: { ...proven, rowMemory: rowMemory(cached.description) } };
 }
 
 interface Rewritten {
   readonly model: TransformerModel;
+  /** Greedy steps of one run. */
+  readonly steps: number;
   readonly cached: CachedModels;
   readonly proof: Proof;
 }
 
-async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Promise<Rewritten | { reason: string }> {
+async function loadRewritten(plan: TransformerPlan, options: LoadOptions): Promise<Rewritten | { reason: string }> {
   const files = stockFiles(plan);
   if (quantisesPerTensor(files.encoder)) return { reason: "the files quantise activations per tensor" };
   const dtype = plan.dtype === "int8" ? "int8" : "fp32";
+  const { stepsPerRun = 1 } = options;
   const distance = plan.maxDistance === null ? {} : { maxDistance: plan.maxDistance };
   const attention = plan.attention === null ? {} : { attention: plan.attention };
   const limit = dtype === "int8" ? { weightLimit: await weightLimit(options) } : {};
   const compiled = compileCached({
     directory: plan.cacheDir,
     files,
-    options: { dtype, ...distance, ...limit, ...attention },
+    options: { dtype, greedy: stepsPerRun > 1, ...distance, ...limit, ...attention },
     runtime: runtimeVersion,
   });
   if (!compiled.ok) return { reason: refusalNote(compiled) };
@@ -65,7 +70,7 @@ async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Pr
   }
 }
 
-async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: SessionOptions) {
+async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: LoadOptions) {
   const own = {
     encode: await OnnxSession.open(cached.encode, options),
     step: await OnnxSession.open(cached.step, options),
@@ -74,32 +79,42 @@ async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: C
   const halfLooser = cached.description.isHalf ? { tolerance: halfTolerance } : {};
   const looser = plan.dtype === "int8" ? { tolerance: int8Tolerance, sameArgmax: false } : halfLooser;
   const proof = await proofOf(files, cached, own, options, { sourceVocab, ...looser });
-  if (proof.check.ok) return { model: modelOf(plan, cached, own, proof), cached, proof };
+  if (proof.check.ok) return { ...(await modelOf(plan, cached, own, proof, options)), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);
   return {
     reason: `the rewritten graphs differ from the stock files by ${percent(proof.check.maxRelativeDifference)}`,
   };
 }
 
-function modelOf(
+async function modelOf(
   plan: TransformerPlan,
   cached: CachedModels,
   own: { encode: OnnxSession; step: OnnxSession },
   proof: Proof,
+  options: LoadOptions,
 ) {
   const { positionOffset, sourceWidths, attention } = proof.check;
   const { positions } = cached.description;
   const offset = positionOffset ?? positions?.offset ?? 0;
   const description = { ...cached.description, positions: positions && { ...positions, offset } };
-  return new TransformerModel({ ...own, description, sourceWidths, padId: plan.padId, hasAttention: attention });
+  const parts = { ...own, description, sourceWidths, padId: plan.padId, hasAttention: attention };
+  const steps = options.stepsPerRun ?? 1;
+  if (cached.greedy === null || steps === 1)
+    return { model: new TransformerModel({ ...parts, greedy: null }), steps: 1 };
+  const session = await OnnxSession.open(cached.greedy, options);
+  const model = new TransformerModel({ ...parts, greedy: { session, steps } });
+  const top = Math.min(plan.sourceVocabSize ?? description.vocabSize, description.vocabSize);
+  if (await greedyHolds(model, (count) => someIds(count, top))) return { model, steps };
+  await session.close();
+  return { model: new TransformerModel({ ...parts, greedy: null }), steps: 1 };
 }
 
 /** Kept beside the graphs once measured; null where there is nothing to compare with. */
-async function agreementOf(plan: TransformerPlan, options: SessionOptions, { model, cached, proof }: Rewritten) {
+async function agreementOf(plan: TransformerPlan, options: LoadOptions, { model, cached, proof }: Rewritten) {
   if (proof.agreement !== undefined) return proof.agreement;
   const { int8Check } = plan;
   if (int8Check === null) return null;
-  const reference = await loadRewritten({ ...plan, dtype: "stored" }, options);
+  const reference = await loadRewritten({ ...plan, dtype: "stored" }, { ...options, stepsPerRun: 1 });
   if ("reason" in reference) return null;
   const agreement = await greedyAgreement(reference.model, model, { ...int8Check, maxTokens: checkedTokensPerText });
   await reference.model.close();
@@ -107,10 +122,11 @@ async function agreementOf(plan: TransformerPlan, options: SessionOptions, { mod
   return agreement;
 }
 
-async function loadStock(plan: TransformerPlan, options: SessionOptions, reason: string): Promise<LoadedModel> {
+async function loadStock(plan: TransformerPlan, options: LoadOptions, reason: string): Promise<LoadedModel> {
   const model = await StockTransformer.load(plan, options);
   const alone = "one row a run, as its quantisation scales whole tensors and rows would change each other";
   const notes = [`stock graphs, ${model.isAlone ? alone : "rows of equal age together"}: ${reason}`];
+  notes.push(...stepsNotes(options, 1, "the graphs are the stock ones"));
   const batching = model.isAlone ? "one_row" : "equal_age";
   const { rowMemory } = model;
   const unknown = { bitEqual: null, int8: null, attention: null };

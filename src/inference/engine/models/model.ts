@@ -21,6 +21,18 @@ export interface StepScores {
   row(index: number): RowScores;
 }
 
+/** Several greedy steps in one run, for rows of which nothing but the best ids is wanted. */
+export interface GreedySteps {
+  /** In one run at most. */
+  readonly most: number;
+  /** Ids that rows[i] chose, of each step made. Fewer steps where every row has chosen one of its `ends`. Ages go up by the steps made. */
+  run(
+    rows: readonly Row[],
+    ends: readonly (readonly number[])[],
+    steps: number,
+  ): Promise<readonly (readonly number[])[]>;
+}
+
 export interface Seq2SeqModel {
   /** Size of the scores' last axis. */
   readonly vocabSize: number;
@@ -32,6 +44,8 @@ export interface Seq2SeqModel {
   open(memory: Memory): Row;
   /** One decoder step for some or all open rows, of ANY age; wanted[i] belongs to rows[i]. Ages go up by one. */
   step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores>;
+  /** Absent: one step a run. */
+  readonly greedy?: GreedySteps | null;
   /** New rows of one sequence: new row i continues rows[parents[i]]. Rows not continued are released; the list may grow or shrink. */
   reorder(rows: readonly Row[], parents: readonly number[]): Row[];
   release(rows: readonly Row[]): void;

@@ -22,6 +22,9 @@ export interface SessionOptions {
   readonly device: string;
 }
 
+// What fails is thrown in the same words; printed by ONNX Runtime itself it would break the lines of others. Counts for what no session says.
+env.logLevel = "fatal";
+
 let insideMs = 0;
 
 /** Milliseconds that this thread has spent inside ONNX Runtime, all sessions together. */
@@ -114,7 +117,6 @@ function sessionOptions(options: SessionOptions): InferenceSession.SessionOption
     graphOptimizationLevel: "all",
     // Shapes change every step, so a memory pattern per shape would never be reused.
     enableMemPattern: false,
-    // What fails is thrown in the same words; printed by ONNX Runtime itself it would break the lines of others.
     logSeverityLevel: 4,
     // Spinning threads burn a core between steps; 200 µs keeps back-to-back latency.
     extra: { session: { intra_op: { spin_duration_us: "200" } } },

@@ -2,34 +2,23 @@
 //
 //   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
 import type { RowScores } from "../decoding/search.js";
+import { chosenIds, lastOf } from "../graph/loop.js";
 import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
-import type { Memory, Row, StepScores } from "./model.js";
-import {
-  integerTensor,
-  OnnxSession,
-  type Feeds,
-  type SessionOptions,
-  type TensorInfo,
-  type Value,
-} from "./onnx-session.js";
-import { oneHot } from "./padding.js";
+import { chosenOf, firstFeeds, loopFeeds } from "./greedy-feeds.js";
+import type { LoadOptions } from "./load-model.js";
+import type { GreedySteps, Memory, Row, StepScores } from "./model.js";
+import { OnnxSession, type Feeds, type TensorInfo } from "./onnx-session.js";
 import type { RecurrentPlan } from "./plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.js";
 import type { Slice } from "./rows.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
-import {
-  attentionFault,
-  attentionRow,
-  fullScores,
-  logitsAt,
-  requireScoresKind,
-  scoredRun,
-  scoresByRow,
-  type ScoredRun,
-} from "./scores.js";
+import { attentionFault, requireScoresKind, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
+import { openRecurrentLoop, repeated, settleLoop } from "./recurrent-loop.js";
+import { scoresOf } from "./recurrent-scores.js";
+import { tokenFeeds } from "./recurrent-tokens.js";
 import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
 
 interface RecurrentRow extends Row {
@@ -42,6 +31,7 @@ export class RecurrentModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
   hasAttention: boolean;
+  #loop: { readonly session: OnnxSession; readonly most: number } | null = null;
   readonly #plan: RecurrentPlan;
   readonly #encoder: SourceEncoder;
   readonly #decoder: OnnxSession;
@@ -64,7 +54,7 @@ export class RecurrentModel implements CompanyModel {
     this.#wanted = wantedTypes(plan, decoder);
   }
 
-  static async load(plan: RecurrentPlan, options: SessionOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
+  static async load(plan: RecurrentPlan, options: LoadOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
     const encoder = await SourceEncoder.open(plan.encoder, plan.source, options);
     const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
       await encoder.session.close();
@@ -72,7 +62,8 @@ export class RecurrentModel implements CompanyModel {
     });
     try {
       const model = new RecurrentModel(plan, encoder, decoder);
-      return { model, notes: await model.#probe() };
+      const notes = await model.#probe();
+      return { model, notes: [...notes, ...(await model.#openLoop(options))] };
     } catch (error) {
       await Promise.all([encoder.session.close(), decoder.close()]);
       throw error;
@@ -82,6 +73,10 @@ export class RecurrentModel implements CompanyModel {
   set maskMarks(marks: "real" | "padding") {
     this.#batch.maskMarks = marks;
     this.#encoder.maskMarks = marks;
+  }
+
+  get greedy(): GreedySteps | null {
+    return this.#loop && { most: this.#loop.most, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
@@ -95,15 +90,51 @@ export class RecurrentModel implements CompanyModel {
   }
 
   async step(rows: readonly Row[]): Promise<StepScores> {
-    const recurrent = rows as readonly RecurrentRow[];
-    const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
     const scores: RowScores[] = [];
-    for (const group of groups) {
-      const members = group.flatMap((index) => recurrent[index] ?? []);
+    for (const { group, members } of this.#groups(rows)) {
       const run = await this.#run(members);
       group.forEach((index, k) => (scores[index] = scoresOf(run, members, k)));
     }
     return scoresByRow(scores);
+  }
+
+  /** Rows that may share a run, and their places among all. */
+  #groups(rows: readonly Row[]): { readonly group: readonly number[]; readonly members: readonly RecurrentRow[] }[] {
+    const recurrent = rows as readonly RecurrentRow[];
+    const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
+    return groups.map((group) => ({ group, members: group.flatMap((index) => recurrent[index] ?? []) }));
+  }
+
+  async #runGreedy(rows: readonly Row[], ends: readonly (readonly number[])[], steps: number): Promise<number[][]> {
+    const chosen: number[][] = [];
+    for (const { group, members } of this.#groups(rows)) {
+      const { states, same } = this.#feeds(members);
+      const looped = {
+        ...loopFeeds(
+          group.map((index) => ends[index] ?? []),
+          steps,
+        ),
+        ...firstFeeds(states),
+        ...same,
+      };
+      const fetches = [chosenIds, ...this.#states.pairs.map(({ input }) => lastOf(input))];
+      const results = (await this.#loop?.session.run(looped, fetches)) ?? {};
+      const { made, of } = chosenOf(results);
+      this.#moveOn(members, this.#states.after(results, members.length, true), made);
+      group.forEach((index, k) => (chosen[index] = of(k)));
+    }
+    return chosen;
+  }
+
+  #openLoop(options: LoadOptions): Promise<string[]> {
+    const { padTo } = this.#encoder.source;
+    const [{ ids: isTimeFirst }, { pairs }] = [this.#timeFirst, this.#states];
+    const parts = { ids: this.#ids.name, isTimeFirst, vocabSize: this.vocabSize, carried: pairs };
+    return settleLoop(this, options, {
+      open: () => openRecurrentLoop(this.#plan.decoder, parts, options),
+      use: (loop) => (this.#loop = loop),
+      idsOf: (count) => repeated(this.#encoder.someSource, Math.min(count, padTo ?? count)),
+    });
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
@@ -117,58 +148,50 @@ export class RecurrentModel implements CompanyModel {
   async close(): Promise<void> {
     await this.#encoder.session.close();
     await this.#decoder.close();
+    await this.#loop?.session.close();
   }
 
   async #run(rows: readonly RecurrentRow[]): Promise<ScoredRun> {
     const { outputs } = this.#plan.decoder;
-    const memory = this.#batch.of(
-      rows.map((row) => row.memory),
-      this.company.step,
-    );
-    const feeds = {
-      ...this.#tokens(rows),
-      ...this.#states.feeds(
-        rows.map((row) => row.states),
-        memory.width,
-      ),
-      ...memory.feeds,
-    };
+    const { states, same } = this.#feeds(rows);
     const fetches = [
       outputs.scores,
       ...this.#states.outputs,
       ...(outputs.attention === null ? [] : [outputs.attention]),
     ];
-    const results = await this.#decoder.run(feeds, fetches);
-    const states = this.#states.after(results, rows.length);
-    rows.forEach((row, index) => {
-      row.states = states[index] ?? [];
-      row.age += 1;
-    });
+    const results = await this.#decoder.run({ ...states, ...same }, fetches);
+    this.#moveOn(rows, this.#states.after(results, rows.length), 1);
     return scoredRun(this.#decoder, outputs, results);
   }
 
+  /** What a step changes, tokens among it, and what stays the same for these rows. */
+  #feeds(rows: readonly RecurrentRow[]): { readonly states: Feeds; readonly same: Feeds } {
+    const memory = this.#batch.of(
+      rows.map((row) => row.memory),
+      this.company.step,
+    );
+    const states = this.#states.feeds(
+      rows.map((row) => row.states),
+      memory.width,
+    );
+    return { states: { ...this.#tokens(rows), ...states }, same: memory.feeds };
+  }
+
+  #moveOn(rows: readonly RecurrentRow[], states: readonly (readonly Slice[])[], steps: number): void {
+    rows.forEach((row, index) => {
+      row.states = states[index] ?? [];
+      row.age += steps;
+    });
+  }
+
   #tokens(rows: readonly RecurrentRow[]): Feeds {
-    const info = this.#ids;
     const tokens = rows.map((row) => row.token);
-    const sizes = this.#timeFirst.ids ? [1, rows.length] : [rows.length, 1];
-    if (this.#plan.decoder.inputs.onehot === null)
-      return { [info.name]: integerTensor(info, tokens, info.dims.length === 1 ? [rows.length] : sizes) };
-    const depth = this.#depth;
-    const dims = info.dims.length === 2 ? [rows.length, depth] : [...sizes, depth];
-    return { [info.name]: integerTensor(info, oneHot(tokens, depth), dims) };
+    const kind = { isOneHot: this.#plan.decoder.inputs.onehot !== null, isTimeFirst: this.#timeFirst.ids };
+    return tokenFeeds(this.#decoder.file, this.#ids, tokens, { ...kind, vocabSize: this.vocabSize });
   }
 
   get #batchAxis(): 0 | 1 {
     return this.#timeFirst.ids ? 1 : 0;
-  }
-
-  get #depth(): number {
-    const depth = this.#ids.dims.at(-1);
-    const size = typeof depth === "number" ? depth : this.vocabSize;
-    if (size > 0) return size;
-    throw new Error(
-      `${this.#decoder.file}: decoder.inputs.onehot "${this.#ids.name}": expected a last axis of known size, found ${depth}`,
-    );
   }
 
   /** One token of two rows: in the wrong order they don't run, or their states come out in other sizes. */
@@ -224,20 +247,4 @@ export class RecurrentModel implements CompanyModel {
     this.hasAttention &&= fault === null;
     return fault;
   }
-}
-
-function scoresOf(run: ScoredRun, rows: readonly RecurrentRow[], index: number): RowScores {
-  const logits = logitsAt(run.scores, index, rows.length);
-  const memory = rows[index]?.memory;
-  if (run.attention === null || memory === undefined) return fullScores(logits);
-  return fullScores(
-    logits,
-    attentionRow(ofRows(run.attention, rows.length), index, { start: memory.start, length: memory.sourceLength }),
-  );
-}
-
-/** [1, B, S], where tokens are [1, B], is [B, 1, S]. */
-function ofRows({ data, dims }: Value, rows: number): Value {
-  const [first, second, ...rest] = dims;
-  return first === 1 && second === rows && rest.length === 1 ? { data, dims: [rows, 1, ...rest] } : { data, dims };
 }

@@ -1,0 +1,44 @@
+// On which device this process runs its models: decided once, before any is loaded. DEVICE=cuda must work or says why not; auto takes the CPU then.
+//
+//   cpu ─▶ cpu      auto, cuda[:n] ─▶ all parts there? ─▶ a session opens and runs? ─▶ cuda:n       no: auto ─▶ cpu, with the reason; cuda ─▶ throws
+import { tryDevice } from "../engine-host.js";
+import { cudaFault, trialFault, type CudaFault, type CudaReason } from "./cuda-fault.js";
+import { cudaParts, type CudaParts } from "./cuda-parts.js";
+
+export interface ChosenDevice {
+  /** "cpu" or "cuda:<number>" */
+  readonly device: string;
+  /** asked: DEVICE names it. found: auto found CUDA. Else what auto did not get. */
+  readonly reason: "asked" | "found" | CudaReason;
+  /** One line: why auto took the CPU. */
+  readonly why: string | null;
+}
+
+/** How a machine is looked at; tests put their own in. */
+export interface Machine {
+  readonly parts: (looksFurther: boolean) => CudaParts;
+  /** ONNX Runtime's words when a session on the device can't be opened or run. */
+  readonly tryDevice: (device: string) => Promise<string | null>;
+}
+
+const thisMachine: Machine = { parts: cudaParts, tryDevice };
+
+/** Throws one line that names what is missing when DEVICE=cuda can't be had. */
+export async function chooseDevice(setting: string, machine: Machine = thisMachine): Promise<ChosenDevice> {
+  if (setting === "cpu") return { device: "cpu", reason: "asked", why: null };
+  const index = Number(setting.split(":")[1] ?? 0);
+  const device = `cuda:${index}`;
+  const parts = machine.parts(setting !== "auto");
+  const fault = cudaFault(parts, index) ?? (await trial(device, machine));
+  if (setting === "auto")
+    return fault === null
+      ? { device, reason: "found", why: null }
+      : { device: "cpu", reason: fault.reason, why: `no CUDA: ${fault.line}` };
+  if (fault !== null) throw new Error(`DEVICE=${setting}: ${fault.line}`);
+  return { device, reason: "asked", why: null };
+}
+
+async function trial(device: string, machine: Machine): Promise<CudaFault | null> {
+  const words = await machine.tryDevice(device);
+  return words === null ? null : trialFault(words);
+}
