@@ -19,6 +19,7 @@ export function defineMetrics(registry: Registry) {
     ...batching(registry),
     ...waiting(registry),
     ...scaleOut(registry),
+    ...redis(registry),
     ...about(registry),
   };
 }
@@ -98,13 +99,19 @@ function batching(registry: Registry) {
       "phase",
     ]),
     batchRows: histogram("batch_rows", "Rows decoded together in a step.", rowCounts, model),
-    rowsUsed: gauge("batch_rows_used", "Rows of the last step.", model),
+    rowsUsed: gauge("batch_rows_used", "Rows of the last step; 0 without a step since the last scrape.", model),
     rowsTotal: gauge("batch_rows_capacity", "Rows that a step may have.", model),
     engineTokens: counter("engine_tokens_total", "Tokens that became final in engine steps.", model),
     encodedSources: counter("encoded_sources_total", "Inputs encoded.", model),
     sourceTokens: counter("source_tokens_total", "Source tokens encoded, padding not counted.", model),
     paddingTokens: counter("source_padding_tokens_total", "Padding encoded along with source tokens.", model),
     engineWaiting: gauge("engine_waiting", "Sequences in the engine that wait for rows.", model),
+    engines: gauge("engines", "Engine threads that run.", model),
+    engineBusy: counter(
+      "engine_busy_seconds_total",
+      "Time that engine threads were busy, over all of the model: its rate divided by seqserve_engines is their utilisation.",
+      model,
+    ),
   };
 }
 
@@ -127,10 +134,31 @@ function scaleOut(registry: Registry) {
     fencedAppends: counter("fenced_appends_total", "Appends refused as a later worker has the generation."),
     logAppend: histogram("log_append_seconds", "One flush of a worker to the token log.", stepSeconds),
     streamLag: histogram("stream_lag_seconds", "A worker's append to its arrival on the API node.", stepSeconds),
-    redisUp: gauge("redis_up", "1 while Redis answers; absent without REDIS_URL.", ["role"]),
+    workers: gauge(
+      "workers",
+      "Workers that announce themselves, told by processes with the API role: use max by.",
+      model,
+    ),
+    workerJobs: gauge("worker_jobs", "Jobs that this worker holds.", model),
+    workerRows: gauge("worker_rows", "Rows of the jobs that this worker holds.", model),
+    workerCapacity: gauge("worker_rows_capacity", "Rows that this worker's engines have.", model),
     lockRenewFailures: counter("lock_renew_failures_total", "Locks found lost when they were to be renewed.", model),
     watchdogRestarts: counter("worker_watchdog_restarts_total", "Workers made anew as they took no jobs.", model),
     handoffs: counter("handoffs_total", "Running generations handed to other workers at shutdown.", model),
+  };
+}
+
+// From Redis' own INFO, asked by processes with the API role at each scrape: all tell the same, use max.
+function redis(registry: Registry) {
+  const { counter, gauge } = makers(registry);
+  return {
+    redisUp: gauge("redis_up", "1 while Redis answers; absent without REDIS_URL.", ["role"]),
+    redisMemory: gauge("redis_memory_bytes", "Memory that Redis uses for data and clients."),
+    redisMemoryLimit: gauge("redis_memory_limit_bytes", "Redis' maxmemory; 0: none."),
+    redisEvictions: counter("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
+    redisClients: gauge("redis_clients", "Connections that Redis has."),
+    redisCommands: counter("redis_commands_total", "Commands that Redis has run."),
+    redisAofOk: gauge("redis_aof_write_ok", "1 while Redis can write its append-only file, or keeps none."),
   };
 }
 
@@ -149,6 +177,7 @@ function about(registry: Registry) {
     modelLoaded: gauge("model_loaded", "1 while its engines run, 0 while they are closed for want of requests.", [
       "model",
     ]),
+    modelFailed: gauge("model_failed", "1 when it could not be loaded or its engines crashed.", ["model"]),
     modelWeights: gauge("model_weights_bytes", "Bytes of the model's files, weights beside them included.", ["model"]),
     modelLoadedBytes: gauge(
       "model_loaded_bytes",

@@ -1,62 +1,28 @@
 // What the server measures, as plain typed calls: no other layer knows of Prometheus. metric-definitions.ts names and explains each metric.
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { collectDefaultMetrics, Registry } from "prom-client";
-import type { FinishReason } from "./generation.js";
-import type { StepReport } from "./inference/engine-protocol.js";
 import { defineMetrics, type Definitions } from "./metric-definitions.js";
+import type {
+  GenerationReport,
+  HttpReport,
+  LoadedModel,
+  ModelState,
+  QueueLevel,
+  ResumeResult,
+  StepReport,
+  WebhookResult,
+} from "./metric-reports.js";
 import { ScaleOutMetrics } from "./scale-out-metrics.js";
 
-export type { StepReport } from "./inference/engine-protocol.js";
+export type * from "./metric-reports.js";
 
-export type Outcome = "ok" | "error" | "cancelled" | "timeout" | "rejected";
-
-/** How a generation went. Seconds, on a monotonic clock. */
-export interface GenerationReport {
-  readonly outcome: Outcome;
-  /** Of the first output; null when there is none. */
-  readonly finishReason: FinishReason | null;
-  readonly queueSeconds: number;
-  /** From arrival, or null when no token came. With it the time per output token can be told. */
-  readonly firstTokenSeconds?: number | null;
-  readonly totalSeconds: number;
-  readonly sourceTokens: number;
-  /** Over all outputs. */
-  readonly generatedTokens: number;
-}
-
-export interface ModelLabels {
-  readonly layout: string;
-  readonly device: string;
-  readonly dtype: string;
-  readonly version: string | null;
-}
-
-/** null: not known. */
-export interface LoadedMemory {
-  readonly weightBytes: number | null;
-  readonly loadedBytes: number | null;
-}
-
-export interface HttpReport {
-  /** The route's pattern, never the path a client sent. */
-  readonly route: string;
-  readonly method: string;
-  readonly status: number;
-  readonly seconds: number;
-}
-
-export interface QueueLevel {
-  readonly queuedRequests: number;
-  readonly queuedTokens: number;
-}
-
-/** "ended": nothing is left to read. */
-export type ResumeResult = "resumed" | "ended" | "expired" | "log_lost" | "unknown";
-
-export type WebhookResult = "delivered" | "retried" | "given_up";
+const outcomes = ["ok", "error", "cancelled", "timeout", "rejected"] as const;
+const resumeResults = ["resumed", "ended", "expired", "log_lost", "unknown"] as const;
 
 /** Cheap to call. Numbers must be finite. */
 export interface Metrics {
+  /** `read` is called now, for counters that begin at 0 (so that the first event of a kind is an increase), and at each scrape. */
+  watchModels(read: () => readonly ModelState[]): void;
   /** One engine step. */
   step(model: string, report: StepReport): void;
   /** A generation was prepared and goes to the queue. Each is followed by exactly one generationEnded. */
@@ -67,7 +33,7 @@ export interface Metrics {
   generationEnded(model: string, report: GenerationReport): void;
   /** Admission refused a generation. */
   rejected(reason: "requests" | "tokens"): void;
-  modelLoaded(model: string, labels: ModelLabels, seconds: number, memory: LoadedMemory): void;
+  modelLoaded(model: string, loaded: LoadedModel): void;
   /** Once: what models run on, and why. */
   deviceChosen(device: string, reason: string): void;
   /** Its engines closed for want of requests. */
@@ -101,7 +67,11 @@ class PrometheusMetrics implements Metrics {
   readonly #registry: Registry;
   readonly #metrics: Definitions;
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  /** Models that stepped since the last scrape, and before it. */
+  #stepped = new Set<string>();
+  #steppedBefore = new Set<string>();
   #utilization = performance.eventLoopUtilization();
+  #readModels: () => readonly ModelState[] = () => [];
   #readQueue: () => Promise<QueueLevel> = () => Promise.resolve({ queuedRequests: 0, queuedTokens: 0 });
 
   constructor(registry: Registry, version: string) {
@@ -109,6 +79,9 @@ class PrometheusMetrics implements Metrics {
     this.#metrics = defineMetrics(registry);
     this.scaleOut = new ScaleOutMetrics(this.#metrics);
     this.#metrics.buildInfo.set({ version, node: process.version }, 1);
+    for (const reason of ["requests", "tokens"]) this.#metrics.rejected.inc({ reason }, 0);
+    for (const result of resumeResults) this.#metrics.resumes.inc({ result }, 0);
+    for (const result of ["delivered", "retried", "given_up"]) this.#metrics.webhookAttempts.inc({ result }, 0);
     this.#loopDelay.enable();
   }
 
@@ -116,8 +89,17 @@ class PrometheusMetrics implements Metrics {
     return this.#registry.contentType;
   }
 
+  watchModels(read: () => readonly ModelState[]): void {
+    this.#readModels = read;
+    for (const { name: model } of read()) {
+      for (const outcome of outcomes) this.#metrics.requests.inc({ model, outcome }, 0);
+      this.scaleOut.serves(model);
+    }
+  }
+
   step(model: string, report: StepReport): void {
     const metrics = this.#metrics;
+    this.#stepped.add(model);
     metrics.steps.inc({ model });
     if (report.encodedSources > 0) metrics.stepDuration.observe({ model, phase: "encode" }, report.encodeMs / 1000);
     if (report.rows > 0) {
@@ -132,6 +114,7 @@ class PrometheusMetrics implements Metrics {
     metrics.sourceTokens.inc({ model }, report.sourceTokens);
     metrics.paddingTokens.inc({ model }, report.paddedTokens);
     metrics.engineWaiting.set({ model }, report.waiting);
+    metrics.engineBusy.inc({ model }, report.busyMs / 1000);
   }
 
   generationStarted(model: string): void {
@@ -166,17 +149,14 @@ class PrometheusMetrics implements Metrics {
     this.#metrics.rejected.inc({ reason });
   }
 
-  modelLoaded(
-    model: string,
-    { layout, device, dtype, version }: ModelLabels,
-    seconds: number,
-    { weightBytes, loadedBytes }: LoadedMemory,
-  ): void {
+  modelLoaded(model: string, loaded: LoadedModel): void {
     const metrics = this.#metrics;
+    const { layout, device, dtype, version, engines, loadSeconds, weightBytes, loadedBytes } = loaded;
     metrics.modelInfo.set({ model, layout, device, dtype, version: version ?? "" }, 1);
-    metrics.modelLoad.set({ model }, seconds);
+    metrics.modelLoad.set({ model }, loadSeconds);
     metrics.modelLoads.inc({ model });
     metrics.modelLoaded.set({ model }, 1);
+    metrics.engines.set({ model }, engines);
     if (weightBytes !== null) metrics.modelWeights.set({ model }, weightBytes);
     if (loadedBytes !== null) metrics.modelLoadedBytes.set({ model }, loadedBytes);
   }
@@ -187,6 +167,7 @@ class PrometheusMetrics implements Metrics {
 
   modelUnloaded(model: string): void {
     this.#metrics.modelLoaded.set({ model }, 0);
+    this.#metrics.engines.set({ model }, 0);
   }
 
   watchQueue(read: () => Promise<QueueLevel>): void {
@@ -229,6 +210,9 @@ class PrometheusMetrics implements Metrics {
 
   async #sample(): Promise<void> {
     await this.scaleOut.sample();
+    this.#sampleIdle();
+    for (const { name: model, state } of this.#readModels())
+      this.#metrics.modelFailed.set({ model }, state === "failed" ? 1 : 0);
     const level = await this.#readQueue();
     this.#metrics.queuedRequests.set(level.queuedRequests);
     this.#metrics.queuedTokens.set(level.queuedTokens);
@@ -244,5 +228,11 @@ class PrometheusMetrics implements Metrics {
       this.#metrics.loopDelay.set({ quantile }, Math.max(0, nanoseconds / 1e9 - 0.01));
     }
     delay.reset();
+  }
+  // The report of a last step would stand for ever.
+  #sampleIdle(): void {
+    for (const model of this.#steppedBefore) if (!this.#stepped.has(model)) this.#metrics.rowsUsed.set({ model }, 0);
+    this.#steppedBefore = this.#stepped;
+    this.#stepped = new Set();
   }
 }

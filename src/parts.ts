@@ -53,7 +53,8 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     loadTimeoutMs: config.loadTimeoutMs,
     onStep: (model, report) => metrics.step(model, report),
     onLoaded: (info) => {
-      if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000, info.memory);
+      const loadSeconds = info.loadMs / 1000;
+      if (info.state === "ready") metrics.modelLoaded(info.name, { ...info, ...info.memory, loadSeconds });
       else log.error({ model: info.name, error: info.error }, "model failed to load");
     },
     onUnloaded: (info) => {
@@ -61,6 +62,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
       log.info({ model: info.name, idle_ms: config.idleUnloadMs }, "model unloaded: no requests");
     },
   });
+  metrics.watchModels(() => inference.models());
   const admission = new ModelAdmission(
     config,
     () => performance.now(),

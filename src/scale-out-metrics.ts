@@ -9,12 +9,37 @@ export interface JobLevel {
   readonly failed: number;
 }
 
+/** What a worker holds of one model's jobs. */
+export interface WorkerLevel {
+  readonly model: string;
+  readonly jobs: number;
+  /** What they take of `capacity`. */
+  readonly rows: number;
+  readonly capacity: number;
+}
+
+/** What Redis tells of itself. */
+export interface RedisLevel {
+  readonly memoryBytes: number;
+  /** 0: none. */
+  readonly memoryLimitBytes: number;
+  readonly evictedKeys: number;
+  readonly clients: number;
+  readonly commands: number;
+  readonly canWriteAof: boolean;
+}
+
 /** What is asked at each scrape. */
 export interface ScaleOutSources {
   readonly role: string;
   readonly isRedisUp: () => boolean;
-  /** Empty on nodes that leave this to others, so that no series comes twice. */
+  /** Empty on nodes that leave this to others, so that no series comes twice; so are the next two. */
   readonly jobs: () => Promise<readonly JobLevel[]>;
+  /** Workers that announce themselves, by model. */
+  readonly workers: () => Promise<Readonly<Record<string, number>>>;
+  readonly redis: () => Promise<RedisLevel | null>;
+  /** Of this process. */
+  readonly held: () => readonly WorkerLevel[];
 }
 
 export class ScaleOutMetrics {
@@ -27,6 +52,12 @@ export class ScaleOutMetrics {
 
   watch(sources: ScaleOutSources): void {
     this.#sources = sources;
+  }
+
+  /** Its counters begin at 0. */
+  serves(model: string): void {
+    const { jobRedeliveries, lockRenewFailures, watchdogRestarts, handoffs } = this.#metrics;
+    for (const counter of [jobRedeliveries, lockRenewFailures, watchdogRestarts, handoffs]) counter.inc({ model }, 0);
   }
 
   jobRedelivered(model: string): void {
@@ -60,12 +91,45 @@ export class ScaleOutMetrics {
 
   async sample(): Promise<void> {
     if (this.#sources === null) return;
-    const isUp = this.#sources.isRedisUp();
-    this.#metrics.redisUp.set({ role: this.#sources.role }, isUp ? 1 : 0);
+    const { role, isRedisUp, jobs, workers, redis, held } = this.#sources;
+    const isUp = isRedisUp();
+    this.#metrics.redisUp.set({ role }, isUp ? 1 : 0);
+    this.#sampleHeld(held());
+    // What Redis does not tell now is not known: no series is better than the last ones.
+    const [levels, counts, level] = await Promise.all([
+      isUp ? jobs().catch(() => []) : [],
+      workers().catch(() => ({})),
+      isUp ? redis().catch(() => null) : null,
+    ]);
     this.#metrics.jobs.reset();
-    if (!isUp) return;
-    for (const { model, ...levels } of await this.#sources.jobs().catch(() => [])) {
-      for (const [state, count] of Object.entries(levels)) this.#metrics.jobs.set({ model, state }, count);
+    for (const { model, ...states } of levels)
+      for (const [state, count] of Object.entries(states)) this.#metrics.jobs.set({ model, state }, count);
+    for (const [model, count] of Object.entries(counts)) this.#metrics.workers.set({ model }, count);
+    if (level !== null) this.#sampleRedis(level);
+  }
+
+  #sampleHeld(levels: readonly WorkerLevel[]): void {
+    const { workerJobs, workerRows, workerCapacity } = this.#metrics;
+    for (const gauge of [workerJobs, workerRows, workerCapacity]) gauge.reset();
+    for (const { model, jobs, rows, capacity } of levels) {
+      workerJobs.set({ model }, jobs);
+      workerRows.set({ model }, rows);
+      workerCapacity.set({ model }, capacity);
+    }
+  }
+
+  #sampleRedis(level: RedisLevel): void {
+    const metrics = this.#metrics;
+    metrics.redisMemory.set(level.memoryBytes);
+    metrics.redisMemoryLimit.set(level.memoryLimitBytes);
+    metrics.redisClients.set(level.clients);
+    metrics.redisAofOk.set(level.canWriteAof ? 1 : 0);
+    for (const [counter, total] of [
+      [metrics.redisEvictions, level.evictedKeys],
+      [metrics.redisCommands, level.commands],
+    ] as const) {
+      counter.reset();
+      counter.inc(total);
     }
   }
 }

@@ -53,7 +53,14 @@ export function connectNodes({ config, redisUrl, inference, admission, metrics, 
   api?.start();
   worker?.start();
   const isRedisUp = (): boolean => (api?.isUp ?? true) && (worker?.isUp ?? true);
-  metrics.scaleOut.watch({ role, isRedisUp, jobs: async () => (await api?.jobLevels()) ?? [] });
+  metrics.scaleOut.watch({
+    role,
+    isRedisUp,
+    jobs: async () => (await api?.jobLevels()) ?? [],
+    workers: async () => (await api?.workers()) ?? {},
+    redis: async () => (await api?.redisLevel()) ?? null,
+    held: () => worker?.levels() ?? [],
+  });
   return {
     api,
     worker,

@@ -1,7 +1,12 @@
 // Metrics: values land in buckets that tell them apart, counters add up, and names follow Prometheus' rules.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { GenerationEvent, Prepared } from "../src/generation.js";
 import { createMetrics, type Metrics } from "../src/metrics.js";
+import { MeasuredQueue } from "../src/queue/measured-queue.js";
+import type { GenerationQueue } from "../src/queue/queue.js";
+import { readRedisInfo } from "../src/queue/redis-info.js";
 import { metricSum } from "./support/metrics-text.js";
 import { testServer } from "./support/scripted.js";
 
@@ -14,6 +19,7 @@ const report = {
   encodeMs: 4,
   decodeMs: 6,
   hostMs: 0.3,
+  busyMs: 10.5,
   tokens: 8,
   waiting: 3,
 };
@@ -53,12 +59,112 @@ test("a step adds to every counter it touches", async () => {
     assert.equal(sum("batch_rows_sum"), 12);
     assert.equal(sum("batch_rows_used"), 4);
     assert.equal(sum("batch_rows_capacity"), 32);
+    assert.ok(Math.abs(sum("engine_busy_seconds_total") - 0.021) < 1e-9);
     assert.equal(
       sum("step_duration_seconds_count", { phase: "encode" }),
       1,
       "a step that encoded nothing is not an encode of 0 ms",
     );
     assert.equal(sum("step_duration_seconds_count", { phase: "decode" }), 2);
+  });
+});
+
+test("a model that does not step has no rows in use: the last step's don't stand for ever", async () => {
+  await with_(async (metrics) => {
+    metrics.step("m", report);
+    const used = async () => metricSum(await metrics.text(), "seqserve_batch_rows_used");
+    assert.equal(await used(), 8);
+    assert.equal(await used(), 0);
+    metrics.step("m", report);
+    assert.equal(await used(), 8);
+  });
+});
+
+test("counters of what is served begin at 0, and a model's state is told", async () => {
+  await with_(async (metrics) => {
+    let state: "ready" | "failed" = "ready";
+    metrics.watchModels(() => [{ name: "m", state }]);
+    const text = await metrics.text();
+    for (const series of [
+      'requests_total{model="m",outcome="error"}',
+      'job_redeliveries_total{model="m"}',
+      'rejected_total{reason="tokens"}',
+      'resume_total{result="log_lost"}',
+      'model_failed{model="m"}',
+    ])
+      assert.ok(text.includes(`seqserve_${series} 0\n`), series);
+    state = "failed";
+    assert.equal(metricSum(await metrics.text(), "seqserve_model_failed"), 1);
+  });
+});
+
+test("engines that closed are not counted", async () => {
+  await with_(async (metrics) => {
+    const labels = { layout: "transformer", device: "cpu", dtype: "fp32", version: null };
+    metrics.modelLoaded("m", { ...labels, engines: 2, loadSeconds: 1, weightBytes: 5, loadedBytes: null });
+    assert.equal(metricSum(await metrics.text(), "seqserve_engines"), 2);
+    metrics.modelUnloaded("m");
+    assert.equal(metricSum(await metrics.text(), "seqserve_engines"), 0);
+  });
+});
+
+test("what Redis tells of itself is told on, its counters as they are; while it is away nothing is made up", async () => {
+  await with_(async (metrics) => {
+    const info = (evicted: number, status: string) =>
+      `# Memory\r\nused_memory:1024\r\nmaxmemory:4096\r\n# Clients\r\nconnected_clients:7\r\n` +
+      `evicted_keys:${evicted}\r\ntotal_commands_processed:99\r\naof_last_write_status:${status}\r\n`;
+    let now = info(3, "ok");
+    let isUp = true;
+    metrics.scaleOut.watch({
+      role: "api",
+      isRedisUp: () => isUp,
+      jobs: async () => [{ model: "m", waiting: 2, active: 1, delayed: 0, failed: 0 }],
+      workers: async () => ({ m: 2 }),
+      redis: async () => readRedisInfo(now),
+      held: () => [{ model: "m", jobs: 1, rows: 4, capacity: 32 }],
+    });
+    const first = await metrics.text();
+    const of = (text: string, name: string, labels = {}) => metricSum(text, `seqserve_${name}`, labels);
+    assert.equal(of(first, "redis_memory_bytes"), 1024);
+    assert.equal(of(first, "redis_memory_limit_bytes"), 4096);
+    assert.equal(of(first, "redis_clients"), 7);
+    assert.equal(of(first, "redis_commands_total"), 99);
+    assert.equal(of(first, "redis_evicted_keys_total"), 3);
+    assert.equal(of(first, "redis_aof_write_ok"), 1);
+    assert.equal(of(first, "workers"), 2);
+    assert.equal(of(first, "worker_rows"), 4);
+    assert.equal(of(first, "worker_rows_capacity"), 32);
+    assert.equal(of(first, "jobs", { state: "waiting" }), 2);
+    now = info(5, "err");
+    const second = await metrics.text();
+    assert.equal(of(second, "redis_evicted_keys_total"), 5);
+    assert.equal(of(second, "redis_aof_write_ok"), 0);
+    isUp = false;
+    const third = await metrics.text();
+    assert.equal(of(third, "redis_up"), 0);
+    assert.doesNotMatch(third, /^seqserve_jobs\{/mu);
+  });
+});
+
+test("the time in Redis, where no engine knows of a request yet, is queue time", async () => {
+  await with_(async (metrics) => {
+    const queue: GenerationQueue = {
+      async *submit(): AsyncGenerator<GenerationEvent> {
+        yield { type: "accepted" };
+        await sleep(60);
+        yield { type: "token", seq: 1, index: 0, id: 1, text: "x", special: false };
+        const usage = { sourceTokens: 1, generatedTokens: 1 };
+        yield { type: "end", outputs: [], usage, timings: { queueMs: 1, encodeMs: 1, decodeMs: 3, totalMs: 5 } };
+      },
+      depth: () => Promise.resolve({ queuedRequests: 0, queuedTokens: 0, running: 0 }),
+      close: () => Promise.resolve(),
+    };
+    const prepared = { model: "m", sourceIds: [1] } as unknown as Prepared;
+    for await (const _ of new MeasuredQueue(queue, metrics).submit(prepared, new AbortController().signal));
+    const text = await metrics.text();
+    const queued = metricSum(text, "seqserve_queue_time_seconds_sum");
+    assert.ok(queued > 0.03, `${queued}`);
+    assert.ok(queued <= metricSum(text, "seqserve_time_to_first_token_seconds_sum"), `${queued}`);
   });
 });
 

@@ -95,8 +95,8 @@ export interface EngineError {
   readonly message: string;
 }
 
-/** Numbers of one engine turn, for metrics. */
-export interface StepReport {
+/** Numbers of one engine turn. */
+export interface TurnReport {
   readonly rows: number;
   readonly rowCapacity: number;
   readonly encodedSources: number;
@@ -112,6 +112,12 @@ export interface StepReport {
   readonly tokens: number;
   /** Sequences still waiting for rows. */
   readonly waiting: number;
+}
+
+/** For metrics. */
+export interface StepReport extends TurnReport {
+  /** Time that the engine's thread did not wait for messages, since the report before. */
+  readonly busyMs: number;
 }
 
 /** What the engine found out while loading. */

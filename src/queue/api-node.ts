@@ -2,7 +2,7 @@
 import type { EngineFacts } from "../inference/engine-facts.js";
 import type { Inference } from "../inference/inference.js";
 import type { Metrics } from "../metrics.js";
-import type { JobLevel } from "../scale-out-metrics.js";
+import type { JobLevel, RedisLevel } from "../scale-out-metrics.js";
 import type { Logger } from "../log.js";
 import type { ModelAdmission } from "./admission.js";
 import type { Target } from "./bull-job.js";
@@ -13,6 +13,7 @@ import { JobKeeper } from "./job-keeper.js";
 import { JobQueues } from "./job-queues.js";
 import type { GenerationMetrics } from "./measured-queue.js";
 import { connectRedis, type RedisConnection } from "./redis.js";
+import { readRedisInfo } from "./redis-info.js";
 import { SharedLog } from "./shared-log.js";
 import { readAnnouncements } from "./worker-announcements.js";
 import { controlChannel, writeControl } from "./worker-control.js";
@@ -143,6 +144,10 @@ export class ApiNode {
   async jobLevels(): Promise<JobLevel[]> {
     const targets = await this.#targets();
     return Promise.all(targets.map(async (target) => ({ model: target.model, ...(await this.#jobs.counts(target)) })));
+  }
+
+  async redisLevel(): Promise<RedisLevel> {
+    return readRedisInfo(await this.#shared.commands.client.info());
   }
 
   /** After queue and generations are closed. */

@@ -7,6 +7,7 @@
 import { DelayedError, WaitingError, Worker, type ConnectionOptions, type Job } from "bullmq";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.js";
+import type { WorkerLevel } from "../scale-out-metrics.js";
 import { maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
 import type { JobData, JobTimings, Target } from "./bull-job.js";
 import { concurrencyFor } from "./concurrency.js";
@@ -65,9 +66,10 @@ export class BullWorker {
     this.#timer.unref();
   }
 
-  /** Jobs that it holds. */
-  get running(): number {
-    return this.#jobs.size;
+  /** What it holds. */
+  get level(): WorkerLevel {
+    const rows = [...this.#jobs.rows].reduce((sum, count) => sum + count, 0);
+    return { model: this.#options.target.model, jobs: this.#jobs.size, rows, capacity: this.#options.capacity };
   }
 
   /** The BullMQ worker of now, for tests that break it. */
@@ -189,9 +191,9 @@ export class BullWorker {
   }
 
   async #leave(job: Job<JobData>, token: string | undefined): Promise<never> {
-    await job.moveToDelayed(Date.now() + this.#options.timings.elsewhereMs, token).catch((error: unknown) => {
-      this.#logger.debug({ job_id: job.id, err: error }, "not left to others");
-    });
+    const until = Date.now() + this.#options.timings.elsewhereMs;
+    const tell = (err: unknown) => this.#logger.debug({ job_id: job.id, err }, "not left to others");
+    await job.moveToDelayed(until, token).catch(tell);
     throw new DelayedError();
   }
 

@@ -88,12 +88,19 @@ export class Course {
     return {
       outcome,
       finishReason: this.#end?.outputs[0]?.finishReason ?? null,
-      queueSeconds: this.#end === null ? (firstTokenSeconds ?? totalSeconds) : this.#end.timings.queueMs / 1000,
+      queueSeconds: this.#queueSeconds(firstTokenSeconds ?? totalSeconds, totalSeconds),
       firstTokenSeconds,
       totalSeconds,
       sourceTokens: this.#prepared.sourceIds.length,
       generatedTokens: this.#end?.usage.generatedTokens ?? this.#tokens,
     };
+  }
+
+  // The engine knows nothing of the time before it got the request: in turns, or in Redis until a worker was free. All of that was before the first token.
+  #queueSeconds(untilFirst: number, total: number): number {
+    if (this.#end === null) return untilFirst;
+    const { queueMs, totalMs } = this.#end.timings;
+    return Math.min(untilFirst, Math.max(0, total - totalMs / 1000) + queueMs / 1000);
   }
 }
 

@@ -2,7 +2,7 @@
 import type { EngineFacts } from "../inference/engine-facts.js";
 import type { Inference } from "../inference/inference.js";
 import type { Logger } from "../log.js";
-import type { ScaleOutMetrics } from "../scale-out-metrics.js";
+import type { ScaleOutMetrics, WorkerLevel } from "../scale-out-metrics.js";
 import { usualJobTimings, type JobTimings } from "./bull-job.js";
 import { BullWorker } from "./bull-worker.js";
 import { WebhookOutbox } from "./bull-webhooks.js";
@@ -92,6 +92,10 @@ export class WorkerNode {
   /** One per model served now. */
   get bulls(): readonly BullWorker[] {
     return [...this.#served.values()].map(({ bull }) => bull);
+  }
+
+  levels(): WorkerLevel[] {
+    return this.bulls.map(({ level }) => level);
   }
 
   /** Models are served as they become ready. */

@@ -1,14 +1,14 @@
 // The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
-import type { EngineEnd, EngineOptions, FromEngine, SequenceSpec, StepReport } from "../engine-protocol.js";
+import type { EngineEnd, EngineOptions, FromEngine, SequenceSpec, TurnReport } from "../engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import type { Advance, RowScores } from "./decoding/search.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
-type Stepped = Extract<FromEngine, { type: "stepped" }>;
+type Stepped = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: TurnReport };
 
 /** Milliseconds: `elapsed` is monotonic, `now` since the epoch. */
 export interface Clock {
@@ -219,7 +219,7 @@ export class Engine {
     this.#sequences.delete(sequence.spec.id);
   }
 
-  #report(turn: Turn, tookMs: number): StepReport {
+  #report(turn: Turn, tookMs: number): TurnReport {
     const { encodedSources, sourceTokens, paddedTokens, encodeMs, decodeMs, rows } = turn;
     return {
       rows,

@@ -1,5 +1,6 @@
 // The engine's thread: loads one model, then steps while there is work, taking messages between steps.
 // It is never terminated from outside (that would abort the process): "close" lets it finish its step, free its sessions and exit.
+import { performance } from "node:perf_hooks";
 import { parentPort } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../engine-protocol.js";
 import { checkFiles } from "./check-files.js";
@@ -20,6 +21,7 @@ class EngineThread {
   #engine: Engine | null = null;
   #isStepping = false;
   #isClosing = false;
+  #busyMs = 0;
 
   constructor(post: (message: FromEngine) => void) {
     this.#post = post;
@@ -73,13 +75,19 @@ class EngineThread {
     this.#isStepping = true;
     while (!this.#engine.isIdle && !this.#isClosing) {
       const stepped = await this.#engine.step();
-      this.#post(stepped);
+      this.#post({ ...stepped, report: { ...stepped.report, busyMs: this.#busySinceLast() } });
       this.#priority.after(stepped.report);
       // Messages are delivered between turns of the loop; without this an engine whose runs resolve at once would starve them.
       await new Promise(setImmediate);
     }
     this.#isStepping = false;
     if (this.#isClosing) await this.#close();
+  }
+
+  #busySinceLast(): number {
+    const before = this.#busyMs;
+    this.#busyMs = performance.eventLoopUtilization().active;
+    return this.#busyMs - before;
   }
 
   async #close(): Promise<void> {
