@@ -25,6 +25,7 @@ export interface SessionOptions {
 // What fails is thrown in the same words; printed by ONNX Runtime itself it would break the lines of others. Counts for what no session says.
 env.logLevel = "fatal";
 
+keepHalvesAsWords();
 let insideMs = 0;
 
 /** Milliseconds that this thread has spent inside ONNX Runtime, all sessions together. */
@@ -125,4 +126,14 @@ function sessionOptions(options: SessionOptions): InferenceSession.SessionOption
 
 function cudaDevice(device: string): number {
   return Number(device.split(":")[1] ?? 0);
+}
+
+// Node 24 has a Float16Array, and ONNX Runtime's binding (1.30) reads one as empty. Its JavaScript looks for that class once, at the first
+// tensor: hidden then, a tensor of halves is of 16-bit words on every Node.
+function keepHalvesAsWords(): void {
+  const hidden = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
+  if (hidden === undefined) return;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  tensor("uint16", new Uint16Array(1), [1]);
+  Object.defineProperty(globalThis, "Float16Array", hidden);
 }
