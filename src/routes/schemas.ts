@@ -1,5 +1,6 @@
 // Shapes that several routes share, by name: they become components of the OpenAPI document.
 import { Type, type Static, type TSchema } from "typebox";
+import { errorKinds } from "../errors.js";
 
 /** A reference to a named schema that keeps its type. */
 export function ref<T extends TSchema & { $id?: string }>(schema: T) {
@@ -15,8 +16,7 @@ export const ErrorSchema = Type.Object(
   {
     error: Type.String({ description: "What is wrong, the field first." }),
     error_type: Type.String({
-      description:
-        "validation, unauthorized, not_found, conflict, gone, log_lost, rate_limited, overloaded, unavailable, generation, deadline, cancelled, internal",
+      description: [...new Set(Object.values(errorKinds).map(({ code }) => code))].join(", "),
     }),
     field: Type.Optional(Type.String({ description: "The field at fault, as it was sent: parameters.top_k" })),
   },

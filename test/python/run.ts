@@ -1,8 +1,25 @@
 // npm run test:python: Python's client libraries against the server. Makes their environments under .venv/ (once for each requirements file), serves the
-// zoo's models and the scripted ones on free ports of this process, and runs unittest with the URLs in the environment.
+// zoo's models and the scripted ones on free ports of this process, and runs unittest with the URLs in the environment; then the docs' Python examples.
+import { spawnSync } from "node:child_process";
+import { startServer } from "../../bench/server-process.js";
+import { docExamples, pointed } from "../support/doc-examples.js";
 import { pythonEnvironment, run } from "../support/python-environment.js";
 import { testServer } from "../support/scripted.js";
+import { difference } from "../support/shown-answer.js";
 import { zooServer } from "../support/zoo-server.js";
+
+/** Runs the Python of the docs as it stands there; says which did not print what is shown. */
+async function failedExamples(python: string): Promise<number> {
+  const shipped = await startServer();
+  const failures = docExamples("python").filter(({ name, text, shown }) => {
+    const { stdout, stderr } = spawnSync(python, ["-c", pointed(text, shipped.url, zoo.url)], { encoding: "utf8" });
+    const differs = difference(shown, stdout);
+    process.stdout.write(`${name}: ${differs === null ? "ok" : `FAILED: ${differs}\n${stderr}`}\n`);
+    return differs !== null;
+  });
+  await shipped.stop();
+  return failures.length;
+}
 
 const current = `${await pythonEnvironment("clients", "test/python/requirements.txt")}/python`;
 const legacy = `${await pythonEnvironment("legacy-clients", "test/python/requirements-legacy.txt")}/python`;
@@ -21,6 +38,7 @@ for (const [python, pattern] of suites) {
     urls,
   );
 }
+failed += await failedExamples(current);
 await zoo.close();
 await scripted.close();
 process.exitCode = failed === 0 ? 0 : 1;
