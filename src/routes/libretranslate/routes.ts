@@ -3,7 +3,7 @@ import type { FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import { keyCheck } from "../hooks.js";
 import type { App, RouteParts } from "../parts.js";
-import { errorAnswers, keyed, ref } from "../schemas.js";
+import { described, errorAnswers, keyed, open, ref } from "../schemas.js";
 import { serve } from "../serve.js";
 import { languageList } from "./languages.js";
 import { DetectRequestSchema, LanguagesSchema, TranslateAnswerSchema, TranslateRequestSchema } from "./schemas.js";
@@ -28,11 +28,12 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
       schema: {
         tags,
         security: keyed,
+        operationId: "translate",
         summary: "LibreTranslate: translate",
         description: "By the first served model that declares both languages. Also as a form.",
         body: ref(TranslateRequestSchema),
         response: {
-          200: ref(TranslateAnswerSchema),
+          200: described(ref(TranslateAnswerSchema), "Translated"),
           ...errorAnswers(400, 401, 413, 415, 422, 424, 429, 500, 501, 503, 504),
         },
       },
@@ -45,13 +46,8 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
   app.post(
     "/detect",
     {
-      schema: {
-        tags,
-        security: keyed,
-        summary: "LibreTranslate: detect (not built in)",
-        body: DetectRequestSchema,
-        response: errorAnswers(401, 422, 501),
-      },
+      // What always refuses is not in the document.
+      schema: { hide: true, body: DetectRequestSchema },
     },
     async () => {
       throw new AppError("not_implemented", "no language detector is configured");
@@ -63,10 +59,16 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
 export function languagesRoute(app: App, { inference }: RouteParts): void {
   app.get(
     "/languages",
-    { schema: { tags, summary: "LibreTranslate: languages", response: { 200: LanguagesSchema } } },
-    async () => {
-      return languageList(inference.models());
+    {
+      schema: {
+        tags,
+        security: open,
+        operationId: "listLanguages",
+        summary: "LibreTranslate: languages",
+        response: { 200: described(LanguagesSchema, "Each source language and what it can become") },
+      },
     },
+    async () => languageList(inference.models()),
   );
 }
 
