@@ -52,9 +52,9 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   const routeParts = { config, version, ...served };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
-  watchRoutes(app);
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
+  watchRoutes(app);
   for (const schema of [
     ErrorSchema,
     ParametersSchema,
@@ -66,7 +66,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     ...durableSchemas,
   ])
     app.addSchema(schema);
-  await collectDocument(app, version);
+  await collectDocument(app, version, config.apiKeys.length > 0);
   if (config.role !== "worker") {
     await app.register(async (scope) => keyedRoutes(scope, routeParts));
     pageRoutes(app, version);

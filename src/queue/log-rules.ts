@@ -24,9 +24,12 @@ export function pagePosition({ createdAt, id }: Pick<GenerationRecord, "createdA
   return `${String(createdAt).padStart(15, "0")}-${id}`;
 }
 
+/** What pagePosition makes. */
+export const pagePositionPattern = "^[0-9]{15}-[0-9a-f]{32}$";
+
 /** The id in a page position. Throws AppError "validation" for what pagePosition never made. */
 export function idAtPosition(position: string): string {
-  const id = /^\d{15}-([0-9a-f]{32})$/u.exec(position)?.[1];
+  const id = new RegExp(pagePositionPattern, "u").test(position) ? position.slice(16) : undefined;
   if (id === undefined) throw new AppError("validation", "not a position of a list", { field: "before" });
   return id;
 }

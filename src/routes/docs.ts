@@ -1,9 +1,10 @@
 // The OpenAPI document, made from the route schemas, and Swagger UI over it. Registered before all routes: it collects them.
+import type { FastifySchema } from "fastify";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { App } from "./parts.js";
 
-export async function collectDocument(app: App, version: string): Promise<void> {
+export async function collectDocument(app: App, version: string, wantsKeys: boolean): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -13,6 +14,7 @@ export async function collectDocument(app: App, version: string): Promise<void> 
         description: "The server for exported encoder-decoder ONNX models.",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
+      servers: [{ url: "/", description: "The server that this document came from" }],
       components: {
         securitySchemes: { key: { type: "http", scheme: "bearer", description: "One of API_KEYS, when set." } },
       },
@@ -25,6 +27,8 @@ export async function collectDocument(app: App, version: string): Promise<void> 
         { name: "health", description: "Probes and metrics" },
       ],
     },
+    // `keyed` says that a key may be sent; where the server has some it must be.
+    transform: ({ schema, url }) => ({ url, schema: wantsKeys ? withKeys(schema) : schema }),
     // A copy without shared objects: YAML would write those as anchors.
     transformObject: (document) =>
       "openapiObject" in document ? structuredCopy(document.openapiObject) : document.swaggerObject,
@@ -40,6 +44,11 @@ export async function documentRoutes(app: App): Promise<void> {
     return reply.type("application/yaml; charset=utf-8").send(app.swagger({ yaml: true }));
   });
   await app.register(swaggerUi, { routePrefix: "/docs", uiConfig: { deepLinking: true, tryItOutEnabled: true } });
+}
+
+function withKeys(schema: FastifySchema): FastifySchema {
+  const security = schema.security?.filter((one) => Object.keys(one).length > 0);
+  return security === undefined ? schema : { ...schema, security };
 }
 
 function structuredCopy<T>(document: T): T {

@@ -10,21 +10,26 @@ import { logEvent, type DurableStatus } from "./durable-answer.js";
 import { ownGeneration, unknownGeneration } from "./durable-lookup.js";
 import { ReconnectEventSchema, idParam } from "./durable-schemas.js";
 import { errorBody, logError, toAppError } from "./errors.js";
+import { eventStream } from "./event-schemas.js";
 import { EndEventSchema, TokenEventSchema } from "./generate-schemas.js";
 import type { OpenRequest } from "./lifetime.js";
 import type { App, RouteParts } from "./parts.js";
-import { errorAnswers, ErrorSchema, keyed, ref } from "./schemas.js";
+import { errorAnswers, ErrorSchema, keyed } from "./schemas.js";
 import { SseStream, type SseEvent } from "./sse.js";
 
 /** After which EventSource comes back. */
 const retryMs = 1000;
 
+const eventNumber = "^[0-9]{1,15}$";
 const lastEventId = "Number of the last event that was seen: those after it follow. The header wins.";
-const events = {
-  oneOf: [TokenEventSchema, EndEventSchema, ErrorSchema, ReconnectEventSchema].map((schema) => ref(schema)),
-};
+const events = eventStream({
+  message: [TokenEventSchema],
+  end: [EndEventSchema],
+  error: [ErrorSchema],
+  reconnect: [ReconnectEventSchema],
+});
 const response: Record<number, unknown> = {
-  200: { description: "Events from there to the end", content: { "text/event-stream": { schema: events } } },
+  200: { description: "Events from there to the end", content: events },
   204: { type: "null", description: "All events were seen: EventSource stops" },
   ...errorAnswers(401, 410, 422, 500, 503),
   404: unknownGeneration,
@@ -38,6 +43,7 @@ export function eventsRoute(app: App, parts: RouteParts): void {
       schema: {
         tags: ["durable"],
         security: keyed,
+        operationId: "readGenerationEvents",
         summary: "The events of a durable generation",
         description:
           "Those of /generate's streams, numbered by `id:`. One terminal event ends them: `end`, or `error` (also when it was cancelled). " +
@@ -46,14 +52,20 @@ export function eventsRoute(app: App, parts: RouteParts): void {
         querystring: Type.Object(
           {
             last_event_id: Type.Optional(
-              Type.String({ description: `For clients that can't set headers. ${lastEventId}`, examples: ["12"] }),
+              Type.String({
+                pattern: eventNumber,
+                description: `For clients that can't set headers. ${lastEventId}`,
+                examples: ["12"],
+              }),
             ),
           },
           { additionalProperties: false },
         ),
         headers: {
           type: "object",
-          properties: { "last-event-id": { type: "string", description: lastEventId, examples: ["12"] } },
+          properties: {
+            "Last-Event-ID": { type: "string", pattern: eventNumber, description: lastEventId, examples: ["12"] },
+          },
         },
         response,
       },
@@ -120,11 +132,8 @@ function lastWord(error: AppError): SseEvent {
 }
 
 function sentLastEventId({ headers, query }: Request): number | null {
-  const header = headers["last-event-id"];
-  const [field, sent] = header === undefined ? ["last_event_id", query.last_event_id] : ["Last-Event-ID", header];
-  if (sent === undefined) return null;
-  if (typeof sent === "string" && /^\d{1,15}$/u.test(sent)) return Number(sent);
-  throw new AppError("validation", `${field}: must be the number of an event`, { field: String(field) });
+  const sent = headers["last-event-id"] ?? query.last_event_id;
+  return sent === undefined ? null : Number(sent);
 }
 
 function requireKept({ top }: DurableStatus, after: number): void {

@@ -4,24 +4,28 @@ import { Type } from "typebox";
 import { AppError } from "../errors.js";
 import { stateBody, summaryBody, type DurableStatus } from "./durable-answer.js";
 import { idParam, noQuery, PageSchema, StateSchema, SummarySchema } from "./durable-schemas.js";
+import { pagePositionPattern } from "../queue/log-rules.js";
 import type { GenerationStatus } from "../queue/token-log.js";
 import { ownerOf } from "./owner.js";
 import type { App, RouteParts } from "./parts.js";
-import { errorAnswers, ErrorSchema, keyed, ref } from "./schemas.js";
+import { described, errorAnswers, ErrorSchema, keyed, ref } from "./schemas.js";
 
 const tags = ["durable"];
-const largestPage = 100;
 const usualPage = 20;
 
 /** No such generation, or somebody else's. */
-export const unknownGeneration = { ...ref(ErrorSchema), description: "No such generation among those of this key" };
+export const unknownGeneration = described(ref(ErrorSchema), "No such generation among those of this key");
 
 const pageQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.String({ description: `1 to ${largestPage}; ${usualPage} when absent.`, examples: [String(usualPage)] }),
+      Type.String({
+        pattern: "^([1-9][0-9]?|100)$",
+        description: `1 to 100; ${usualPage} when absent.`,
+        examples: [String(usualPage)],
+      }),
     ),
-    before: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: "`next` of the page before." })),
+    before: Type.Optional(Type.String({ pattern: pagePositionPattern, description: "`next` of the page before." })),
   },
   { additionalProperties: false },
 );
@@ -57,14 +61,15 @@ function listRoute(app: App, parts: RouteParts): void {
       schema: {
         tags,
         security: keyed,
+        operationId: "listGenerations",
         summary: "One's own durable generations",
         description: "Those of the caller's key, newest first. Without keys: all.",
         querystring: pageQuery,
-        response: { 200: ref(PageSchema), ...errorAnswers(401, 422, 500, 503) },
+        response: { 200: described(ref(PageSchema), "A page of them"), ...errorAnswers(401, 422, 500, 503) },
       },
     },
     async ({ headers, query }) => {
-      const page = { before: query.before ?? null, limit: checkedLimit(query.limit) };
+      const page = { before: query.before ?? null, limit: Number(query.limit ?? usualPage) };
       const { statuses, next } = await parts.generations.list(ownerOf(headers, parts.config.apiKeys), page);
       return { generations: statuses.map(summaryBody), next };
     },
@@ -79,10 +84,15 @@ function stateRoute(app: App, parts: RouteParts): void {
       schema: {
         tags,
         security: keyed,
+        operationId: "getGeneration",
         summary: "A durable generation, and its result once there is one",
         params: idParam,
         querystring: noQuery,
-        response: { 200: ref(StateSchema), ...errorAnswers(401, 410, 422, 500, 503), 404: unknownGeneration },
+        response: {
+          200: described(ref(StateSchema), "Its state"),
+          ...errorAnswers(401, 410, 422, 500, 503),
+          404: unknownGeneration,
+        },
       },
     },
     async (request) => {
@@ -99,12 +109,13 @@ function cancelRoute(app: App, parts: RouteParts): void {
       schema: {
         tags,
         security: keyed,
+        operationId: "cancelGeneration",
         summary: "Cancel a durable generation",
         description: "It ends with an `error` event of type `cancelled`. What it gave so far stays readable.",
         params: idParam,
         querystring: noQuery,
         response: {
-          202: { ...ref(SummarySchema), description: "It is being cancelled" },
+          202: described(ref(SummarySchema), "It is being cancelled"),
           204: { type: "null", description: "It had ended before: nothing to cancel" },
           ...errorAnswers(401, 410, 422, 500, 503),
           404: unknownGeneration,
@@ -119,11 +130,4 @@ function cancelRoute(app: App, parts: RouteParts): void {
       return reply.code(202).send(summaryBody(typeof now === "object" ? now : before));
     },
   );
-}
-
-function checkedLimit(sent: string | undefined): number {
-  if (sent === undefined) return usualPage;
-  const limit = /^\d{1,4}$/u.test(sent) ? Number(sent) : 0;
-  if (limit >= 1 && limit <= largestPage) return limit;
-  throw new AppError("validation", `limit: must be a whole number from 1 to ${largestPage}`, { field: "limit" });
 }

@@ -17,7 +17,7 @@ import { checkedWebhookUrl } from "./webhook-url.js";
 const headers = {
   type: "object",
   properties: {
-    "idempotency-key": {
+    "Idempotency-Key": {
       type: "string",
       description:
         "1 to 255 characters. The same key with the same body starts nothing again and gets the same generation, with the header " +
@@ -44,6 +44,7 @@ export function startRoute(app: App, parts: RouteParts): void {
       schema: {
         tags: ["durable"],
         security: keyed,
+        operationId: "startGeneration",
         summary: "Start a durable generation",
         description:
           "Answers once it is admitted; `Location` is where to look it up, `{Location}/events` where to read it.",

@@ -25,7 +25,11 @@ export const ExplainRequestSchema = Type.Object(
     ),
     parameters: Type.Optional(Type.Unsafe<Parameters>({ anyOf: [ref(ParametersSchema), { type: "null" }] })),
   },
-  { $id: "ExplainRequest", additionalProperties: false },
+  {
+    $id: "ExplainRequest",
+    additionalProperties: false,
+    examples: [{ inputs: "hello", model: "g2p-en", parameters: { top_n_tokens: 3 } }],
+  },
 );
 export type ExplainBody = Static<typeof ExplainRequestSchema>;
 

@@ -11,7 +11,7 @@ import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explana
 import { admitAll, closeAll, ended } from "./generations.js";
 import type { OpenRequest } from "./lifetime.js";
 import type { App, RouteParts } from "./parts.js";
-import { errorAnswers, keyed, ref } from "./schemas.js";
+import { described, errorAnswers, keyed, ref } from "./schemas.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 
@@ -22,11 +22,12 @@ export function explainRoute(app: App, parts: RouteParts): void {
       schema: {
         tags: ["generate"],
         security: keyed,
+        operationId: "explain",
         summary: "Look inside one answer",
         description:
           "Attention, occlusion, and per token its probability, entropy and alternatives. See docs/explain.md.",
         body: ref(ExplainRequestSchema),
-        response: { 200: ref(ExplanationSchema), ...errors },
+        response: { 200: described(ref(ExplanationSchema), "What speaks for each token"), ...errors },
       },
     },
     ({ body }, reply) => explain(parts, body, reply),

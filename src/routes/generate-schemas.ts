@@ -31,7 +31,14 @@ export const GenerateRequestSchema = Type.Object(
       Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "Answer with server-sent events." }),
     ),
   },
-  { $id: "GenerateRequest", additionalProperties: false },
+  {
+    $id: "GenerateRequest",
+    additionalProperties: false,
+    examples: [
+      { inputs: "the meeting is at half past three", model: "itn-en" },
+      { inputs: ["hello", "world"], model: "g2p-en", parameters: { num_beams: 4, details: true } },
+    ],
+  },
 );
 export type GenerateBody = Static<typeof GenerateRequestSchema>;
 

@@ -11,6 +11,7 @@ import {
   type GenerateBody,
 } from "./generate-schemas.js";
 import { errorBody, logError, toAppError } from "./errors.js";
+import { eventStream } from "./event-schemas.js";
 import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Generation } from "./generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { OpenRequest } from "./lifetime.js";
@@ -22,11 +23,12 @@ import type { App, RouteParts } from "./parts.js";
 import { readInTurns } from "./read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
 import { AppError } from "../errors.js";
-import { errorAnswers, keyed, ref } from "./schemas.js";
+import { errorAnswers, ErrorSchema, keyed, ref } from "./schemas.js";
 import { SseStream, type SseEvent } from "./sse.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
-const events = { schema: { oneOf: [ref(TokenEventSchema), ref(EndEventSchema)] } };
+/** Of this route and of TGI's root. */
+export const generateEvents = eventStream({ message: [TokenEventSchema], end: [EndEventSchema], error: [ErrorSchema] });
 const json = { schema: { oneOf: [ref(GenerationSchema), { type: "array", items: ref(GenerationSchema) }] } };
 const answers = "One object for one text, an array in order for an array; or events, one token each";
 
@@ -39,11 +41,12 @@ export function generateRoutes(app: App, parts: RouteParts): void {
       schema: {
         tags: ["generate"],
         security: keyed,
+        operationId: "generate",
         summary: "Generate text",
         description: "Streams when `stream` is true or the request accepts text/event-stream.",
         body,
         response: {
-          200: { description: answers, content: { "application/json": json, "text/event-stream": events } },
+          200: { description: answers, content: { "application/json": json, ...generateEvents } },
           ...errors,
         },
       },
@@ -56,10 +59,11 @@ export function generateRoutes(app: App, parts: RouteParts): void {
       schema: {
         tags: ["generate"],
         security: keyed,
+        operationId: "generateStream",
         summary: "Generate text as server-sent events",
         body,
         response: {
-          200: { description: "Events, one token each", content: { "text/event-stream": events } },
+          200: { description: "Events, one token each", content: generateEvents },
           ...errors,
         },
       },

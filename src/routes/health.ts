@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import type { Inference } from "../inference/inference.js";
 import { deviceBody, DeviceSchema } from "./device.js";
 import type { App, RouteParts } from "./parts.js";
-import { ref } from "./schemas.js";
+import { described, open, ref } from "./schemas.js";
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({
@@ -25,13 +25,31 @@ const HealthSchema = Type.Object({
 });
 
 export function healthRoutes(app: App, parts: RouteParts): void {
-  const tags = ["health"];
-  app.get("/health/live", { schema: { tags, summary: "Alive?", response: { 200: LiveSchema } } }, async () => {
-    return { status: "live" as const };
-  });
+  const common = { tags: ["health"], security: open };
+  app.get(
+    "/health/live",
+    {
+      schema: {
+        ...common,
+        operationId: "getLive",
+        summary: "Alive?",
+        response: { 200: described(LiveSchema, "Alive") },
+      },
+    },
+    async () => {
+      return { status: "live" as const };
+    },
+  );
   app.get(
     "/health/ready",
-    { schema: { tags, summary: "Ready for traffic?", response: { 200: ReadySchema, 503: ReadySchema } } },
+    {
+      schema: {
+        ...common,
+        operationId: "getReady",
+        summary: "Ready for traffic?",
+        response: { 200: described(ReadySchema, "Ready"), 503: described(ReadySchema, "Not ready") },
+      },
+    },
     async (_request, reply) => {
       const state = await readiness(parts);
       return reply.code(state.status === "ready" ? 200 : 503).send({ ...state, ...shownDevice(parts) });
@@ -39,7 +57,14 @@ export function healthRoutes(app: App, parts: RouteParts): void {
   );
   app.get(
     "/health",
-    { schema: { tags, summary: "Ready, and how things are", response: { 200: HealthSchema, 503: HealthSchema } } },
+    {
+      schema: {
+        ...common,
+        operationId: "getHealth",
+        summary: "Ready, and how things are",
+        response: { 200: described(HealthSchema, "Ready"), 503: described(HealthSchema, "Not ready") },
+      },
+    },
     async (_request, reply) => {
       const { queuedRequests, queuedTokens, running } = await parts.queue.depth();
       const state = await readiness(parts);

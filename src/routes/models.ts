@@ -6,7 +6,7 @@ import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
 import { suggestion } from "../nearest.js";
 import { deviceBody, DeviceSchema } from "./device.js";
 import type { App, RouteParts } from "./parts.js";
-import { errorAnswers, nullable, ref } from "./schemas.js";
+import { described, errorAnswers, nullable, open, ref } from "./schemas.js";
 
 const text = (description: string) => nullable("string", description);
 const orNull = <Schema extends TSchema>(schema: Schema) =>
@@ -123,18 +123,26 @@ const InfoSchema = Type.Object(
 );
 
 export function modelRoutes(app: App, { inference, config, version, device }: RouteParts): void {
-  const tags = ["models"];
-  const name = Type.Object({ name: Type.String() });
-  app.get("/models", { schema: { tags, summary: "All models", response: { 200: ModelsSchema } } }, async () => {
+  const common = { tags: ["models"], security: open };
+  const params = Type.Object({ name: Type.String({ description: "Name of the folder.", examples: ["itn-en"] }) });
+  const all = {
+    ...common,
+    operationId: "listModels",
+    summary: "All models",
+    response: { 200: described(ModelsSchema, "All, loaded or not") },
+  };
+  app.get("/models", { schema: all }, async () => {
     const models = inference.models();
     return { default: models.find(({ isDefault }) => isDefault)?.name ?? null, models: models.map(modelBody) };
   });
+  const response = { 200: described(ref(ModelSchema), "What is known of it"), ...errorAnswers(404) };
   app.get(
     "/models/:name",
-    { schema: { tags, summary: "One model", params: name, response: { 200: ref(ModelSchema), ...errorAnswers(404) } } },
-    async ({ params }) => modelBody(modelNamed(inference, params.name)),
+    { schema: { ...common, operationId: "getModel", summary: "One model", params, response } },
+    async (request) => modelBody(modelNamed(inference, request.params.name)),
   );
-  app.get("/info", { schema: { tags, summary: "The server", response: { 200: InfoSchema } } }, async () => {
+  const info = { ...common, operationId: "getInfo", summary: "The server", response: { 200: InfoSchema } };
+  app.get("/info", { schema: info }, async () => {
     const models = inference.models();
     const main = models.find(({ isDefault }) => isDefault);
     const limits = main?.limits;

@@ -3,7 +3,7 @@ import { AppError } from "../errors.js";
 import { suggestion } from "../nearest.js";
 import type { App } from "./parts.js";
 
-/** Call before any route is registered: it watches them come. */
+/** Call before any route is registered, for it watches them come, and after the hooks that every answer goes through. */
 export function watchRoutes(app: App): void {
   const methodsOf = new Map<string, Set<string>>();
   app.addHook("onRoute", ({ url, method, schema }) => {
@@ -12,7 +12,9 @@ export function watchRoutes(app: App): void {
     for (const name of [method].flat()) methods.add(name);
     methodsOf.set(url, methods);
   });
-  app.setNotFoundHandler((request, reply) => {
+  // A hook, not a handler: what the body is like does not matter, and is never read.
+  app.addHook("onRequest", async (request, reply) => {
+    if (!request.is404) return;
     const [path = ""] = request.url.split("?");
     const allowed = [...methodsOf].filter(([pattern]) => matches(pattern, path)).flatMap(([, methods]) => [...methods]);
     if (allowed.length > 0) {

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../errors.js";
 import type { App } from "./parts.js";
-import { errorAnswers } from "./schemas.js";
+import { errorAnswers, open } from "./schemas.js";
 
 // This file runs as dist/src/routes/page.js.
 const folder = new URL("../../../web/", import.meta.url);
@@ -52,12 +52,16 @@ export function pageRoutes(app: App, version: string): void {
       content: { "application/json": { schema: HomeSchema }, "text/html": { schema: Type.String() } },
     },
   };
-  app.get("/", { schema: { tags: ["models"], summary: "A sign of life", response: home } }, (request, reply) => {
-    const vary = reply.getHeader("vary");
-    reply.header("vary", vary === undefined ? "accept" : `${String(vary)}, accept`);
-    if (wantsHtml(request)) sendFile(request, reply, files.get("index.html"));
-    else void reply.send({ name: "seqserve", version, docs: "/docs", openapi: "/openapi.json" });
-  });
+  app.get(
+    "/",
+    { schema: { tags: ["health"], security: open, operationId: "getHome", summary: "A sign of life", response: home } },
+    (request, reply) => {
+      const vary = reply.getHeader("vary");
+      reply.header("vary", vary === undefined ? "accept" : `${String(vary)}, accept`);
+      if (wantsHtml(request)) sendFile(request, reply, files.get("index.html"));
+      else void reply.send({ name: "seqserve", version, docs: "/docs", openapi: "/openapi.json" });
+    },
+  );
   const params = Type.Object({ file: Type.String() });
   app.get("/web/:file", { schema: { hide: true, params, response: errorAnswers(404) } }, (request, reply) => {
     sendFile(request, reply, files.get(request.params.file));

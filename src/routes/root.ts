@@ -4,14 +4,8 @@ import type { FastifyRequest } from "fastify";
 import { Type, type Static } from "typebox";
 import { AppError } from "../errors.js";
 import { ParametersSchema, type Parameters } from "../parameters.js";
-import {
-  EndEventSchema,
-  GenerateRequestSchema,
-  GenerationSchema,
-  TokenEventSchema,
-  type Answer,
-} from "./generate-schemas.js";
-import { generate, wantsStream } from "./generate.js";
+import { GenerateRequestSchema, GenerationSchema, type Answer } from "./generate-schemas.js";
+import { generate, generateEvents, wantsStream } from "./generate.js";
 import type { App, RouteParts } from "./parts.js";
 import { withoutNulls } from "./request-rules.js";
 import { errorAnswers, keyed, ref } from "./schemas.js";
@@ -46,7 +40,11 @@ const RootRequestSchema = Type.Object(
     ...GenerateRequestSchema.properties,
     parameters: Type.Optional(Type.Unsafe<TaskParameters>({ anyOf: [ref(TaskParametersSchema), { type: "null" }] })),
   },
-  { $id: "RootRequest", additionalProperties: false },
+  {
+    $id: "RootRequest",
+    additionalProperties: false,
+    examples: [{ inputs: "hello", parameters: { truncation: "only_first" } }],
+  },
 );
 type RootBody = Static<typeof RootRequestSchema>;
 
@@ -62,20 +60,20 @@ const TaskAnswerSchema = Type.Object(
 export function rootRoutes(app: App, parts: RouteParts): void {
   for (const schema of [TaskParametersSchema, RootRequestSchema, TaskAnswerSchema]) app.addSchema(schema);
   const json = { schema: { type: "array", items: ref(TaskAnswerSchema) } };
-  const events = { schema: { oneOf: [ref(TokenEventSchema), ref(EndEventSchema)] } };
   app.post(
     "/",
     {
       schema: {
         tags: ["compatible"],
         security: keyed,
+        operationId: "generateAtRoot",
         summary: "TGI's root; Hugging Face's translation and summarization",
         description: "/generate with TGI's answer: always an array. Streams when `stream` is true.",
         body: ref(RootRequestSchema),
         response: {
           200: {
             description: "An array, one item for each text; or events",
-            content: { "application/json": json, "text/event-stream": events },
+            content: { "application/json": json, ...generateEvents },
           },
           ...errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504),
         },

@@ -7,6 +7,11 @@ export function ref<T extends TSchema & { $id?: string }>(schema: T) {
   return Type.Unsafe<Static<T>>({ $ref: `${schema.$id ?? ""}#` });
 }
 
+/** An answer's shape, with what the document says of the answer. */
+export function described<T extends TSchema>(schema: T, description: string): T {
+  return { ...schema, description };
+}
+
 /** A value or null. */
 export function nullable<T extends "string" | "number" | "integer">(type: T, description: string) {
   return Type.Unsafe<(T extends "string" ? string : number) | null>({ type: [type, "null"], description });
@@ -34,6 +39,9 @@ export const modelName = Type.Unsafe<string>({
 /** Routes that want one of API_KEYS, where the server has any. */
 export const keyed = [{ key: [] }, {}];
 
+/** Routes that never want one. */
+export const open: readonly Record<string, string[]>[] = [];
+
 const meanings = {
   400: "Not JSON",
   401: "No key, or a wrong one",
@@ -60,5 +68,21 @@ export function errorAnswers(...statuses: readonly ErrorStatus[]) {
 
 /** In the shape of another surface. */
 export function errorAnswersAs(shape: TSchema & { $id?: string }, ...statuses: readonly ErrorStatus[]) {
-  return Object.fromEntries(statuses.map((status) => [status, { ...ref(shape), description: meanings[status] }]));
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const comesBack = status === 429 || status === 503;
+      return [
+        status,
+        { ...ref(shape), description: meanings[status], ...(comesBack ? { headers: retryHeaders } : {}) },
+      ];
+    }),
+  );
 }
+
+const retryHeaders = {
+  "Retry-After": {
+    type: "integer",
+    minimum: 0,
+    description: "Seconds after which to come again, where that is known.",
+  },
+};

@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import { ParametersSchema } from "../parameters.js";
 import type { App, RouteParts } from "./parts.js";
 import { checkedInputs } from "./request-rules.js";
-import { errorAnswers, keyed, modelName } from "./schemas.js";
+import { described, errorAnswers, keyed, modelName } from "./schemas.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 500, 503);
 
@@ -26,7 +26,7 @@ const TokenizeBody = Type.Object(
       ),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ inputs: "hello", model: "g2p-en" }] },
 );
 
 const DetokenizeBody = Type.Object(
@@ -37,7 +37,7 @@ const DetokenizeBody = Type.Object(
       Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "Leave special tokens out; true when absent." }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ ids: [3, 4, 5], model: "g2p-en" }] },
 );
 
 export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
@@ -48,9 +48,10 @@ export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
       schema: {
         tags,
         security: keyed,
+        operationId: "tokenize",
         summary: "Text to ids",
         body: TokenizeBody,
-        response: { 200: Type.Array(SourceTokenSchema), ...errors },
+        response: { 200: described(Type.Array(SourceTokenSchema), "In order, special ones included"), ...errors },
       },
     },
     ({ body }) => {
@@ -64,9 +65,10 @@ export function tokenizeRoutes(app: App, { inference }: RouteParts): void {
       schema: {
         tags,
         security: keyed,
+        operationId: "detokenize",
         summary: "Ids to text",
         body: DetokenizeBody,
-        response: { 200: Type.Object({ text: Type.String() }), ...errors },
+        response: { 200: described(Type.Object({ text: Type.String() }), "The text"), ...errors },
       },
     },
     async ({ body }) => {

@@ -18,32 +18,47 @@ export function validationError(errors: readonly FastifySchemaValidationError[],
   const [first] = errors as readonly VerboseError[];
   if (first === undefined) return new AppError("validation", `${part} is not valid`, { field: part });
   const path = fieldPath(first);
-  const field = path === "" ? part : path;
+  const field = path === "" ? part : (headerNames.get(path) ?? path);
   return new AppError("validation", `${field}: ${problem(first, field)}`, { field });
 }
 
 // "/parameters/stop/1" → parameters.stop[1]
 function fieldPath({ instancePath, keyword, params }: VerboseError): string {
   const inner = instancePath.split("/").slice(1).map(unescaped);
-  if (keyword === "additionalProperties") inner.push(short(params["additionalProperty"]));
-  if (keyword === "required") inner.push(short(params["missingProperty"]));
-  return inner.reduce((path, name) => {
-    if (/^\d+$/u.test(name)) return `${path}[${name}]`;
-    return path === "" ? name : `${path}.${name}`;
+  const path = inner.reduce((outer, name) => {
+    if (/^\d+$/u.test(name)) return `${outer}[${name}]`;
+    return inside(outer, name);
   }, "");
+  if (keyword === "additionalProperties") return inside(path, short(params["additionalProperty"]));
+  if (keyword === "required") return inside(path, short(params["missingProperty"]));
+  return path;
+}
+
+function inside(outer: string, name: string): string {
+  const shown = name === "" ? '""' : name;
+  return outer === "" ? shown : `${outer}.${shown}`;
 }
 
 function problem(error: VerboseError, field: string): string {
   const refusal = refusalReason(error.instancePath.replace(/^\/(?:parameters\/)?/u, ""));
   if (refusal !== null) return refusal;
-  const described = describe(error);
-  const hint = hints[field];
+  const described = describe(error, field);
+  const hint = hints.get(field);
   return hint === undefined ? described : `${described}; ${hint}`;
 }
 
-const hints: Readonly<Record<string, string>> = {
-  "parameters.temperature": "for greedy decoding leave it out",
-};
+const hints: ReadonlyMap<string, string> = new Map([["parameters.temperature", "for greedy decoding leave it out"]]);
+
+// Ajv is shown them in small letters.
+const headerNames: ReadonlyMap<string, string> = new Map([["last-event-id", "Last-Event-ID"]]);
+
+// What a `pattern` wants, by field.
+const forms: ReadonlyMap<string, string> = new Map([
+  ["limit", "a whole number from 1 to 100"],
+  ["before", "`next` of the page before"],
+  ["last_event_id", "the number of an event"],
+  ["Last-Event-ID", "the number of an event"],
+]);
 
 const words: Readonly<Record<string, (error: VerboseError) => string>> = {
   additionalProperties: ({ params, parentSchema }) =>
@@ -61,7 +76,9 @@ const words: Readonly<Record<string, (error: VerboseError) => string>> = {
   maxItems: ({ params }) => `must have at most ${String(params["limit"])} items`,
 };
 
-function describe(error: VerboseError): string {
+function describe(error: VerboseError, field: string): string {
+  const form = error.keyword === "pattern" ? forms.get(field) : undefined;
+  if (form !== undefined) return `must be ${form}`;
   return words[error.keyword]?.(error) ?? error.message ?? "is not valid";
 }
 

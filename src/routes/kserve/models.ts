@@ -5,29 +5,49 @@ import type { ModelInfo } from "../../inference/model-info.js";
 import { suggestion } from "../../nearest.js";
 import { readiness } from "../health.js";
 import type { App, RouteParts } from "../parts.js";
-import { errorAnswers } from "../schemas.js";
+import { described, errorAnswers, open } from "../schemas.js";
+import { KserveModelSchema, LiveSchema, ModelReadySchema, ReadySchema, ServerSchema } from "./schemas.js";
 
 const tags = ["compatible"];
 
 /** Open, as /models and /health are. */
 export function kserveModelRoutes(app: App, parts: RouteParts): void {
   const { inference, version } = parts;
-  const answers = { 200: Type.Object({}, { additionalProperties: true }), ...errorAnswers(404) };
-  app.get("/v2", { schema: { tags, summary: "KServe: the server" } }, async () => {
-    return { name: "seqserve", version, extensions: ["generate"] };
+  const told = (operationId: string, summary: string, response: object) => ({
+    schema: { tags, security: open, operationId, summary: `KServe: ${summary}`, response },
   });
-  app.get("/v2/health/live", { schema: { tags, summary: "KServe: alive?" } }, async () => ({ live: true }));
-  app.get("/v2/health/ready", { schema: { tags, summary: "KServe: ready for traffic?" } }, async (_request, reply) => {
+  app.get(
+    "/v2",
+    told("kserveServer", "the server", { 200: described(ServerSchema, "Name, version, extensions") }),
+    async () => {
+      return { name: "seqserve", version, extensions: ["generate"] };
+    },
+  );
+  app.get("/v2/health/live", told("kserveLive", "alive?", { 200: described(LiveSchema, "Alive") }), async () => ({
+    live: true,
+  }));
+  const readyAnswers = { 200: described(ReadySchema, "Ready"), 503: described(ReadySchema, "Not ready") };
+  app.get("/v2/health/ready", told("kserveReady", "ready for traffic?", readyAnswers), async (_request, reply) => {
     const ready = (await readiness(parts)).status === "ready";
     return reply.code(ready ? 200 : 503).send({ ready });
   });
-  eachPath("", (url, params) => {
-    const schema = { tags, summary: "KServe: a model", params, response: answers };
-    app.get(url, { schema }, async (request) => modelBody(modelOf(inference.models(), request.params)));
+  eachPath("", "kserveModel", (url, path) => {
+    const { schema } = told(path.operationId, "a model", {
+      200: described(KserveModelSchema, "Its versions and tensors"),
+      ...errorAnswers(404),
+    });
+    app.get(url, { schema: { ...schema, ...path } }, async (request) => {
+      return modelBody(modelOf(inference.models(), request.params));
+    });
   });
-  eachPath("ready", (url, params) => {
-    const schema = { tags, summary: "KServe: is a model ready?", params };
-    app.get(url, { schema }, async (request, reply) => {
+  const stateAnswers = {
+    200: described(ModelReadySchema, "Ready"),
+    503: described(ModelReadySchema, "Not ready"),
+    ...errorAnswers(404),
+  };
+  eachPath("ready", "kserveModelReady", (url, path) => {
+    const { schema } = told(path.operationId, "is a model ready?", stateAnswers);
+    app.get(url, { schema: { ...schema, ...path } }, async (request, reply) => {
       const { name, state } = modelOf(inference.models(), request.params);
       const ready = state === "ready" || state === "idle";
       return reply.code(ready ? 200 : 503).send({ name, ready });
@@ -35,14 +55,25 @@ export function kserveModelRoutes(app: App, parts: RouteParts): void {
   });
 }
 
-const modelParams = Type.Object({ model: Type.String() });
-const versionParams = Type.Object({ model: Type.String(), version: Type.String() });
+const model = Type.String({ description: "Name of a model.", examples: ["itn-en"] });
+const modelParams = Type.Object({ model });
+const versionParams = Type.Object({
+  model,
+  version: Type.String({ description: "Its version: the model's own, else 1.", examples: ["1.0.0"] }),
+});
+
+/** What depends on whether the path has a version. */
+export interface Path {
+  readonly params: typeof modelParams;
+  readonly operationId: string;
+}
 
 // A version in the path is optional, as in Triton.
-export function eachPath(name: string, add: (url: string, params: typeof modelParams) => void): void {
+export function eachPath(name: string, operationId: string, add: (url: string, path: Path) => void): void {
   const end = name === "" ? "" : `/${name}`;
-  add(`/v2/models/:model${end}`, modelParams);
-  add(`/v2/models/:model/versions/:version${end}`, versionParams);
+  add(`/v2/models/:model${end}`, { params: modelParams, operationId });
+  const versioned = { params: versionParams, operationId: `${operationId}OfVersion` };
+  add(`/v2/models/:model/versions/:version${end}`, versioned);
 }
 
 /** Throws AppError "not_found" that names model or version. */

@@ -1,7 +1,8 @@
 // KServe's Open Inference Protocol as far as text goes, with Triton's generate extension: generate and generate_stream.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App, RouteParts } from "../parts.js";
-import { errorAnswers, keyed, ref } from "../schemas.js";
+import { eventStream } from "../event-schemas.js";
+import { errorAnswers, ErrorSchema, keyed, ref } from "../schemas.js";
 import { serve } from "../serve.js";
 import { eachPath, modelOf } from "./models.js";
 import { KserveAnswerSchema, KserveParametersSchema, KserveRequestSchema, type KserveBody } from "./schemas.js";
@@ -12,19 +13,18 @@ const tags = ["compatible"];
 /** Routes that handle texts. */
 export function kserveRoutes(app: App, parts: RouteParts): void {
   for (const schema of [KserveParametersSchema, KserveRequestSchema, KserveAnswerSchema]) app.addSchema(schema);
-  const answer: { schema: object } = { schema: ref(KserveAnswerSchema) };
-  for (const [name, streams] of [
-    ["generate", false],
-    ["generate_stream", true],
+  const json: { schema: object } = { schema: ref(KserveAnswerSchema) };
+  const text = { description: "The text", content: { "application/json": json } };
+  const events = { description: "Events", content: eventStream({ message: [KserveAnswerSchema, ErrorSchema] }) };
+  for (const [name, operationId, answer] of [
+    ["generate", "kserveGenerate", text],
+    ["generate_stream", "kserveGenerateStream", events],
   ] as const) {
-    const type = streams ? "text/event-stream" : "application/json";
-    const response = {
-      200: { description: streams ? "Events" : "The text", content: { [type]: answer } },
-      ...errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504),
-    };
+    const response = { 200: answer, ...errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504) };
     const schema = { tags, security: keyed, summary: `KServe: ${name}`, body: ref(KserveRequestSchema), response };
+    const streams = answer === events;
     const handler = (request: FastifyRequest, reply: FastifyReply) => generate(parts, request, reply, streams);
-    eachPath(name, (url, params) => app.post(url, { schema: { ...schema, params } }, handler));
+    eachPath(name, operationId, (url, path) => app.post(url, { schema: { ...schema, ...path } }, handler));
   }
 }
 

@@ -39,9 +39,33 @@ export const KserveRequestSchema = Type.Object(
       Type.Unsafe<boolean>({ type: ["boolean", "null"], description: "As the path says, or absent." }),
     ),
   },
-  { $id: "KserveRequest", additionalProperties: false },
+  {
+    $id: "KserveRequest",
+    additionalProperties: false,
+    examples: [{ id: "mine", text_input: "the meeting is at half past three", parameters: { max_tokens: 32 } }],
+  },
 );
 export type KserveBody = Static<typeof KserveRequestSchema>;
+
+export const ServerSchema = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  extensions: Type.Array(Type.String()),
+});
+export const LiveSchema = Type.Object({ live: Type.Boolean() });
+export const ReadySchema = Type.Object({ ready: Type.Boolean() });
+export const ModelReadySchema = Type.Object({ name: Type.String(), ready: Type.Boolean() });
+
+const tensors = Type.Array(
+  Type.Object({ name: Type.String(), datatype: Type.String(), shape: Type.Array(Type.Integer()) }),
+);
+export const KserveModelSchema = Type.Object({
+  name: Type.String(),
+  versions: Type.Array(Type.String()),
+  platform: Type.String(),
+  inputs: tensors,
+  outputs: tensors,
+});
 
 export const KserveAnswerSchema = Type.Object(
   {

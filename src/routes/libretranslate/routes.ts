@@ -3,7 +3,7 @@ import type { FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import { keyCheck } from "../hooks.js";
 import type { App, RouteParts } from "../parts.js";
-import { errorAnswers, keyed, ref } from "../schemas.js";
+import { described, errorAnswers, keyed, open, ref } from "../schemas.js";
 import { serve } from "../serve.js";
 import { detectedAmong, loadDetector } from "./detector.js";
 import { languageList, sourceLanguages } from "./languages.js";
@@ -36,11 +36,12 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
       schema: {
         tags,
         security: keyed,
+        operationId: "translate",
         summary: "LibreTranslate: translate",
         description: "By the first served model that declares both languages. Also as a form.",
         body: ref(TranslateRequestSchema),
         response: {
-          200: ref(TranslateAnswerSchema),
+          200: described(ref(TranslateAnswerSchema), "Translated"),
           ...errorAnswers(400, 401, 413, 415, 422, 424, 429, 500, 501, 503, 504),
         },
       },
@@ -54,12 +55,13 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
     "/detect",
     {
       schema: {
+        operationId: "detectLanguage",
         tags,
         security: keyed,
         summary: "LibreTranslate: detect a language",
         description: "Among the languages that served models translate from. Needs LANGUAGE_DETECTOR.",
         body: DetectRequestSchema,
-        response: { 200: DetectAnswerSchema, ...errorAnswers(401, 413, 422, 501) },
+        response: { 200: described(DetectAnswerSchema, "Likeliest first"), ...errorAnswers(400, 401, 413, 415, 422, 500, 501, 503) },
       },
     },
     async ({ body }) => {
@@ -75,10 +77,16 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
 export function languagesRoute(app: App, { inference }: RouteParts): void {
   app.get(
     "/languages",
-    { schema: { tags, summary: "LibreTranslate: languages", response: { 200: LanguagesSchema } } },
-    async () => {
-      return languageList(inference.models());
+    {
+      schema: {
+        tags,
+        security: open,
+        operationId: "listLanguages",
+        summary: "LibreTranslate: languages",
+        response: { 200: described(LanguagesSchema, "Each source language and what it can become") },
+      },
     },
+    async () => languageList(inference.models()),
   );
 }
 

@@ -47,7 +47,11 @@ export const TranslateRequestSchema = Type.Object(
     ),
     api_key: apiKey,
   },
-  { $id: "TranslateRequest", additionalProperties: false },
+  {
+    $id: "TranslateRequest",
+    additionalProperties: false,
+    examples: [{ q: "How are you?", source: "en", target: "de" }],
+  },
 );
 export type TranslateBody = Static<typeof TranslateRequestSchema>;
 

@@ -87,14 +87,15 @@ export function temperatureOf({ temperature, do_sample }: Pick<Body, "temperatur
 }
 
 function lengthOf(sent: Body): Parameters {
-  const given = [
-    sent.max_tokens,
-    "max_completion_tokens" in sent ? sent.max_completion_tokens : undefined,
-    sent.max_new_tokens,
-  ].filter((value) => value !== undefined);
-  if (given.length > 1) refuse("max_tokens", "give only one of max_tokens, max_completion_tokens and max_new_tokens");
-  const [length] = given;
-  return length === undefined ? {} : { max_new_tokens: length };
+  const { max_tokens, max_new_tokens } = sent;
+  const max_completion_tokens = "max_completion_tokens" in sent ? sent.max_completion_tokens : undefined;
+  const given = Object.entries({ max_tokens, max_completion_tokens, max_new_tokens }).flatMap(([name, length]) =>
+    length === undefined ? [] : [{ name, length }],
+  );
+  const [first, second] = given;
+  if (first === undefined) return {};
+  if (second === undefined) return { max_new_tokens: first.length };
+  return refuse(first.name, "give only one of max_tokens, max_completion_tokens and max_new_tokens");
 }
 
 function logprobsOf(sent: Body): Parameters {

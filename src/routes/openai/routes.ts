@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import { Type } from "typebox";
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
+import { eventStreamUntilDone } from "../event-schemas.js";
 import type { App, RouteParts } from "../parts.js";
-import { errorAnswersAs, keyed, ref } from "../schemas.js";
+import { described, errorAnswersAs, keyed, open, ref } from "../schemas.js";
 import { serve } from "../serve.js";
 import { ChatTranslation } from "./chat.js";
 import type { Facts } from "./choices.js";
@@ -26,21 +27,21 @@ const errors = errorAnswersAs(OpenAiErrorSchema, 400, 401, 404, 413, 415, 422, 4
 /** Routes that handle texts. */
 export function openAiRoutes(app: App, parts: RouteParts): void {
   for (const schema of openAiSchemas) app.addSchema(schema);
-  const completion: { schema: object } = { schema: ref(CompletionSchema) };
-  const chat: { schema: object } = { schema: ref(ChatCompletionSchema) };
-  const answers = (shape: { schema: object }) => ({
-    200: { description: "JSON, or chunks", content: { "application/json": shape, "text/event-stream": shape } },
-    ...errors,
-  });
+  const answers = (shape: typeof CompletionSchema | typeof ChatCompletionSchema) => {
+    const json: { schema: object } = { schema: ref(shape) };
+    const events = eventStreamUntilDone(shape, OpenAiErrorSchema);
+    return { 200: { description: "JSON, or chunks", content: { "application/json": json, ...events } }, ...errors };
+  };
   const common = { tags, security: keyed };
   app.post(
     "/v1/completions",
     {
       schema: {
         ...common,
+        operationId: "createCompletion",
         summary: "OpenAI's completions",
         body: ref(CompletionRequestSchema),
-        response: answers(completion),
+        response: answers(CompletionSchema),
       },
     },
     (request, reply) => {
@@ -54,9 +55,10 @@ export function openAiRoutes(app: App, parts: RouteParts): void {
     {
       schema: {
         ...common,
+        operationId: "createChatCompletion",
         summary: "OpenAI's chat completions",
         body: ref(ChatRequestSchema),
-        response: answers(chat),
+        response: answers(ChatCompletionSchema),
       },
     },
     (request, reply) => {
@@ -71,17 +73,28 @@ export function openAiRoutes(app: App, parts: RouteParts): void {
 export function openAiModelRoutes(app: App, { inference }: RouteParts): void {
   const models = () => inference.models().map(({ name }) => modelBody(name));
   const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(ref(OpenAiModelSchema)) });
-  app.get("/v1/models", { schema: { tags, summary: "OpenAI's list of models", response: { 200: list } } }, async () => {
-    return { object: "list" as const, data: models() };
-  });
+  const common = { tags, security: open };
+  app.get(
+    "/v1/models",
+    {
+      schema: {
+        ...common,
+        operationId: "listOpenAiModels",
+        summary: "OpenAI's list of models",
+        response: { 200: described(list, "All") },
+      },
+    },
+    async () => ({ object: "list" as const, data: models() }),
+  );
   app.get(
     "/v1/models/:id",
     {
       schema: {
-        tags,
+        ...common,
+        operationId: "getOpenAiModel",
         summary: "One model, as OpenAI tells it",
-        params: Type.Object({ id: Type.String() }),
-        response: { 200: ref(OpenAiModelSchema), ...errorAnswersAs(OpenAiErrorSchema, 404) },
+        params: Type.Object({ id: Type.String({ description: "Name of a model.", examples: ["itn-en"] }) }),
+        response: { 200: described(ref(OpenAiModelSchema), "It is served"), ...errorAnswersAs(OpenAiErrorSchema, 404) },
       },
     },
     async ({ params }) => {

@@ -83,7 +83,11 @@ export const CompletionRequestSchema = Type.Object(
     echo: anything("Only false: the prompt is the encoder's, not part of the output."),
     suffix: anything("Not supported."),
   },
-  { $id: "CompletionRequest", additionalProperties: false },
+  {
+    $id: "CompletionRequest",
+    additionalProperties: false,
+    examples: [{ model: "itn-en", prompt: "the meeting is at half past three", max_tokens: 32 }],
+  },
 );
 export type CompletionBody = Static<typeof CompletionRequestSchema>;
 
@@ -123,7 +127,11 @@ export const ChatRequestSchema = Type.Object(
     tool_prompt: anything("Only null."),
     response_format: anything('Only {"type": "text"}.'),
   },
-  { $id: "ChatRequest", additionalProperties: false },
+  {
+    $id: "ChatRequest",
+    additionalProperties: false,
+    examples: [{ model: "itn-en", messages: [{ role: "user", content: "the meeting is at half past three" }] }],
+  },
 );
 export type ChatBody = Static<typeof ChatRequestSchema>;
 
