@@ -61,7 +61,10 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
         summary: "LibreTranslate: detect a language",
         description: "Among the languages that served models translate from. Needs LANGUAGE_DETECTOR.",
         body: DetectRequestSchema,
-        response: { 200: described(DetectAnswerSchema, "Likeliest first"), ...errorAnswers(400, 401, 413, 415, 422, 500, 501, 503) },
+        response: {
+          200: described(DetectAnswerSchema, "Likeliest first"),
+          ...errorAnswers(400, 401, 413, 415, 422, 500, 501, 503),
+        },
       },
     },
     async ({ body }) => {
