@@ -16,11 +16,18 @@ export const shortPaths: readonly string[] = [
   "test/server.test.ts",
   "test/e2e/shipped.test.ts",
   "test/e2e/streams.test.ts",
-  "test/e2e/resume.test.ts",
   "test/inference/slots.test.ts",
-  "test/inference/engine",
+  "test/inference/engine/begun.test.ts",
+  "test/inference/engine/decoding",
+  "test/inference/engine/fallback.test.ts",
+  "test/inference/engine/foreign-graphs.test.ts",
+  "test/inference/engine/manifests.test.ts",
+  "test/inference/engine/models",
   "test/queue",
-  "test/routes",
+  "test/routes/durable-events.test.ts",
+  "test/routes/generate.test.ts",
+  "test/routes/page.test.ts",
+  "test/routes/stream.test.ts",
 ];
 
 const usage =
