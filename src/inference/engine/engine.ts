@@ -181,8 +181,18 @@ export class Engine {
     for (const sequence of sequences) {
       const scores = rows.slice(first, first + sequence.rows.length).map((_, i) => scoresOf(first + i));
       first += scores.length;
-      const advance = sequence.advance(scores);
+      const advance = this.#advanced(sequence, scores, turn);
       if (advance !== null) this.#apply(sequence, advance, turn);
+    }
+  }
+
+  // Scores that can't be chosen from must not take the others of the run down with them.
+  #advanced(sequence: Sequence, scores: readonly RowScores[], turn: Turn): Advance | null {
+    try {
+      return sequence.advance(scores);
+    } catch (error) {
+      this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
+      return null;
     }
   }
 

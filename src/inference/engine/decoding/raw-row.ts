@@ -15,9 +15,11 @@ export interface RawRow {
 
 /**
  * Reads what the model returned for `wanted`. `logSumExp` asks for it on full rows too.
- * Throws when a model gives the best k where everything was wanted.
+ * Throws when a model gives the best k where everything was wanted, and when it gives scores that are not numbers.
  */
 export function readRow(scores: RowScores, wanted: Wanted, logSumExp: boolean): RawRow {
+  // A NaN inside a network has spread to every score by its last product: one score tells.
+  if (Number.isNaN(scores.logits[0])) throw new Error("the model's scores are not numbers (NaN)");
   if (scores.kind === "full") return readFull(scores.logits, wanted, logSumExp);
   if (wanted.kind === "full") throw new Error("the model returned its best logits where all were wanted");
   const k = wanted.kind === "top" ? wanted.k : 0;
