@@ -148,17 +148,18 @@ function scaleOut(registry: Registry) {
   };
 }
 
-// From Redis' own INFO, asked by processes with the API role at each scrape: all tell the same, use max.
+// From Redis' own INFO, asked by processes with the API role at each scrape: all tell the same, use max. The label keeps them away from processes without Redis.
 function redis(registry: Registry) {
   const { counter, gauge } = makers(registry);
+  const role = ["role"] as const;
   return {
-    redisUp: gauge("redis_up", "1 while Redis answers; absent without REDIS_URL.", ["role"]),
-    redisMemory: gauge("redis_memory_bytes", "Memory that Redis uses for data and clients."),
-    redisMemoryLimit: gauge("redis_memory_limit_bytes", "Redis' maxmemory; 0: none."),
-    redisEvictions: counter("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
-    redisClients: gauge("redis_clients", "Connections that Redis has."),
-    redisCommands: counter("redis_commands_total", "Commands that Redis has run."),
-    redisAofOk: gauge("redis_aof_write_ok", "1 while Redis can write its append-only file, or keeps none."),
+    redisUp: gauge("redis_up", "1 while Redis answers; absent without REDIS_URL.", role),
+    redisMemory: gauge("redis_memory_bytes", "Memory that Redis uses for data and clients.", role),
+    redisMemoryLimit: gauge("redis_memory_limit_bytes", "Redis' maxmemory; 0: none.", role),
+    redisEvictions: counter("redis_evicted_keys_total", "Keys that Redis dropped for want of memory.", role),
+    redisClients: gauge("redis_clients", "Connections that Redis has.", role),
+    redisCommands: counter("redis_commands_total", "Commands that Redis has run.", role),
+    redisAofOk: gauge("redis_aof_write_ok", "1 while Redis can write its append-only file, or keeps none.", role),
   };
 }
 

@@ -105,7 +105,7 @@ export class ScaleOutMetrics {
     for (const { model, ...states } of levels)
       for (const [state, count] of Object.entries(states)) this.#metrics.jobs.set({ model, state }, count);
     for (const [model, count] of Object.entries(counts)) this.#metrics.workers.set({ model }, count);
-    if (level !== null) this.#sampleRedis(level);
+    this.#sampleRedis(role, level);
   }
 
   #sampleHeld(levels: readonly WorkerLevel[]): void {
@@ -118,18 +118,21 @@ export class ScaleOutMetrics {
     }
   }
 
-  #sampleRedis(level: RedisLevel): void {
+  #sampleRedis(role: string, level: RedisLevel | null): void {
     const metrics = this.#metrics;
-    metrics.redisMemory.set(level.memoryBytes);
-    metrics.redisMemoryLimit.set(level.memoryLimitBytes);
-    metrics.redisClients.set(level.clients);
-    metrics.redisAofOk.set(level.canWriteAof ? 1 : 0);
+    const { redisMemory, redisMemoryLimit, redisClients, redisAofOk } = metrics;
+    for (const gauge of [redisMemory, redisMemoryLimit, redisClients, redisAofOk]) gauge.reset();
+    if (level === null) return;
+    redisMemory.set({ role }, level.memoryBytes);
+    redisMemoryLimit.set({ role }, level.memoryLimitBytes);
+    redisClients.set({ role }, level.clients);
+    redisAofOk.set({ role }, level.canWriteAof ? 1 : 0);
     for (const [counter, total] of [
       [metrics.redisEvictions, level.evictedKeys],
       [metrics.redisCommands, level.commands],
     ] as const) {
       counter.reset();
-      counter.inc(total);
+      counter.inc({ role }, total);
     }
   }
 }

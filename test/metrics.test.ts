@@ -124,6 +124,10 @@ test("what Redis tells of itself is told on, its counters as they are; while it 
       held: () => [{ model: "m", jobs: 1, rows: 4, capacity: 32 }],
     });
     const first = await metrics.text();
+    // Redis-less processes must not tell of a Redis that can't write, or is full.
+    await with_(async (others) =>
+      assert.doesNotMatch(await others.text(), /^seqserve_(redis|jobs|workers|worker_rows)[_a-z]*[ {]/mu),
+    );
     const of = (text: string, name: string, labels = {}) => metricSum(text, `seqserve_${name}`, labels);
     assert.equal(of(first, "redis_memory_bytes"), 1024);
     assert.equal(of(first, "redis_memory_limit_bytes"), 4096);
@@ -142,7 +146,7 @@ test("what Redis tells of itself is told on, its counters as they are; while it 
     isUp = false;
     const third = await metrics.text();
     assert.equal(of(third, "redis_up"), 0);
-    assert.doesNotMatch(third, /^seqserve_jobs\{/mu);
+    assert.doesNotMatch(third, /^seqserve_(?:jobs|redis_memory_bytes|redis_aof_write_ok)\{/mu);
   });
 });
 

@@ -39,7 +39,7 @@ const rows: readonly Panel[] = [
   {
     title: "Engines busy",
     description:
-      "Share of time that engine threads work. Near 100 %: more load only waits longer; more workers or engines help, if cores are free.",
+      "Share of time that engine threads work or wait for a core. Near 100 %: more load only waits longer; more workers or engines help, if cores are free.",
     unit: "percentunit",
     kind: "lines",
     width: 8,

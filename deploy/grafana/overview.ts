@@ -169,7 +169,7 @@ const rates: readonly Panel[] = [
     description:
       "429 per second, by the bound of the queue that was met: requests (MAX_QUEUED_REQUESTS) or tokens (MAX_QUEUED_TOKENS).",
     unit: "reqps",
-    kind: "stacked",
+    kind: "lines",
     width: 8,
     queries: [{ expr: `sum by (reason) (${rate("rejected_total", all)})`, legend: "{{reason}}" }],
   },

@@ -88,8 +88,9 @@ function timeseries(panel: Panel): Timeseries {
     .min(0)
     .span(panel.width)
     .height(chartHeight)
-    .lineWidth(1)
-    .fillOpacity(isStacked ? 40 : 8)
+    // A line on top of a stack would show a series of zeros as if it were all of it.
+    .lineWidth(isStacked ? 0 : 1)
+    .fillOpacity(isStacked ? 70 : 8)
     // A gap of one scrape is no outage.
     .spanNulls(60_000)
     .axisPlacement(AxisPlacement.Auto)

@@ -53,7 +53,7 @@ const waiting: readonly Panel[] = [
     description:
       "In Redis. active: workers hold them. delayed: set aside for a worker of another variant. failed: given up by BullMQ.",
     unit: "short",
-    kind: "stacked",
+    kind: "lines",
     width: 8,
     queries: [{ expr: `sum by (state) (max by (model, state) (seqserve_jobs{${models}}))`, legend: "{{state}}" }],
   },

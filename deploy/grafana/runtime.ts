@@ -45,7 +45,7 @@ const processes: readonly Panel[] = [
   {
     title: "Main thread busy",
     description:
-      "HTTP, text and Redis share it; engines have their own. Above the line requests are late whatever the engines do: more API nodes.",
+      "HTTP, text and Redis share it; engines have their own. Above the line requests are late whatever the engines do: more API nodes. Waiting for a core counts as busy: where CPU is low beside it, the machine is short of cores.",
     unit: "percentunit",
     kind: "lines",
     width: 8,

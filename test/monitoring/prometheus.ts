@@ -35,7 +35,7 @@ export interface Target {
 const windows: Readonly<Record<string, string>> = {
   "2m": "6s",
   "5m": "15s",
-  "15m": "20s",
+  "15m": "30s",
   "30m": "20s",
   "1h": "30s",
   "6h": "40s",

@@ -22,28 +22,32 @@ process.once("SIGTERM", () => process.exit(143));
 export interface RedisServerOptions {
   /** Append-only file: written through at every command, or every second as most people run it. */
   readonly isDurable?: boolean | "everysec";
+  /** A write beyond the limit on file sizes (prlimit) fails, as on a full disk, instead of killing it. */
+  readonly outlivesFileLimit?: boolean;
 }
 
 export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), "seqserve-redis-"));
   readonly #isDurable: boolean | "everysec";
+  readonly #outlivesFileLimit: boolean;
   #child: ChildProcess | null = null;
 
-  private constructor(port: number, isDurable: boolean | "everysec") {
+  private constructor(port: number, { isDurable = false, outlivesFileLimit = false }: RedisServerOptions) {
     this.port = port;
     this.#isDurable = isDurable;
+    this.#outlivesFileLimit = outlivesFileLimit;
   }
 
-  static async start({ isDurable = false }: RedisServerOptions = {}): Promise<RedisServer> {
-    const server = RedisServer.at(await freePort(), { isDurable });
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const server = RedisServer.at(await freePort(), options);
     await server.restart();
     return server;
   }
 
   /** Not started yet. */
-  static at(port: number, { isDurable = false }: RedisServerOptions = {}): RedisServer {
-    return new RedisServer(port, isDurable);
+  static at(port: number, options: RedisServerOptions = {}): RedisServer {
+    return new RedisServer(port, options);
   }
 
   get url(): string {
@@ -60,7 +64,11 @@ export class RedisServer {
     const durability =
       this.#isDurable === false ? ["--appendonly", "no"] : ["--appendonly", "yes", "--appendfsync", fsync];
     const options = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, "--save", ""];
-    const child = spawn("redis-server", [...options, ...durability], { stdio: "ignore" });
+    const command = ["redis-server", ...options, ...durability];
+    // A signal that is ignored stays so through exec.
+    const child = this.#outlivesFileLimit
+      ? spawn("sh", ["-c", `trap '' XFSZ; exec "$@"`, "sh", ...command], { stdio: "ignore" })
+      : spawn(command[0] ?? "", command.slice(1), { stdio: "ignore" });
     children.add(child.once("exit", () => children.delete(child)));
     this.#child = child;
     await this.#untilItAnswers(child);

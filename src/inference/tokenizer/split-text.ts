@@ -16,6 +16,7 @@ const patterns = {
   words: /[\p{L}\p{N}_]+|[^\p{L}\p{N}_\s]/gu,
 } as const;
 
+const usualWindow = 256;
 const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** Characters are graphemes as users see them ("👍🏽" is one); code points are what Python's list(text) gives. */
@@ -31,12 +32,28 @@ export function splitText(input: string, split: Split, lowercase: boolean): Text
   }));
 }
 
+// V8 copies the whole text for each segment it tells: long texts are segmented a window at a time. A boundary depends on nothing behind the
+// character after it, and on nothing before the boundary before it; so all of a window's segments stand, except the last one, which may go on.
 function graphemesOf(text: string): TextSymbol[] {
-  return Array.from(graphemes.segment(text), ({ segment, index }) => ({
-    text: segment,
-    start: index,
-    stop: index + segment.length,
-  }));
+  const symbols: TextSymbol[] = [];
+  let width = usualWindow;
+  for (let from = 0; from < text.length;) {
+    const to = windowEnd(text, from + width);
+    const found = Array.from(graphemes.segment(text.slice(from, to)), ({ segment }) => segment);
+    const whole = to === text.length ? found : found.slice(0, -1);
+    for (const segment of whole) {
+      symbols.push({ text: segment, start: from, stop: from + segment.length });
+      from += segment.length;
+    }
+    width = whole.length === 0 ? width * 2 : usualWindow;
+  }
+  return symbols;
+}
+
+// Never between the halves of a pair: the first half alone is another character.
+function windowEnd(text: string, wanted: number): number {
+  const isCut = /[\uD800-\uDBFF]/u.test(text.charAt(wanted - 1));
+  return Math.min(isCut ? wanted + 1 : wanted, text.length);
 }
 
 function matchesOf(text: string, pattern: RegExp): TextSymbol[] {
