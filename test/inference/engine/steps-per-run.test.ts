@@ -89,7 +89,7 @@ for (const { name, inputs } of shipped) {
     const texts = readTsv(inputs).map(([text = ""]) => text);
     const folder = join("models", name);
     const { model: single, jobs } = await loadJobs(folder, "auto", texts.slice(0, 60));
-    const { model: looped, notes } = await loadJobs(folder, "auto", [], 7, steps);
+    const { model: looped, notes } = await loadJobs(folder, "auto", [], 7, { stepsPerRun: steps });
     assert.match(notes.join("\n"), /^up to 5 greedy steps in one run$/mu);
     await same(single, looped, jobs, 30);
   });
@@ -106,7 +106,7 @@ for (const name of folders) {
       };
       const texts = [...new Set(oracle.generate.map(({ text }) => text))].slice(0, 24);
       const { model: single, jobs } = await loadJobs(join(zoo, name), dtype, texts);
-      const { model: looped } = await loadJobs(join(zoo, name), dtype, [], 7, steps);
+      const { model: looped } = await loadJobs(join(zoo, name), dtype, [], 7, { stepsPerRun: steps });
       await same(single, looped, jobs, 25);
     });
   }
