@@ -14,7 +14,7 @@ import { CacheSide } from "./kv-cache.js";
 import type { GreedySteps, Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import { integerTensor, tensor, valueOf, type Feeds, type OnnxSession, type Value } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
-import { biasFeed, bySlot, cacheFeeds, cacheTensors, column } from "./transformer-feeds.js";
+import { biasFeed, bySlot, cacheFeeds, cacheTensors, column, takeBack } from "./transformer-feeds.js";
 
 interface TransformerMemory extends Memory {
   /** The encode run's cross K/V, padded to `width`, and this source's place in them. */
@@ -71,7 +71,7 @@ export class TransformerModel implements Seq2SeqModel {
   }
 
   get greedy(): GreedySteps | null {
-    return this.#greedy && { most: this.#greedy.steps, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
+    return this.#greedy && { most: this.#greedy.steps, run: (...given) => this.#runGreedy(...given), takeBack };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
