@@ -2,6 +2,7 @@
 import type { StepReport } from "../src/inference/engine-protocol.js";
 import { createInference, type Inference, type InferenceOptions } from "../src/inference/inference.js";
 import type { Prepared } from "../src/generation.js";
+import type { Parameters } from "../src/parameters.js";
 import { round } from "./percentiles.js";
 import { workloads, type Workload } from "./workload.js";
 
@@ -60,7 +61,8 @@ function summary(reports: readonly StepReport[]) {
   };
 }
 
-async function run(inference: Inference, prepared: readonly Prepared[], inFlight: number, seconds: number) {
+/** So many lanes, each a sequence after the other, until the time is over. */
+export async function run(inference: Inference, prepared: readonly Prepared[], inFlight: number, seconds: number) {
   const started = performance.now();
   const endAt = started + seconds * 1000;
   let next = 0;
@@ -79,7 +81,8 @@ async function run(inference: Inference, prepared: readonly Prepared[], inFlight
   return { sequences, tokens, elapsed: (performance.now() - started) / 1000 };
 }
 
-function options(model: string, onStep: InferenceOptions["onStep"]): InferenceOptions {
+/** One engine of one thread. */
+export function options(model: string, onStep: InferenceOptions["onStep"]): InferenceOptions {
   return {
     modelsDir: "models",
     models: [model],
@@ -101,6 +104,10 @@ function options(model: string, onStep: InferenceOptions["onStep"]): InferenceOp
   };
 }
 
-async function prepareAll(inference: Inference, { model, inputs }: Workload): Promise<Prepared[]> {
-  return Promise.all(inputs.slice(0, 400).map((text) => inference.prepare({ model, inputs: text, parameters: {} })));
+export async function prepareAll(
+  inference: Inference,
+  { model, inputs }: Workload,
+  parameters: Parameters = {},
+): Promise<Prepared[]> {
+  return Promise.all(inputs.slice(0, 400).map((text) => inference.prepare({ model, inputs: text, parameters })));
 }

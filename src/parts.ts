@@ -81,9 +81,9 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
 /** For folders that are read where no engine is started. */
 const onCpu = { device: "cpu" };
 
-async function ownDevice({ device: setting, role }: Config, log: Logger, metrics: Metrics) {
+async function ownDevice({ device: setting, dtype, role }: Config, log: Logger, metrics: Metrics) {
   if (role === "api") return null;
-  const chosen = await chooseDevice(setting);
+  const chosen = await chooseDevice(setting, dtype);
   const { device, reason, why } = chosen;
   if (why !== null) log.info({ device, reason }, why);
   metrics.deviceChosen(device, reason);

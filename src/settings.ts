@@ -39,7 +39,7 @@ export const settings = {
     "DTYPE",
     "auto",
     suffix,
-    "Which files of a model to load; auto = what its manifest prefers, else the exact ones",
+    "Which files of a model to load; auto = what its manifest prefers, else the exact ones, on CUDA half precision",
   ),
   engines: countOrAuto("ENGINES", "Engine threads per model"),
   threads: countOrAuto(

@@ -13,7 +13,7 @@ import { modelBody } from "../routes/models.js";
 import { note, print, size } from "./terminal.js";
 
 export async function check({ config, folder, isJson }: CheckCommand): Promise<number> {
-  const { device } = await chooseDevice(config.device);
+  const { device } = await chooseDevice(config.device, config.dtype);
   const work = reportFolder(folder, reportOptions({ ...config, device }));
   const report = await withProgress(work, { text: () => `loading ${folder}`, show: note });
   if (isJson) await print(`${JSON.stringify(reportBody(report), null, 2)}\n`);

@@ -2,6 +2,7 @@
 import { basename, join } from "node:path";
 import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
 import type { ModelPlan, TransformerPlan } from "./engine/models/plan.js";
+import { preferredDtype } from "./engine/models/precision.js";
 import { namedFiles } from "./folder-survey.js";
 import { manifestPlan } from "./manifest-plan.js";
 import { manifestFile, readManifest, type Manifest } from "./manifest.js";
@@ -38,12 +39,12 @@ export async function readFolder(folder: string, options: FolderOptions): Promis
 
 /** As that manifest says, wherever it comes from. Throws one line. */
 export async function folderPlan(folder: string, manifest: Manifest, options: FolderOptions): Promise<FolderPlan> {
-  const { dtype } = options;
+  const { dtype, device = "cpu" } = options;
   checkParameters(join(folder, manifestFile), manifest.parameters ?? {});
   namedFiles(folder, manifest);
   const config = await readConfig(join(folder, "config.json"));
   const generationConfig = await readConfig(join(folder, "generation_config.json"));
-  const wanted = dtype === "auto" ? (manifest.dtype ?? "auto") : dtype;
+  const wanted = dtype === "auto" ? preferredDtype(manifest.dtype, device) : dtype;
   const read = { folder, manifest, config, generationConfig };
   if (manifest.encoder !== undefined || manifest.decoder !== undefined) {
     const { plan, files, found } = manifestPlan(folder, manifest, wanted);

@@ -2,6 +2,7 @@
 // at the top. Only names are read: of a folder, or of a repository that is to be pulled (hub/).
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { int8Fault, isCuda, preferredSuffix } from "./engine/models/precision.js";
 
 /** Paths of one dtype. A merged decoder stands for both halves. */
 export interface TransformerFiles {
@@ -53,22 +54,32 @@ export function chooseAmong(owner: string, paths: readonly string[], dtype: stri
   const sets = [...new Set([...suffixes, wanted])].flatMap((suffix) => completeSet(paths, suffix) ?? []);
   const exact = sets.find(({ suffix }) => suffix === "");
   // The files' own int8 serves only where there are none to make ours from.
-  if (dtype === "int8" && exact !== undefined) return { files: exact, makesInt8: true, dtype: "int8", why: "" };
+  if (dtype === "int8" && exact !== undefined) return madeInt8(owner, exact, device);
   const files = dtype === "auto" ? preferred(sets, device) : sets.find(({ suffix }) => suffix === wanted);
   if (files === undefined) throw new Error(complaint(owner, paths, dtype, wanted, sets));
-  return { files, makesInt8: false, dtype: dtypeOf(files), why: dtype === "auto" ? reasonFor(files, sets) : "" };
+  return {
+    files,
+    makesInt8: false,
+    dtype: dtypeOf(files),
+    why: dtype === "auto" ? reasonFor(files, sets, device) : "",
+  };
 }
 
-// Half precision is what a GPU is fast in.
+function madeInt8(owner: string, files: TransformerFiles, device: string): ChosenFiles {
+  const fault = int8Fault(device);
+  if (fault !== null) throw new Error(`${owner}: DTYPE int8: ${fault}`);
+  return { files, makesInt8: true, dtype: "int8", why: "" };
+}
+
 function preferred(sets: readonly TransformerFiles[], device: string): TransformerFiles | undefined {
-  const half = device.startsWith("cuda") ? sets.find(({ suffix }) => suffix === "_fp16") : undefined;
-  return half ?? sets[0];
+  return sets.find(({ suffix }) => suffix === preferredSuffix(device)) ?? sets[0];
 }
 
-function reasonFor(chosen: TransformerFiles, sets: readonly TransformerFiles[]): string {
+function reasonFor(chosen: TransformerFiles, sets: readonly TransformerFiles[], device: string): string {
   const others = sets.filter((set) => set !== chosen).map(dtypeOf);
   if (others.length === 0) return "";
-  const reason = chosen.suffix === "" ? "the exact files" : "what loses least on this device";
+  const isFast = chosen.suffix === "_fp16" && isCuda(device);
+  const reason = chosen.suffix === "" ? "the exact files" : isFast ? "what a GPU is fast in" : "what loses least";
   return `${dtypeOf(chosen)} files: DTYPE auto takes ${reason}; also there: ${others.join(", ")}`;
 }
 

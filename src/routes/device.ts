@@ -8,8 +8,9 @@ export const DeviceSchema = Type.Object(
     name: Type.String({ description: "cpu or cuda:<number>" }),
     reason: Type.Unsafe<ChosenDevice["reason"]>({
       type: "string",
-      enum: ["asked", "found", "platform", "device", "driver", "package", "libraries", "trial"],
-      description: "asked: DEVICE names it; found: DEVICE=auto found CUDA; else the first thing that it lacked.",
+      enum: ["asked", "found", "dtype", "platform", "device", "driver", "package", "libraries", "trial"],
+      description:
+        "asked: DEVICE names it; found: DEVICE=auto found CUDA; dtype: DTYPE is made for CPUs; else the first thing that it lacked.",
     }),
     why: nullable("string", "Why DEVICE=auto took the CPU: all that is missing."),
   },

@@ -63,7 +63,24 @@ test("auto takes the exact files and says what else is there; on a GPU half prec
   const exact = await planOf(folder);
   assert.equal(exact.dtype, "fp32");
   assert.equal(exact.why, "fp32 files: DTYPE auto takes the exact files; also there: fp16, quantized");
-  assert.equal((await planOf(folder, "auto", "cuda:0")).dtype, "fp16");
+  const half = await planOf(folder, "auto", "cuda:0");
+  assert.equal(half.dtype, "fp16");
+  assert.equal(half.why, "fp16 files: DTYPE auto takes what a GPU is fast in; also there: fp32, quantized");
+  const none = named(".", ...merged, ...merged.map((stem) => `${stem}_quantized`));
+  assert.equal((await planOf(none, "auto", "cuda:0")).dtype, "fp32");
+});
+
+test("int8 is not made for a GPU: DTYPE=int8 is refused there, a manifest's preference passed over", async () => {
+  const folder = named(".", ...split);
+  await assert.rejects(planOf(folder, "int8", "cuda:1"), {
+    message: `${folder}: DTYPE int8: int8 is made for CPUs (CUDA has no kernel for its products): on cuda:1 take auto, fp16 or fp32`,
+  });
+  assert.equal((await planOf(folder, "fp32", "cuda:1")).dtype, "fp32");
+  for (const [device, dtype] of [
+    ["cuda:0", "fp32"],
+    ["cpu", "int8"],
+  ] as const)
+    assert.equal((await readFolder("models/g2p-en", { dtype: "auto", cacheDir: "none", device })).dtype, dtype);
 });
 
 test("int8 is made from fp32 files; a folder's own serve where there are none", async () => {

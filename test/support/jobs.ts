@@ -1,6 +1,6 @@
 // Real models with jobs for them: texts encoded by the folder's own tokenizer, each with one of the kinds of options that traffic mixes.
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
-import { loadModel } from "../../src/inference/engine/models/load-model.js";
+import { loadModel, type LoadOptions } from "../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../src/inference/engine/models/plan.js";
 import { enginePlan } from "../../src/inference/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../src/inference/folder.js";
@@ -28,17 +28,14 @@ export async function loadJobs(
   dtype: string,
   texts: readonly string[],
   seed = 7,
-  stepsPerRun = 1,
+  options: Partial<LoadOptions> = {},
 ): Promise<LoadedJobs> {
   const random = seededRandom(seed);
-  const read = await readFolder(folder, { dtype, cacheDir: ".cache/test" });
+  const running = { threads: 1, device: "cpu", ...options };
+  const read = await readFolder(folder, { dtype, cacheDir: ".cache/test", device: running.device });
   const { source, target } = await loadTokenizers(folder, read.manifest);
   const special = specialIds(read, target);
-  const { model, notes } = await loadModel(await testPlan(read, source, special), {
-    threads: 1,
-    device: "cpu",
-    stepsPerRun,
-  });
+  const { model, notes } = await loadModel(await testPlan(read, source, special), running);
   const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength: 40 });
   const jobs: Job[] = [];
   for (const text of texts) {

@@ -8,8 +8,8 @@ import { cudaParts, type CudaParts } from "./cuda-parts.js";
 export interface ChosenDevice {
   /** "cpu" or "cuda:<number>" */
   readonly device: string;
-  /** asked: DEVICE names it. found: auto found CUDA. Else what auto did not get. */
-  readonly reason: "asked" | "found" | CudaReason;
+  /** asked: DEVICE names it. found: auto found CUDA. dtype: auto took what DTYPE is made for. Else what auto did not get. */
+  readonly reason: "asked" | "found" | "dtype" | CudaReason;
   /** One line: why auto took the CPU. */
   readonly why: string | null;
 }
@@ -24,8 +24,14 @@ export interface Machine {
 const thisMachine: Machine = { parts: cudaParts, tryDevice };
 
 /** Throws one line that names what is missing when DEVICE=cuda can't be had. */
-export async function chooseDevice(setting: string, machine: Machine = thisMachine): Promise<ChosenDevice> {
+export async function chooseDevice(
+  setting: string,
+  dtype: string,
+  machine: Machine = thisMachine,
+): Promise<ChosenDevice> {
   if (setting === "cpu") return { device: "cpu", reason: "asked", why: null };
+  if (setting === "auto" && dtype === "int8")
+    return { device: "cpu", reason: "dtype", why: "no CUDA: DTYPE=int8 is made for CPUs" };
   const index = Number(setting.split(":")[1] ?? 0);
   const device = `cuda:${index}`;
   const parts = machine.parts(setting !== "auto");

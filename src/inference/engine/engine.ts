@@ -145,7 +145,8 @@ export class Engine {
   /** One run for all; what it returned is chosen from by the function that comes back. */
   async #run(sequences: readonly Sequence[], rows: readonly Row[], turn: Turn): Promise<() => void> {
     const { greedy } = this.#model;
-    const steps = sequences.reduce((least, { plainSteps }) => Math.min(least, plainSteps), greedy?.most ?? 1);
+    const ahead = sequences.map((sequence) => sequence.greedySteps(greedy?.takeBack !== undefined));
+    const steps = Math.min(greedy?.most ?? 1, ...ahead);
     if (greedy == null || steps < 2) {
       const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
       const scores = await this.#model.step(rows, wanted);
@@ -156,9 +157,14 @@ export class Engine {
     return () => sequences.forEach((sequence, index) => this.#take(sequence, chosen[index] ?? [], turn));
   }
 
-  /** Ids that one sequence's row chose in as many steps; those behind its end are nobody's. */
+  /** Ids that one sequence's row chose in as many steps. Those behind its end are nobody's; one that its rules don't keep is taken back, with all behind it. */
   #take(sequence: Sequence, ids: readonly number[], turn: Turn): void {
-    for (const id of ids) {
+    for (const [step, id] of ids.entries()) {
+      if (sequence.search.keeps?.(id) === false) {
+        sequence.needsScores = true;
+        this.#model.greedy?.takeBack?.(sequence.rows, ids.length - step);
+        return;
+      }
       const scores = {
         kind: "top",
         ids: Int32Array.of(id),

@@ -114,29 +114,35 @@ test("CUDA's own errors come as their number, meaning and what helps", () => {
 
 test("cpu looks at nothing; cuda stops with a line; auto takes the CPU and keeps the line", async () => {
   const untouched: Machine = { parts: () => assert.fail("looked"), tryDevice: () => assert.fail("tried") };
-  assert.deepEqual(await chooseDevice("cpu", untouched), { device: "cpu", reason: "asked", why: null });
+  assert.deepEqual(await chooseDevice("cpu", "auto", untouched), { device: "cpu", reason: "asked", why: null });
   const bare = machine({ hasDriver: false });
-  await assert.rejects(chooseDevice("cuda:3", machine({})), {
+  await assert.rejects(chooseDevice("cuda:3", "auto", machine({})), {
     message: "DEVICE=cuda:3: there is no CUDA device 3: found 1, numbered from 0",
   });
-  await assert.rejects(chooseDevice("cuda", bare), {
+  await assert.rejects(chooseDevice("cuda", "auto", bare), {
     message: "DEVICE=cuda: the NVIDIA driver is missing (libcuda.so.1 is not found)",
   });
   const why = "no CUDA: the NVIDIA driver is missing (libcuda.so.1 is not found)";
-  assert.deepEqual(await chooseDevice("auto", bare), { device: "cpu", reason: "driver", why });
+  assert.deepEqual(await chooseDevice("auto", "auto", bare), { device: "cpu", reason: "driver", why });
   assert.deepEqual(bare.tried, [], "what can't be there is not tried");
+  const int8 = { device: "cpu", reason: "dtype", why: "no CUDA: DTYPE=int8 is made for CPUs" };
+  assert.deepEqual(await chooseDevice("auto", "int8", untouched), int8);
 });
 
 test("where all parts are there a session is tried, once, on the device asked for", async () => {
   const two = machine({ devices: 2 });
-  assert.deepEqual(await chooseDevice("cuda:1", two), { device: "cuda:1", reason: "asked", why: null });
-  assert.deepEqual(await chooseDevice("auto", two), { device: "cuda:0", reason: "found", why: null });
+  assert.deepEqual(await chooseDevice("cuda:1", "auto", two), { device: "cuda:1", reason: "asked", why: null });
+  assert.deepEqual(await chooseDevice("auto", "auto", two), { device: "cuda:0", reason: "found", why: null });
   assert.deepEqual(two.tried, ["cuda:1", "cuda:0"]);
   const failing = machine({}, "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ;");
   const line =
     "CUDA failure 100: no CUDA-capable device is detected (the driver sees no device: see nvidia-smi and CUDA_VISIBLE_DEVICES)";
-  await assert.rejects(chooseDevice("cuda", failing), { message: `DEVICE=cuda: ${line}` });
-  assert.deepEqual(await chooseDevice("auto", failing), { device: "cpu", reason: "trial", why: `no CUDA: ${line}` });
+  await assert.rejects(chooseDevice("cuda", "auto", failing), { message: `DEVICE=cuda: ${line}` });
+  assert.deepEqual(await chooseDevice("auto", "auto", failing), {
+    device: "cpu",
+    reason: "trial",
+    why: `no CUDA: ${line}`,
+  });
 });
 
 const isLinux = process.platform === "linux" && process.arch === "x64";

@@ -4,12 +4,15 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readTsv } from "../../../bench/workload.js";
+import { createInference } from "../../../src/inference/inference.js";
 import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js";
 import { decoding } from "../../support/decoding.js";
+import { inferenceOptions } from "../../support/inference-options.js";
 import { loadJobs } from "../../support/jobs.js";
 import { loadManifestFolder, manifestFixtures } from "../../support/manifests.js";
 import { below, pick, seededRandom } from "../../support/random.js";
 import { runAlone, runSchedule, type Job, type Result } from "../../support/schedules.js";
+import { checkEveryCut, undisturbed } from "../../support/take-over.js";
 
 const steps = 5;
 
@@ -21,10 +24,10 @@ function plain(job: Job, changes: Partial<Job["decoding"]> = {}): Job {
 }
 
 /** Runs of several steps that the model made, and steps in all of them. */
-function counted(model: Seq2SeqModel): { runs: number; steps: number } {
+function counted(model: Seq2SeqModel): { runs: number; steps: number; takenBack: number } {
   const { greedy } = model;
   assert.ok(greedy, "several steps a run");
-  const made = { runs: 0, steps: 0 };
+  const made = { runs: 0, steps: 0, takenBack: 0 };
   const run: typeof greedy.run = async (rows, ends, count) => {
     const chosen = await greedy.run(rows, ends, count);
     made.runs += 1;
@@ -32,7 +35,12 @@ function counted(model: Seq2SeqModel): { runs: number; steps: number } {
     assert.ok(chosen.every((ids) => ids.length <= count));
     return chosen;
   };
-  Object.defineProperty(model, "greedy", { value: { most: greedy.most, run } });
+  const takeBack: typeof greedy.takeBack = (rows, count) => {
+    made.takenBack += 1;
+    greedy.takeBack?.(rows, count);
+  };
+  const value = { ...greedy, run, ...(greedy.takeBack !== undefined && { takeBack }) };
+  Object.defineProperty(model, "greedy", { value });
   return made;
 }
 
@@ -44,6 +52,19 @@ async function withEnds(model: Seq2SeqModel, jobs: readonly Job[], random: () =>
     const ids = (await runAlone(model, whole)).outputs[0]?.ids ?? [];
     const end = ids[below(random, Math.max(1, ids.length))] ?? 0;
     all.push(whole, plain(job, { eosTokenIds: [...whole.decoding.eosTokenIds, end] }));
+    const ends = [...whole.decoding.eosTokenIds, end];
+    // Rules that keep most of the best ids, and some that keep none for long.
+    const rules = pick(random, [
+      { badWordsIds: [[end], [end + 1, end]] },
+      { suppressTokens: [end] },
+      { minNewTokens: 12, eosTokenIds: ends },
+      { noRepeatNgramSize: 2 },
+      { forcedEosTokenIds: ends.slice(0, 1), maxLength: whole.decoding.prefix.length + 9 },
+      { sequenceBias: [{ ids: [end], bias: -0.25 }] },
+      { repetitionPenalty: 1.4 },
+      { exponentialDecayLengthPenalty: [4, 1.2] as [number, number] },
+    ]);
+    all.push(plain(job, rules));
     all.push(plain(job, { maxLength: whole.decoding.prefix.length + 1 + below(random, 2 * steps) }));
   }
   return all;
@@ -72,6 +93,7 @@ async function same(single: Seq2SeqModel, looped: Seq2SeqModel, jobs: readonly J
       if (result !== null) assert.deepEqual(tokensOf(result), tokensOf(expected[drawn[k]!]!), `schedule ${seed}`);
     });
   }
+  if (looped.greedy?.takeBack !== undefined) assert.ok(made.takenBack > 0, "rules took steps back");
   await Promise.all([single.close(), looped.close()]);
 }
 
@@ -89,7 +111,7 @@ for (const { name, inputs } of shipped) {
     const texts = readTsv(inputs).map(([text = ""]) => text);
     const folder = join("models", name);
     const { model: single, jobs } = await loadJobs(folder, "auto", texts.slice(0, 60));
-    const { model: looped, notes } = await loadJobs(folder, "auto", [], 7, steps);
+    const { model: looped, notes } = await loadJobs(folder, "auto", [], 7, { stepsPerRun: steps });
     assert.match(notes.join("\n"), /^up to 5 greedy steps in one run$/mu);
     await same(single, looped, jobs, 30);
   });
@@ -106,7 +128,7 @@ for (const name of folders) {
       };
       const texts = [...new Set(oracle.generate.map(({ text }) => text))].slice(0, 24);
       const { model: single, jobs } = await loadJobs(join(zoo, name), dtype, texts);
-      const { model: looped } = await loadJobs(join(zoo, name), dtype, [], 7, steps);
+      const { model: looped } = await loadJobs(join(zoo, name), dtype, [], 7, { stepsPerRun: steps });
       await same(single, looped, jobs, 25);
     });
   }
@@ -139,3 +161,26 @@ for (const kind of readdirSync(manifestFixtures)) {
     await same(single, looped, jobs, 15);
   });
 }
+
+test("events with their texts are the same: stop strings, take-overs at every point", async () => {
+  const options = inferenceOptions({ modelsDir: "models", cacheDir: ".cache/test" });
+  const [single, looped] = await Promise.all([
+    createInference(options),
+    createInference({ ...options, stepsPerRun: steps }),
+  ]);
+  await Promise.all([single.ready, looped.ready]);
+  for (const { name, inputs } of shipped) {
+    for (const [text = ""] of readTsv(inputs).slice(0, 6)) {
+      const request = { model: name, inputs: text, parameters: { num_beams: 1 } };
+      const whole = await checkEveryCut(looped, request);
+      const prepared = await single.prepare(request);
+      assert.deepEqual(await undisturbed(single, prepared), whole, text);
+      const { text: told } = whole.end.outputs[0]!;
+      const stopped = { ...prepared, stop: [told.slice(told.length >> 1, (told.length >> 1) + 2)] };
+      const ended = await undisturbed(single, stopped);
+      assert.equal(ended.end.outputs[0]?.finishReason, "stop_sequence");
+      assert.deepEqual(await undisturbed(looped, stopped), ended, text);
+    }
+  }
+  await Promise.all([single.close(), looped.close()]);
+});

@@ -7,7 +7,7 @@ import { candidatesFor, type Candidates } from "./candidates.js";
 import { meanLogprob, reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";
 import type { Rules } from "./processors.js";
-import type { Advance, Begun, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "./search.js";
+import type { Advance, Begun, ChosenToken, GreedyAhead, RowScores, Search, SearchOutput, Wanted } from "./search.js";
 
 export interface Choice {
   readonly id: number;
@@ -67,12 +67,17 @@ export class IndependentSearch implements Search {
     return this.#wanted;
   }
 
-  get plainSteps(): number {
+  get greedyAhead(): GreedyAhead {
     const [strand, ...others] = this.#live;
-    if (strand === undefined || others.length > 0 || isWalking(strand)) return 0;
-    if (!this.#chooser.takesBest || reportsLogprobs(this.#report)) return 0;
-    const { length } = strand.ids;
-    return Math.min(this.#decoding.maxLength - length, this.#rules.plainSteps(length));
+    const isSure = this.#rules.leavesScores;
+    if (strand === undefined || others.length > 0 || isWalking(strand)) return { steps: 0, isSure };
+    if (!this.#chooser.takesBest || reportsLogprobs(this.#report)) return { steps: 0, isSure };
+    const { ids } = strand;
+    return { steps: Math.min(this.#decoding.maxLength - ids.length, this.#rules.likelySteps(ids)), isSure };
+  }
+
+  keeps(id: number): boolean {
+    return this.#rules.keeps(id, this.#live[0]?.ids ?? [], candidatesFor(this.#report.vocabSize));
   }
 
   #wantedToChoose(): Wanted {

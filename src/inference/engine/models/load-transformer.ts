@@ -14,15 +14,12 @@ import type { LoadedModel, LoadOptions } from "./load-model.js";
 import { greedyHolds, someIds, stepsNotes } from "./greedy-check.js";
 import { OnnxSession, runtimeVersion } from "./onnx-session.js";
 import type { TransformerPlan } from "./plan.js";
+import { closeness } from "./precision.js";
 import { keepProof, proofOf, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
 
-/** int8 rounds weights and activations: its logits may move by this share of the largest. */
-const int8Tolerance = 0.25;
-/** Half precision has three digits. */
-const halfTolerance = 0.005;
 const checkedTokensPerText = 32;
 
 /** Throws one line for the user when not even the stock files can be served. */
@@ -76,9 +73,9 @@ async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: C
     step: await OnnxSession.open(cached.step, options),
   };
   const sourceVocab = plan.sourceVocabSize ?? cached.description.vocabSize;
-  const halfLooser = cached.description.isHalf ? { tolerance: halfTolerance } : {};
-  const looser = plan.dtype === "int8" ? { tolerance: int8Tolerance, sameArgmax: false } : halfLooser;
-  const proof = await proofOf(files, cached, own, options, { sourceVocab, ...looser });
+  const stored = cached.description.isHalf ? "half" : "float32";
+  const close = closeness(plan.dtype === "int8" ? "int8" : stored, options.device);
+  const proof = await proofOf(files, cached, own, options, { sourceVocab, ...close });
   if (proof.check.ok) return { ...(await modelOf(plan, cached, own, proof, options)), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);
   return {

@@ -31,6 +31,8 @@ export interface GreedySteps {
     ends: readonly (readonly number[])[],
     steps: number,
   ): Promise<readonly (readonly number[])[]>;
+  /** The last so many steps of these rows were not made. Absent: they can't be taken back. */
+  takeBack?(rows: readonly Row[], steps: number): void;
 }
 
 export interface Seq2SeqModel {

@@ -1,5 +1,6 @@
 // The only home of onnxruntime-node: opens a graph, tells its tensors, runs it. Blocks its thread while running, so it lives in the engine's worker.
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
+import { isCuda } from "./precision.js";
 import { elementsOf, type TensorData } from "./elements.js";
 
 export type { TensorData } from "./elements.js";
@@ -110,9 +111,7 @@ function tensorInfo(metadata: InferenceSession.ValueMetadata): TensorInfo {
 
 function sessionOptions(options: SessionOptions): InferenceSession.SessionOptions {
   return {
-    executionProviders: [
-      options.device.startsWith("cuda") ? { name: "cuda", deviceId: cudaDevice(options.device) } : "cpu",
-    ],
+    executionProviders: [isCuda(options.device) ? { name: "cuda", deviceId: cudaDevice(options.device) } : "cpu"],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: "all",

@@ -3,6 +3,7 @@ import type { Description } from "../graph/compile.js";
 import type { SelfBias } from "../graph/relative-bias.js";
 import { cacheNames } from "../graph/step-feeds.js";
 import type { CacheSide, CacheTensor } from "./kv-cache.js";
+import type { Row } from "./model.js";
 import { tensor, type Feeds } from "./onnx-session.js";
 import { product } from "./rows.js";
 
@@ -34,4 +35,9 @@ export function biasFeed(ages: readonly number[], width: number, bias: SelfBias)
   const data = new Float32Array(product(dims));
   bias.fill(ages, width, data);
   return tensor("float32", data, dims);
+}
+
+/** Columns at and behind a row's age are masked, and written again. */
+export function takeBack(rows: readonly Row[], steps: number): void {
+  for (const row of rows) row.age -= steps;
 }

@@ -14,7 +14,7 @@ import { ageFeeds, chosenOf, firstFeeds, loopFeeds } from "./greedy-feeds.js";
 import type { GreedySteps, Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import { integerTensor, valueOf, type Feeds, type OnnxSession, type Value } from "./onnx-session.js";
 import { padSources } from "./padding.js";
-import { biasFeed, bySlot, cacheFeeds, column } from "./transformer-feeds.js";
+import { biasFeed, bySlot, cacheFeeds, column, takeBack } from "./transformer-feeds.js";
 import { TransformerSlots, type TransformerMemory, type TransformerRow } from "./transformer-slots.js";
 
 export interface CompiledTransformer {
@@ -57,7 +57,7 @@ export class TransformerModel implements Seq2SeqModel {
   }
 
   get greedy(): GreedySteps | null {
-    return this.#greedy && { most: this.#greedy.steps, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
+    return this.#greedy && { most: this.#greedy.steps, run: (...given) => this.#runGreedy(...given), takeBack };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
