@@ -103,7 +103,7 @@ const batchingWords = {
 
 function graphLines({ facts }: ModelInfo): string[] {
   if (facts === null) return ["served as they are"];
-  const { fallbackReason, batching, bitEqual, int8 } = facts;
+  const { fallbackReason, batching, bitEqual, int8, attention } = facts;
   const rewritten = fallbackReason === null ? "rewritten at load" : `served as they are: ${fallbackReason}`;
   const checked = bitEqual === true ? "the same bits in any company" : "not the same bits in any company";
   return [
@@ -111,6 +111,7 @@ function graphLines({ facts }: ModelInfo): string[] {
     batchingWords[batching],
     ...(bitEqual === null ? [] : [`self-check: ${checked}`]),
     ...(int8 === null ? [] : [`int8 against fp32: ${int8.same} of ${int8.tokens} tokens the same`]),
+    ...(attention === null ? [] : [`attention of layer ${attention.layer}, heads ${attention.heads.join(", ")}`]),
   ];
 }
 

@@ -8,9 +8,9 @@ import type { Scoring } from "../inference/scoring.js";
 import type { Parameters } from "../parameters.js";
 import { bounded, checkedExplain, checkTarget, hasOutput } from "./explain-rules.js";
 import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./explain-schemas.js";
-import { admitAll, closeAll, ended } from "./generations.js";
 import type { OpenRequest } from "./lifetime.js";
 import type { App, RouteParts } from "./parts.js";
+import { finished } from "./run.js";
 import { described, errorAnswers, keyed, ref } from "./schemas.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
@@ -124,17 +124,9 @@ async function outputOf(run: Run, prepared: Prepared): Promise<Output> {
   return output;
 }
 
-async function outputsOf({ parts, open }: Run, all: readonly Prepared[]): Promise<Output[]> {
+async function outputsOf({ parts: { queue }, open }: Run, all: readonly Prepared[]): Promise<Output[]> {
   const generations = all.map((prepared) => ({ text: "", prepared }));
-  const iterators = await admitAll(parts.queue, generations, open.signal);
-  try {
-    return await Promise.all(iterators.map(async (iterator) => best(await ended(iterator))));
-  } catch (error) {
-    open.abort(error);
-    throw error;
-  } finally {
-    await closeAll(iterators);
-  }
+  return (await finished({ queue, generations, open })).map(({ end }) => best(end));
 }
 
 function best({ outputs: [output = missing()] }: { readonly outputs: readonly Output[] }): Output {

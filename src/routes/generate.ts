@@ -1,6 +1,8 @@
 // POST /generate and /generate_stream: the same generations, drained into JSON or passed on as events.
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { GenerationEvent } from "../generation.js";
+import { AppError } from "../errors.js";
+import { isOfReading } from "./durable-answer.js";
+import { errorBody } from "./errors.js";
 import { answer, endEvent, tokenEvent } from "./generate-answer.js";
 import {
   EndEventSchema,
@@ -10,21 +12,13 @@ import {
   type Answer,
   type GenerateBody,
 } from "./generate-schemas.js";
-import { errorBody, logError, toAppError } from "./errors.js";
 import { eventStream } from "./event-schemas.js";
-import { admitAll, closeAll, ended, prepareAll, type GenerateRequest, type Generation } from "./generations.js";
-import type { GenerationQueue } from "../queue/queue.js";
-import type { OpenRequest } from "./lifetime.js";
-import { merge, type Merged } from "./merge.js";
-import { isOfReading } from "./durable-answer.js";
-import { queueFor } from "./durable-start.js";
-import { ownerOf } from "./owner.js";
+import { prepareAll, type GenerateRequest } from "./generations.js";
 import type { App, RouteParts } from "./parts.js";
 import { readInTurns } from "./read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./request-rules.js";
-import { AppError } from "../errors.js";
+import { finished, running, sendEvents, type EventForm, type Finished } from "./run.js";
 import { errorAnswers, ErrorSchema, keyed, ref } from "./schemas.js";
-import { SseStream, type SseEvent } from "./sse.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 /** Of this route and of TGI's root. */
@@ -86,33 +80,14 @@ export function wantsStream({ body, headers }: Request): boolean {
 /** What `POST /` does too. */
 export async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
   const asked = checkedRequest(parts, request.body, streams);
-  const owner = ownerOf(request.headers, parts.config.apiKeys);
-  // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
-  const open = parts.lifetime.begin(reply.raw, false);
-  let places: (() => void)[] = [];
-  try {
-    places = parts.openGenerations.enter(owner, asked.texts.length);
-    const generations = await prepareAll(parts.inference, asked);
-    reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
-    const { priority, parameters } = asked;
-    const queue = queueFor(parts, generations, { owner, places, priority, parameters });
-    const run = { parts, queue, asked, generations, open };
-    if (!streams) return await drained(run);
-    await streamed(run, request, reply);
+  const { texts, parameters, priority } = asked;
+  const prepare = () => prepareAll(parts.inference, asked);
+  const exchange = { request, reply };
+  return running(parts, exchange, { count: texts.length, parameters, priority, prepare }, async (run) => {
+    if (!streams) return answersOf(parts, asked, await finished(run));
+    await sendEvents(parts, exchange, run, eventForm(asked, run.queue !== parts.queue));
     return reply;
-  } finally {
-    for (const leave of places) leave();
-    open.end();
-  }
-}
-
-/** The parts of a running request that both kinds of answer need. */
-interface Run {
-  readonly parts: RouteParts;
-  readonly queue: Pick<GenerationQueue, "submit">;
-  readonly asked: GenerateRequest;
-  readonly generations: readonly Generation[];
-  readonly open: OpenRequest;
+  });
 }
 
 function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boolean): GenerateRequest {
@@ -126,61 +101,29 @@ function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boo
   };
 }
 
-async function drained({ parts, queue, asked, generations, open }: Run): Promise<Answer | Answer[]> {
-  const { parameters, isList, model } = asked;
-  const iterators = await admitAll(queue, generations, open.signal);
-  const piece = (id: number) => parts.inference.detokenize(model, [id], false);
-  try {
-    const answers = await Promise.all(
-      generations.map(async (generation, i) => {
-        const iterator = iterators[i];
-        if (iterator === undefined) throw new AppError("internal", "a generation without its events");
-        return answer(generation, await ended(iterator), parameters, piece);
-      }),
-    );
-    const [first] = answers;
-    return isList || first === undefined ? answers : first;
-  } catch (error) {
-    open.abort(error);
-    throw error;
-  } finally {
-    await closeAll(iterators);
-  }
+function answersOf(
+  { inference }: RouteParts,
+  { parameters, isList, model }: GenerateRequest,
+  all: readonly Finished[],
+): Answer | Answer[] {
+  const piece = (id: number) => inference.detokenize(model, [id], false);
+  const each = all.map(({ generation, end }) => answer(generation, end, parameters, piece));
+  const [first] = each;
+  return isList || first === undefined ? each : first;
 }
 
-async function streamed(run: Run, request: Request, reply: FastifyReply): Promise<void> {
-  const { parts, queue, generations, open } = run;
-  const iterators = await admitAll(queue, generations, open.signal);
-  const stream = new SseStream(reply, parts.sse, parts.metrics);
-  let index = 1;
-  try {
-    for await (const merged of merge(iterators)) {
-      const event = wireEvent(run, merged, index);
-      if (event === null) continue;
-      index += 1;
-      await stream.send(event);
-    }
-  } catch (thrown) {
-    const error = toAppError(thrown);
-    logError(error, request);
-    open.abort(error);
-    const isDurable = run.queue !== parts.queue;
-    const place = isDurable && isOfReading(error) ? {} : { id: index };
-    await stream.send({ ...place, event: "error", data: errorBody(error) });
-  } finally {
-    stream.end();
-    await closeAll(iterators);
-  }
-}
-
-function wireEvent(
-  { asked, generations }: Run,
-  { input, event }: Merged<GenerationEvent>,
-  index: number,
-): SseEvent | null {
-  const generation = generations[input];
-  if (event.type === "accepted" || generation === undefined) return null;
-  const place = { index, ...(asked.isList ? { input } : {}) };
-  if (event.type === "token") return { id: index, data: tokenEvent(event, asked.parameters, place) };
-  return { id: index, event: "end", data: endEvent(generation, event, asked.parameters, place) };
+function eventForm({ parameters, isList }: GenerateRequest, isDurable: boolean): EventForm {
+  return {
+    event: (event, { row, index, generation }) => {
+      const place = { index, ...(isList ? { input: row } : {}) };
+      if (event.type === "token") return [{ id: index, data: tokenEvent(event, parameters, place) }];
+      return [{ id: index, event: "end", data: endEvent(generation, event, parameters, place) }];
+    },
+    closing: () => [],
+    error: (error, index) => {
+      const place = isDurable && isOfReading(error) ? {} : { id: index };
+      return { ...place, event: "error", data: errorBody(error) };
+    },
+    endsWithDone: false,
+  };
 }

@@ -1,18 +1,12 @@
-// What every compatible surface does with a request: prepare its rows, admit all or none, write the end as JSON or the events as they come.
+// What every compatible surface does with a request: prepare its rows, and put what comes of them into its own shapes. run.ts does the rest.
 // A surface is a Translation: its own fields in, its own shapes out. It decides nothing.
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply } from "fastify";
 import { AppError } from "../errors.js";
-import type { EndEvent, GenerationEvent, TokenEvent } from "../generation.js";
+import type { EndEvent, TokenEvent } from "../generation.js";
 import type { Parameters } from "../parameters.js";
-import type { GenerationQueue } from "../queue/queue.js";
-import { queueFor } from "./durable-start.js";
-import { logError, toAppError } from "./errors.js";
-import { admitAll, closeAll, ended, prepareAll, type Generation } from "./generations.js";
-import type { OpenRequest } from "./lifetime.js";
-import { merge, type Merged } from "./merge.js";
-import { ownerOf } from "./owner.js";
+import { prepareAll, type Generation } from "./generations.js";
 import type { RouteParts } from "./parts.js";
-import { SseStream } from "./sse.js";
+import { finished, running, sendEvents, type EventForm, type Exchange, type Finished, type Place } from "./run.js";
 
 /** One text and what is asked of it. All rows of a request are decoded together. */
 export interface Row {
@@ -20,19 +14,6 @@ export interface Row {
   readonly parameters: Parameters;
   /** Where rows go to different models. */
   readonly model?: string;
-}
-
-export interface Finished {
-  readonly generation: Generation;
-  readonly end: EndEvent;
-}
-
-/** Where an event of a stream stands. */
-export interface Place {
-  readonly row: number;
-  /** From 1, over all rows. */
-  readonly index: number;
-  readonly generation: Generation;
 }
 
 /** A wire shape over existing generations. What it returns is sent as it is: an answer, or the data of events. */
@@ -48,19 +29,6 @@ export interface Translation {
   error(error: AppError): unknown;
   /** Whether a stream ends with OpenAI's [DONE]. */
   readonly endsWithDone: boolean;
-}
-
-export interface Exchange {
-  readonly request: Pick<FastifyRequest, "log" | "headers">;
-  readonly reply: FastifyReply;
-}
-
-interface Run {
-  readonly parts: RouteParts;
-  readonly queue: Pick<GenerationQueue, "submit">;
-  readonly translation: Translation;
-  readonly generations: readonly Generation[];
-  readonly open: OpenRequest;
 }
 
 /** Answers a request. `rename` gives our name of a field the client's: parameters.max_new_tokens → max_tokens. */
@@ -81,25 +49,13 @@ export async function serve(
 }
 
 async function answered(parts: RouteParts, exchange: Exchange, translation: Translation): Promise<unknown> {
-  const { request, reply } = exchange;
-  const owner = ownerOf(request.headers, parts.config.apiKeys);
-  // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
-  const open = parts.lifetime.begin(reply.raw, false);
-  let places: (() => void)[] = [];
-  try {
-    places = parts.openGenerations.enter(owner, translation.rows.length);
-    const generations = await preparedRows(parts, translation);
-    reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
-    // Whether they continue is said once for all rows.
-    const parameters = translation.rows[0]?.parameters ?? {};
-    const queue = queueFor(parts, generations, { owner, places, priority: undefined, parameters });
-    const run = { parts, queue, translation, generations, open };
-    if (!translation.streams) return await drained(run);
-    return await streamed(run, exchange);
-  } finally {
-    for (const leave of places) leave();
-    open.end();
-  }
+  const { rows, streams } = translation;
+  const parameters = rows[0]?.parameters ?? {};
+  const prepare = () => preparedRows(parts, translation);
+  return running(parts, exchange, { count: rows.length, parameters, prepare }, async (run) => {
+    if (streams) return sendEvents(parts, exchange, run, formOf(translation));
+    return translation.answer(await finished(run));
+  });
 }
 
 async function preparedRows({ inference }: RouteParts, { rows, model, streams }: Translation): Promise<Generation[]> {
@@ -115,68 +71,15 @@ async function preparedRows({ inference }: RouteParts, { rows, model, streams }:
   return (await Promise.all(prepared)).flat();
 }
 
-async function drained({ queue, translation, generations, open }: Run): Promise<unknown> {
-  const iterators = await admitAll(queue, generations, open.signal);
-  try {
-    const ends = await Promise.all(iterators.map(ended));
-    return translation.answer(finishedRows(generations, ends));
-  } catch (error) {
-    open.abort(error);
-    throw error;
-  } finally {
-    await closeAll(iterators);
-  }
-}
-
-async function streamed(
-  { parts, queue, translation, generations, open }: Run,
-  { request, reply }: Exchange,
-): Promise<void> {
-  const iterators = await admitAll(queue, generations, open.signal);
-  const stream = new SseStream(reply, parts.sse, parts.metrics);
-  const ends: EndEvent[] = [];
-  let index = 1;
-  const send = async (items: readonly unknown[]) => {
-    for (const data of items) await stream.send({ data });
+function formOf(translation: Translation): EventForm {
+  const asData = (items: readonly unknown[]) => items.map((data) => ({ data }));
+  return {
+    event: (event, place) =>
+      asData(event.type === "token" ? translation.token(event, place) : translation.end(event, place)),
+    closing: (all) => asData(translation.closing(all)),
+    error: (error) => ({ data: translation.error(error) }),
+    endsWithDone: translation.endsWithDone,
   };
-  try {
-    for await (const { input, event } of merge(iterators)) {
-      if (event.type === "end") ends[input] = event;
-      const items = written(translation, generations, { input, event }, index);
-      index += items.length;
-      await send(items);
-    }
-    await send(translation.closing(finishedRows(generations, ends)));
-    if (translation.endsWithDone) stream.done();
-  } catch (thrown) {
-    const error = toAppError(thrown);
-    logError(error, request);
-    open.abort(error);
-    await send([translation.error(error)]);
-  } finally {
-    stream.end();
-    await closeAll(iterators);
-  }
-}
-
-function written(
-  translation: Translation,
-  generations: readonly Generation[],
-  { input: row, event }: Merged<GenerationEvent>,
-  index: number,
-): readonly unknown[] {
-  const generation = generations[row];
-  if (event.type === "accepted" || generation === undefined) return [];
-  const place = { row, index, generation };
-  return event.type === "token" ? translation.token(event, place) : translation.end(event, place);
-}
-
-function finishedRows(generations: readonly Generation[], ends: readonly EndEvent[]): Finished[] {
-  return generations.map((generation, i) => {
-    const end = ends[i];
-    if (end === undefined) throw new AppError("internal", "a generation without its end");
-    return { generation, end };
-  });
 }
 
 /** The same error about the field as the client wrote it. */

@@ -19,7 +19,13 @@ interface Body {
   readonly dtype: string;
   readonly tokenizer: { source: string; target: string } | null;
   readonly file_sizes: { role: string; file: string; bytes: number }[] | null;
-  readonly graphs: { rewritten: boolean; reason: string | null; batching: string; bit_equal: boolean | null } | null;
+  readonly graphs: {
+    rewritten: boolean;
+    reason: string | null;
+    batching: string;
+    bit_equal: boolean | null;
+    attention: { layer: number; heads: number[] } | null;
+  } | null;
   readonly int8_agreement: { tokens: number; same: number } | null;
   readonly row_memory: { bytes_per_target_token: number; bytes_per_source_token: number } | null;
   readonly languages: { source: string[]; target: string[] };
@@ -87,9 +93,10 @@ describe("healthy folders", () => {
       for (const { file, bytes } of body.file_sizes ?? []) assert.equal(bytes, statSync(join(folder, file)).size);
       assert.deepEqual([body.tokenizer?.source, body.tokenizer?.target], [tokenizer, tokenizer]);
       assert.deepEqual(body.languages, languages);
+      const attention = { layer: 1, heads: body.graphs?.attention?.heads };
       assert.deepEqual(
         body.graphs,
-        isTransformer ? { rewritten: true, reason: null, batching: "any_age", bit_equal: true } : null,
+        isTransformer ? { rewritten: true, reason: null, batching: "any_age", bit_equal: true, attention } : null,
       );
       assert.equal(body.row_memory?.bytes_per_target_token ?? null, row);
       assert.ok(body.vocab_size > 50);
@@ -112,6 +119,7 @@ describe("healthy folders", () => {
       /^ {2}languages +from eng_Latn, deu_Latn, fra_Latn, zho_Hans$/mu,
       /^ {2}graphs +rewritten at load$/mu,
       /^ +self-check: the same bits in any company$/mu,
+      /^ +attention of layer 1, heads 0, 1, 2, 3$/mu,
       /^ {2}row memory +512 bytes a target token, 512 bytes a source token$/mu,
       /^ {2}notes +fp32 files: DTYPE auto takes the exact files; also there: quantized$/mu,
     ])

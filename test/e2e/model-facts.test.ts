@@ -40,7 +40,8 @@ test("a model tells that it was rewritten, that bits agree, and how far int8 agr
     ["marian", "t5"],
   );
   for (const model of models) {
-    const graphs = { rewritten: true, reason: null, batching: "any_age", bit_equal: true };
+    const attention = { layer: 1, heads: [0, 1, 2, 3] };
+    const graphs = { rewritten: true, reason: null, batching: "any_age", bit_equal: true, attention };
     assert.deepEqual(model.graphs, graphs);
     const { tokens, same, share } = model.int8_agreement;
     assert.ok(tokens > 100 && share === same / tokens && share >= 0.9, JSON.stringify(model.int8_agreement));
@@ -53,7 +54,7 @@ test("a model that is not rewritten says why, and which rows share a run", async
   try {
     const model = (await (await fetch(`${quantised.url}/models/t5`)).json()) as Model;
     const reason = "the files quantise activations per tensor";
-    assert.deepEqual(model.graphs, { rewritten: false, reason, batching: "one_row", bit_equal: null });
+    assert.deepEqual(model.graphs, { rewritten: false, reason, batching: "one_row", bit_equal: null, attention: null });
     assert.equal(model.int8_agreement, null);
     assert.ok(model.row_memory.bytes_per_target_token > 0 && model.row_memory.bytes_per_source_token > 0);
   } finally {

@@ -1,31 +1,18 @@
 // The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
-import type { EngineEnd, EngineOptions, FromEngine, SequenceSpec, TurnReport } from "../engine-protocol.js";
+import type { EngineEnd, EngineOptions, SequenceSpec } from "../engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import type { Advance, RowScores } from "./decoding/search.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
-
-type Stepped = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: TurnReport };
+import { Turn, type Stepped } from "./turn.js";
 
 /** Milliseconds: `elapsed` is monotonic, `now` since the epoch. */
 export interface Clock {
   elapsed(): number;
   now(): number;
-}
-
-/** What one turn has gathered so far. */
-class Turn {
-  readonly tokens: Stepped["tokens"][number][] = [];
-  readonly ended: EngineEnd[] = [];
-  encodedSources = 0;
-  sourceTokens = 0;
-  paddedTokens = 0;
-  encodeMs = 0;
-  decodeMs = 0;
-  rows = 0;
 }
 
 export class Engine {
@@ -71,7 +58,8 @@ export class Engine {
     await this.#encode(this.#scheduler.admit(), turn);
     await this.#decode(turn);
     const tookMs = this.#clock.elapsed() - started;
-    return { type: "stepped", tokens: turn.tokens, ended: turn.ended, report: this.#report(turn, tookMs) };
+    const report = turn.report(tookMs, this.#options.maxBatchRows, this.#scheduler.waiting.length);
+    return { type: "stepped", tokens: turn.tokens, ended: turn.ended, report };
   }
 
   /** Cancelled and late sequences leave before anything is run for them. */
@@ -102,7 +90,7 @@ export class Engine {
     const ended = this.#clock.elapsed();
     for (const sequence of admitted) sequence.decodeStartedAt = ended;
     turn.encodeMs = ended - started;
-    countSources(admitted, turn);
+    turn.countSources(admitted.map((sequence) => sequence.spec.sourceIds.length));
   }
 
   async #open(sequences: readonly Sequence[]): Promise<void> {
@@ -234,27 +222,4 @@ export class Engine {
     this.#scheduler.remove(sequence);
     this.#sequences.delete(sequence.spec.id);
   }
-
-  #report(turn: Turn, tookMs: number): TurnReport {
-    const { encodedSources, sourceTokens, paddedTokens, encodeMs, decodeMs, rows } = turn;
-    return {
-      rows,
-      rowCapacity: this.#options.maxBatchRows,
-      encodedSources,
-      sourceTokens,
-      paddedTokens,
-      encodeMs,
-      decodeMs,
-      hostMs: tookMs - encodeMs - decodeMs,
-      tokens: turn.tokens.length,
-      waiting: this.#scheduler.waiting.length,
-    };
-  }
-}
-
-function countSources(admitted: readonly Sequence[], turn: Turn): void {
-  const lengths = admitted.map((sequence) => sequence.spec.sourceIds.length);
-  turn.encodedSources = admitted.length;
-  turn.sourceTokens = lengths.reduce((sum, length) => sum + length, 0);
-  turn.paddedTokens = Math.max(...lengths) * lengths.length - turn.sourceTokens;
 }

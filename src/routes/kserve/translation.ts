@@ -8,7 +8,8 @@ import { tokenOf } from "../generate-answer.js";
 import { chosen } from "../openai/choices.js";
 import { temperatureOf } from "../openai/options.js";
 import { checkedInputs, checkedParameters, wantsDetails, withoutNulls } from "../request-rules.js";
-import type { Finished, Place, Row, Translation } from "../serve.js";
+import type { Finished, Place } from "../run.js";
+import type { Row, Translation } from "../serve.js";
 import { versionOf } from "./models.js";
 import type { KserveBody } from "./schemas.js";
 

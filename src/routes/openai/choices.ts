@@ -1,6 +1,6 @@
 // What completions and chat share: the choices of a request in their order, how much of each has been streamed, log-probabilities and usage.
 import type { FinishReason, Output, OutputToken } from "../../generation.js";
-import type { Finished } from "../serve.js";
+import type { Finished } from "../run.js";
 
 /** What only the route knows of a request. */
 export interface Facts {
