@@ -3,6 +3,7 @@
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
 import type { EngineEnd, EngineOptions, FromEngine, SequenceSpec, StepReport } from "../engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
+import { BatchHistory } from "./batch-history.js";
 import type { Advance, RowScores } from "./decoding/search.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
@@ -34,6 +35,7 @@ export class Engine {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #sequences = new Map<number, Sequence>();
+  readonly #history = new BatchHistory();
 
   constructor(model: Seq2SeqModel, options: EngineOptions, clock: Clock) {
     this.#model = model;
@@ -100,7 +102,11 @@ export class Engine {
       await this.#encodeOneByOne(admitted, error as Error, turn);
     }
     const ended = this.#clock.elapsed();
-    for (const sequence of admitted) sequence.decodeStartedAt = ended;
+    for (const sequence of admitted) {
+      sequence.decodeStartedAt = ended;
+      sequence.encodedSources = admitted.length;
+      sequence.decodeStart = this.#history.mark();
+    }
     turn.encodeMs = ended - started;
     countSources(admitted, turn);
   }
@@ -133,6 +139,7 @@ export class Engine {
     const started = this.#clock.elapsed();
     const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
     turn.rows = rows.length;
+    this.#history.add(rows.length);
     try {
       const scores = await this.#model.step(rows, wanted);
       turn.decodeMs = this.#clock.elapsed() - started;
@@ -176,7 +183,9 @@ export class Engine {
       encodeMs: sequence.decodeStartedAt - sequence.encodeStartedAt,
       decodeMs: now - sequence.decodeStartedAt,
     };
-    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings });
+    const { encodedSources, decodeStart } = sequence;
+    const run = { endedAt: this.#clock.now(), encodedSources, ...this.#history.since(decodeStart) };
+    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings, run });
     this.#drop(sequence);
   }
 
