@@ -32,6 +32,7 @@ import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
 import { rootRoutes } from "./routes/root.js";
+import { traceRequests } from "./routes/traced.js";
 import { tokenizeRoutes } from "./routes/tokenize.js";
 import { version } from "./version.js";
 
@@ -43,7 +44,7 @@ export interface BuiltApp {
 
 /** All routes over these parts; of a worker only /health* and /metrics. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
-  const { log, metrics, inference, queue, generations, scaleOut = null, sse = usualTimings } = parts;
+  const { log, metrics, inference, queue, generations, scaleOut = null, sse = usualTimings, tracing = null } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
   const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
   const served = { inference, queue, generations, openGenerations, metrics, lifetime, scaleOut, sse };
@@ -51,6 +52,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
   watchRoutes(app);
+  traceRequests(app, tracing);
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
   for (const schema of [

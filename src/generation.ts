@@ -10,6 +10,13 @@ export interface GenerationRequest {
   readonly parameters: Parameters;
   /** 1 (first) to 10; 5 when absent. */
   readonly priority?: number;
+  readonly trace?: TraceHeaders | undefined;
+}
+
+/** A span's place in its trace, as W3C Trace Context writes it into headers. */
+export interface TraceHeaders {
+  readonly traceparent: string;
+  readonly tracestate?: string;
 }
 
 /** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */
@@ -31,6 +38,8 @@ export interface Prepared {
   readonly priority: number;
   /** Ids to score after the prefix, instead of choosing any (POST /explain). */
   readonly scored?: readonly number[];
+  /** The span that what follows belongs to; absent where nothing is traced. */
+  readonly trace?: TraceHeaders | undefined;
 }
 
 /** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */

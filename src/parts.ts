@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Config } from "./config.js";
 import { cpuLimit } from "./cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
+import type { OnRan } from "./inference/generating.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
@@ -14,6 +15,8 @@ import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";
+import { openTracing, record, type Tracing } from "./tracing.js";
+import { engineSpans } from "./tracing/generation-spans.js";
 import { version } from "./version.js";
 
 /** What the routes stand on. Tests put their own in. */
@@ -25,11 +28,14 @@ export interface Parts extends Embedded {
   /** Null without REDIS_URL: everything in this process. */
   readonly scaleOut?: ScaleOut | null;
   readonly sse?: SseTimings;
+  /** Null without OTEL_EXPORTER_OTLP_ENDPOINT. */
+  readonly tracing?: Tracing | null;
 }
 
 /** Makes the real parts; models start to load. Throws one line when MODELS_DIR or a MODEL is not there. */
 export async function connect(config: Config, log: Logger): Promise<Parts> {
   const metrics = createMetrics(version);
+  const tracing = await openTracing(config, log);
   const inference = await createInference({
     modelsDir: config.modelsDir,
     models: config.models.length === 0 ? null : config.models,
@@ -46,6 +52,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     defaultTimeoutMs: config.defaultTimeoutMs,
     idleUnloadMs: config.idleUnloadMs,
     loadTimeoutMs: config.loadTimeoutMs,
+    ...(tracing === null ? {} : { onRan: engineTracer(tracing) }),
     onStep: (model, report) => metrics.step(model, report),
     onLoaded: (info) => {
       if (info.state === "ready") metrics.modelLoaded(info.name, info, info.loadMs / 1000, info.memory);
@@ -62,11 +69,18 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     (reason) => metrics.rejected(reason),
   );
   const { redisUrl } = config;
-  const scaleOut = redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log });
+  const scaleOut =
+    redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log, tracing });
   // A worker has no routes that would submit anything.
   const inner = scaleOut?.api?.queue ?? new MemoryQueue(inference.generate, admission);
-  const foundations = { log, metrics, inference, queue: new MeasuredQueue(inner, metrics) };
+  const foundations = { log, metrics, inference, tracing, queue: new MeasuredQueue(inner, metrics, tracing) };
   const durable = embedded(config, foundations);
   if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut };
   return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut };
+}
+
+function engineTracer(tracing: Tracing): OnRan {
+  return (prepared, end, startedAt) => {
+    for (const span of engineSpans(prepared, end, startedAt)) record(tracing, span, prepared.trace);
+  };
 }

@@ -45,6 +45,7 @@ export async function prepare(
     ...detailsOf(options, model),
     deadlineAt: timeoutMs === null ? null : context.now + timeoutMs,
     priority: priorityOf(request),
+    ...(request.trace === undefined ? {} : { trace: request.trace }),
   };
 }
 

@@ -73,7 +73,7 @@ export function generateRoutes(app: App, parts: RouteParts): void {
   );
 }
 
-export type Request = Pick<FastifyRequest, "log" | "headers"> & { readonly body: GenerateBody };
+export type Request = Pick<FastifyRequest, "log" | "headers" | "span"> & { readonly body: GenerateBody };
 
 export function wantsStream({ body, headers }: Request): boolean {
   return body.stream ?? (headers.accept ?? "").includes("text/event-stream");
@@ -81,7 +81,7 @@ export function wantsStream({ body, headers }: Request): boolean {
 
 /** What `POST /` does too. */
 export async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
-  const asked = checkedRequest(parts, request.body, streams);
+  const asked = checkedRequest(parts, request, streams);
   const owner = ownerOf(request.headers, parts.config.apiKeys);
   // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
   const open = parts.lifetime.begin(reply.raw, false);
@@ -111,13 +111,14 @@ interface Run {
   readonly open: OpenRequest;
 }
 
-function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boolean): GenerateRequest {
+function checkedRequest({ config }: RouteParts, { body, span }: Request, streams: boolean): GenerateRequest {
   return {
     texts: checkedInputs(body.inputs, config.maxInputs),
     isList: typeof body.inputs !== "string",
     model: body.model ?? undefined,
     priority: body.priority ?? undefined,
     parameters: checkedParameters(body.parameters ?? undefined, { streams }),
+    trace: span?.headers,
   };
 }
 

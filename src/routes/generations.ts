@@ -1,6 +1,6 @@
 // From a checked request to running generations: one per input (several for one that is split into sentences), all admitted or none.
 import { AppError } from "../errors.js";
-import type { EndEvent, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
+import type { EndEvent, GenerationEvent, GenerationRequest, Prepared, TraceHeaders } from "../generation.js";
 import type { Inference } from "../inference/inference.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "../queue/queue.js";
@@ -14,6 +14,7 @@ export interface GenerateRequest {
   readonly model: string | undefined;
   readonly parameters: Parameters;
   readonly priority?: number | undefined;
+  readonly trace: TraceHeaders | undefined;
 }
 
 /** One input and what became of it. */
@@ -73,8 +74,12 @@ async function prepareSentences(
   return { text, prepared, rest: await Promise.all(rest) };
 }
 
-function chosen({ model, priority }: GenerateRequest): Pick<GenerationRequest, "model" | "priority"> {
-  return { ...(model === undefined ? {} : { model }), ...(priority === undefined ? {} : { priority }) };
+function chosen({ model, priority, trace }: GenerateRequest): Pick<GenerationRequest, "model" | "priority" | "trace"> {
+  return {
+    ...(model === undefined ? {} : { model }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(trace === undefined ? {} : { trace }),
+  };
 }
 
 async function prepareSentence(inference: Inference, request: GenerationRequest, i: number): Promise<Prepared> {

@@ -2,7 +2,7 @@
 // A surface is a Translation: its own fields in, its own shapes out. It decides nothing.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../errors.js";
-import type { EndEvent, GenerationEvent, TokenEvent } from "../generation.js";
+import type { EndEvent, GenerationEvent, TokenEvent, TraceHeaders } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import { logError, toAppError } from "./errors.js";
 import { admitAll, closeAll, ended, prepareAll, type Generation } from "./generations.js";
@@ -49,7 +49,7 @@ export interface Translation {
 }
 
 export interface Exchange {
-  readonly request: Pick<FastifyRequest, "log" | "headers">;
+  readonly request: Pick<FastifyRequest, "log" | "headers" | "span">;
   readonly reply: FastifyReply;
 }
 
@@ -84,7 +84,7 @@ async function answered(parts: RouteParts, exchange: Exchange, translation: Tran
   let places: (() => void)[] = [];
   try {
     places = parts.openGenerations.enter(ownerOf(request.headers, parts.config.apiKeys), translation.rows.length);
-    const generations = await preparedRows(parts, translation);
+    const generations = await preparedRows(parts, translation, request.span?.headers);
     reply.header("x-generation-id", generations.map(({ prepared }) => prepared.id).join(", "));
     const run = { parts, translation, generations, open };
     if (!translation.streams) return await drained(run);
@@ -95,11 +95,16 @@ async function answered(parts: RouteParts, exchange: Exchange, translation: Tran
   }
 }
 
-async function preparedRows({ inference }: RouteParts, { rows, model }: Translation): Promise<Generation[]> {
+async function preparedRows(
+  { inference }: RouteParts,
+  { rows, model }: Translation,
+  trace: TraceHeaders | undefined,
+): Promise<Generation[]> {
   const prepared = rows.map(async (row, i) => {
     const { text, parameters } = row;
     try {
-      return await prepareAll(inference, { texts: [text], isList: false, model: row.model ?? model, parameters });
+      const asked = { texts: [text], isList: false, model: row.model ?? model, parameters, trace };
+      return await prepareAll(inference, asked);
     } catch (error) {
       throw rows.length === 1 ? error : renamed(error, (field) => (field === "inputs" ? `inputs[${i}]` : field));
     }

@@ -15,6 +15,7 @@ import { ModelAdmission } from "../../src/queue/admission.js";
 import { MeasuredQueue } from "../../src/queue/measured-queue.js";
 import { MemoryQueue } from "../../src/queue/memory-queue.js";
 import type { SseTimings } from "../../src/routes/sse.js";
+import type { Tracing } from "../../src/tracing.js";
 import { decoding } from "./decoding.js";
 
 export const words = ["<pad>", "</s>", "<unk>"];
@@ -91,6 +92,7 @@ export class ScriptedInference implements Inference {
       wantAttention: parameters.attention === true,
       deadlineAt: null,
       priority: request.priority ?? 5,
+      ...(request.trace === undefined ? {} : { trace: request.trace }),
       // The script travels beside the contract.
       script: source,
     } as Prepared & { readonly script: readonly string[] };
@@ -219,6 +221,7 @@ export interface TestOptions {
   readonly config?: Partial<Config>;
   readonly inference?: ScriptedInference;
   readonly sse?: SseTimings;
+  readonly tracing?: Tracing;
 }
 
 /** The real app over the scripted inference and the real queue. */
@@ -226,6 +229,7 @@ export async function testServer({
   config: overrides = {},
   inference = new ScriptedInference(),
   sse,
+  tracing,
 }: TestOptions = {}): Promise<TestServer> {
   const config = defaultConfig({ port: 0, logLevel: "trace", logFormat: "json", drainTimeoutMs: 200, ...overrides });
   const lines: Record<string, unknown>[] = [];
@@ -241,8 +245,8 @@ export async function testServer({
       (reason) => metrics.rejected(reason),
     ),
   );
-  const queue = new MeasuredQueue(memory, metrics);
-  const foundations = { log, metrics, inference, queue };
+  const queue = new MeasuredQueue(memory, metrics, tracing);
+  const foundations = { log, metrics, inference, queue, ...(tracing === undefined ? {} : { tracing }) };
   const durable = embedded(config, foundations);
   const built = await buildApp(config, { ...foundations, ...durable, ...(sse === undefined ? {} : { sse }) });
   return {
