@@ -33,6 +33,7 @@ import type { App, RouteParts } from "./routes/parts.js";
 import { ErrorSchema } from "./routes/schemas.js";
 import { usualTimings } from "./routes/sse.js";
 import { rootRoutes } from "./routes/root.js";
+import { traceRequests } from "./routes/traced.js";
 import { tokenizeRoutes } from "./routes/tokenize.js";
 import { version } from "./version.js";
 
@@ -45,13 +46,14 @@ export interface BuiltApp {
 /** All routes over these parts; of a worker only /health* and /metrics. Nothing listens yet. */
 export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> {
   const { log, metrics, inference, queue, generations, scaleOut = null, device = null } = parts;
-  const { sse = usualTimings } = parts;
+  const { sse = usualTimings, tracing = null } = parts;
   const lifetime = new Lifetime(inference.ready, () => metrics.clientDisconnected());
   const openGenerations = new OpenGenerations(config.maxGenerationsPerKey);
   const served = { inference, queue, generations, openGenerations, metrics, lifetime, scaleOut, device, sse };
   const routeParts = { config, version, ...served };
   metrics.watchQueue(() => queue.depth());
   const app = createServer(log, config.bodyLimit);
+  traceRequests(app, tracing);
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
   watchRoutes(app);

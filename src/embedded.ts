@@ -9,8 +9,10 @@ import type { Generations } from "./queue/generations.js";
 import { MemoryTokenLog } from "./queue/memory-token-log.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { GenerationStatus } from "./queue/token-log.js";
+import { tracedDelivery } from "./queue/traced-delivery.js";
 import { WebhookTimers, type WebhookOptions } from "./queue/webhook-timers.js";
 import { signingKey } from "./queue/webhooks.js";
+import type { Tracing } from "./tracing.js";
 import { stateBody, type DurableStatus } from "./routes/durable-answer.js";
 
 export interface Foundations {
@@ -18,6 +20,7 @@ export interface Foundations {
   readonly metrics: Metrics;
   readonly inference: Pick<Inference, "detokenize">;
   readonly queue: GenerationQueue;
+  readonly tracing?: Tracing | null;
 }
 
 export interface Embedded {
@@ -27,15 +30,15 @@ export interface Embedded {
 }
 
 /** Throws one line when WEBHOOK_SECRET can't sign. */
-export function embedded(config: Config, { log, metrics, inference, queue }: Foundations): Embedded {
-  const sending = webhookSending(config, { log, metrics });
+export function embedded(config: Config, { log, metrics, inference, queue, tracing = null }: Foundations): Embedded {
+  const sending = webhookSending(config, { log, metrics, tracing });
   const webhooks = sending === null ? null : new WebhookTimers(sending);
   const onEnded = (status: GenerationStatus) => {
-    const { id, webhookUrl } = status.record;
+    const { id, webhookUrl, prepared } = status.record;
     if (webhookUrl === null || webhooks === null) return;
     try {
       const body = webhookBody(status as DurableStatus, inference);
-      webhooks.send({ messageId: id, url: webhookUrl, body });
+      webhooks.send({ messageId: id, url: webhookUrl, body, trace: prepared.trace });
     } catch (err) {
       log.error({ err, generation_id: id }, "webhook could not be written");
     }
@@ -54,7 +57,7 @@ export function webhookBody(status: DurableStatus, { detokenize }: Pick<Inferenc
 /** How webhooks are signed and logged, in one process or many; null without WEBHOOK_SECRET. Throws one line when that can't sign. */
 export function webhookSending(
   config: Config,
-  { log, metrics }: Pick<Foundations, "log" | "metrics">,
+  { log, metrics, tracing }: Pick<Foundations, "log" | "metrics" | "tracing">,
 ): WebhookOptions | null {
   const { webhookSecret: secret, webhookPrivate } = config;
   if (secret === null) return null;
@@ -62,6 +65,7 @@ export function webhookSending(
   return {
     secret,
     allowPrivate: webhookPrivate === "allow",
+    ...(tracing == null ? {} : { deliver: tracedDelivery(tracing) }),
     onAttempt: (result, messageId, error) => {
       metrics.webhookAttempted(result);
       // Never the URL: it may hold a secret.

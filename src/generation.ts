@@ -12,6 +12,13 @@ export interface GenerationRequest {
   readonly priority?: number;
   /** The client waits for the whole answer: nobody looks at single tokens. */
   readonly readsWhole?: boolean;
+  readonly trace?: TraceHeaders | undefined;
+}
+
+/** A span's place in its trace, as W3C Trace Context writes it into headers. */
+export interface TraceHeaders {
+  readonly traceparent: string;
+  readonly tracestate?: string;
 }
 
 /** A request with every default filled and text turned into ids: all the engine needs, and all a worker needs. */
@@ -35,6 +42,8 @@ export interface Prepared {
   readonly scored?: readonly number[];
   /** Nobody looks at single tokens: they may travel in larger portions. */
   readonly readsWhole?: boolean;
+  /** The span that what follows belongs to; absent where nothing is traced. */
+  readonly trace?: TraceHeaders | undefined;
 }
 
 /** Decoding options of one sequence, resolved: names follow transformers' GenerationConfig, lengths count decoder ids. */

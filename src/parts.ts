@@ -6,6 +6,7 @@ import type { Config } from "./config.js";
 import { cpuLimit } from "./cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
 import { chooseDevice, type ChosenDevice } from "./inference/device/choose-device.js";
+import type { OnRan } from "./inference/generating.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
@@ -15,6 +16,8 @@ import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";
+import { openTracing, record, type Tracing } from "./tracing.js";
+import { engineSpans } from "./tracing/generation-spans.js";
 import { version } from "./version.js";
 
 /** What the routes stand on. Tests put their own in. */
@@ -28,12 +31,15 @@ export interface Parts extends Embedded {
   /** What models of this process run on; null where it starts no engines. */
   readonly device?: ChosenDevice | null;
   readonly sse?: SseTimings;
+  /** Null without OTEL_EXPORTER_OTLP_ENDPOINT. */
+  readonly tracing?: Tracing | null;
 }
 
 /** Makes the real parts; models start to load. Throws one line when MODELS_DIR, a MODEL or DEVICE is not there. */
 export async function connect(config: Config, log: Logger): Promise<Parts> {
   const metrics = createMetrics(version);
   const device = await ownDevice(config, log, metrics);
+  const tracing = await openTracing(config, log);
   const inference = await createInference({
     modelsDir: config.modelsDir,
     models: config.models.length === 0 ? null : config.models,
@@ -51,6 +57,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     defaultTimeoutMs: config.defaultTimeoutMs,
     idleUnloadMs: config.idleUnloadMs,
     loadTimeoutMs: config.loadTimeoutMs,
+    ...(tracing === null ? {} : { onRan: engineTracer(tracing) }),
     onStep: (model, report) => metrics.step(model, report),
     onLoaded: (info) => {
       const loadSeconds = info.loadMs / 1000;
@@ -69,10 +76,11 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     (reason) => metrics.rejected(reason),
   );
   const { redisUrl } = config;
-  const scaleOut = redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log });
+  const scaleOut =
+    redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log, tracing });
   // A worker has no routes that would submit anything.
   const inner = scaleOut?.api?.queue ?? new MemoryQueue(inference.generate, admission);
-  const foundations = { log, metrics, inference, queue: new MeasuredQueue(inner, metrics) };
+  const foundations = { log, metrics, inference, tracing, queue: new MeasuredQueue(inner, metrics, tracing) };
   const durable = embedded(config, foundations);
   if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut, device };
   return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut, device };
@@ -88,4 +96,10 @@ async function ownDevice({ device: setting, dtype, role }: Config, log: Logger, 
   if (why !== null) log.info({ device, reason }, why);
   metrics.deviceChosen(device, reason);
   return chosen;
+}
+
+function engineTracer(tracing: Tracing): OnRan {
+  return (prepared, end, startedAt) => {
+    for (const span of engineSpans(prepared, end, startedAt)) record(tracing, span, prepared.trace);
+  };
 }

@@ -15,6 +15,7 @@ import { ApiNode } from "./queue/api-node.js";
 import { WorkerNode } from "./queue/worker-node.js";
 import type { GenerationStatus } from "./queue/token-log.js";
 import type { DurableStatus } from "./routes/durable-answer.js";
+import type { Tracing } from "./tracing.js";
 import { version } from "./version.js";
 
 /** The nodes of this process; at least one. */
@@ -34,14 +35,16 @@ export interface ScaleOutParts {
   readonly admission: ModelAdmission;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly tracing: Tracing | null;
 }
 
 /** Connects; Redis need not be there yet. */
-export function connectNodes({ config, redisUrl, inference, admission, metrics, log }: ScaleOutParts): ScaleOut {
+export function connectNodes(parts: ScaleOutParts): ScaleOut {
+  const { config, redisUrl, inference, admission, metrics, log, tracing } = parts;
   const { role, redisPrefix: prefix } = config;
   const node = nodeName();
-  const common = { redisUrl, prefix, ttlMs: config.generationTtlSeconds * 1000, inference };
-  const sending = webhookSending(config, { log, metrics });
+  const common = { redisUrl, prefix, ttlMs: config.generationTtlSeconds * 1000, inference, tracing };
+  const sending = webhookSending(config, { log, metrics, tracing });
   const write = (status: GenerationStatus) => webhookBody(status as DurableStatus, inference);
   const webhooks = sending === null ? null : { ...sending, write };
   const logger = log.child({ role });

@@ -107,6 +107,7 @@ async function stop({ config, parts, built, metricsApp }: Running): Promise<void
   await parts.scaleOut?.close();
   await parts.inference.close();
   await metricsApp?.close();
+  await parts.tracing?.close();
   parts.metrics.close();
 }
 

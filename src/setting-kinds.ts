@@ -95,3 +95,30 @@ export function countOrAuto(name: string, description: string): Setting<number |
   const parse = (value: string) => (value === "auto" ? null : readInteger(value, 1, 1024));
   return { name, default: "auto", description, values: "auto, or 1 to 1024", parse, absent: null };
 }
+
+/** A number from 0 to 1. */
+export function share(name: string, fallback: number, description: string): Setting<number> {
+  const parse = (value: string) => {
+    const number = /^(?:\d+(?:\.\d*)?|\.\d+)$/u.test(value) ? Number(value) : Number.NaN;
+    if (number >= 0 && number <= 1) return number;
+    throw new Error(`must be a number from 0 to 1 (got "${value}")`);
+  };
+  return { name, default: String(fallback), description, values: "0 to 1", parse, absent: fallback };
+}
+
+/** name=value,name=value with values percent-encoded, as OpenTelemetry writes headers. Values may be secrets: errors don't repeat them. */
+export function pairs(name: string, description: string): Setting<Readonly<Record<string, string>>> {
+  const parse = (value: string) => Object.freeze(Object.fromEntries(value.split(",").flatMap(pair)));
+  return { name, default: null, description, values: "name=value, comma-separated", parse, absent: Object.freeze({}) };
+}
+
+function pair(item: string): [string, string][] {
+  if (item.trim() === "") return [];
+  const [, name = "", encoded = ""] = /^\s*([\w.!#$%&'*+^`|~-]+)\s*=\s*(.*?)\s*$/u.exec(item) ?? [];
+  try {
+    if (name !== "") return [[name, decodeURIComponent(encoded)]];
+  } catch {
+    // Told below.
+  }
+  throw new Error("must be name=value, comma-separated, with values percent-encoded");
+}

@@ -9,7 +9,9 @@ import {
   optionalInteger,
   optionalPattern,
   optionalText,
+  pairs,
   pattern,
+  share,
   text,
   type Setting,
 } from "./setting-kinds.js";
@@ -144,6 +146,23 @@ export const settings = {
     "LANGUAGE_DETECTOR",
     [/^eld$/u, "eld"],
     "Detects languages for /detect and for source auto of /translate; unset = both are a 501",
+  ),
+  otlpEndpoint: optionalPattern(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    [/^https?:\/\/[^\s/]\S*$/u, "http://… or https://…"],
+    "OpenTelemetry collector that traces go to, at /v1/traces below it; unset = no traces",
+  ),
+  otlpProtocol: choice(
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    ["http/protobuf"],
+    "How traces are sent; a collector's usual port for it is 4318",
+  ),
+  otlpHeaders: pairs("OTEL_EXPORTER_OTLP_HEADERS", "Headers of what is sent there, such as a key"),
+  otelServiceName: text("OTEL_SERVICE_NAME", "seqserve", "Name of this server in traces"),
+  otelTracesSamplerArg: share(
+    "OTEL_TRACES_SAMPLER_ARG",
+    1,
+    "Share of the traces that begin here which is recorded; a caller's own decision in traceparent counts",
   ),
   hfEndpoint: pattern(
     "HF_ENDPOINT",

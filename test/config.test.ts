@@ -55,6 +55,27 @@ describe("values", () => {
     assert.match(wrong([], { REDIS_URL: "localhost:6379" }), /^REDIS_URL: must be redis:/u);
   });
 
+  test("where traces go: headers are decoded, and never repeated in an error", () => {
+    const name = "OTEL_EXPORTER_OTLP_HEADERS";
+    assert.deepEqual(readConfig([], { [name]: "x-key=a%20b=, authorization = Bearer%2C1," }).otlpHeaders, {
+      "x-key": "a b=",
+      authorization: "Bearer,1",
+    });
+    for (const value of ["secret", "=secret", "key=%secret", "two words=secret"]) {
+      assert.equal(
+        wrong([], { [name]: value }),
+        `${name}: must be name=value, comma-separated, with values percent-encoded`,
+      );
+    }
+    assert.match(wrong([], { OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4318" }), /must be http:/u);
+    assert.match(wrong([], { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }), /must be one of http\/protobuf \(got "grpc"\)/u);
+    assert.equal(readConfig([], { OTEL_TRACES_SAMPLER_ARG: "0.25" }).otelTracesSamplerArg, 0.25);
+    for (const value of ["1.1", "-1", "half", "1e-3"]) {
+      assert.match(wrong([], { OTEL_TRACES_SAMPLER_ARG: value }), /must be a number from 0 to 1/u);
+    }
+    assert.deepEqual([defaultConfig().otlpEndpoint, defaultConfig().otelTracesSamplerArg], [null, 1]);
+  });
+
   test("the config can't be changed", () => {
     const config = readConfig([], {});
     assert.throws(() => Object.assign(config, { port: 1 }));

@@ -45,7 +45,15 @@ async function ownConfig(config: Config): Promise<Config> {
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;
-  return Object.freeze({ ...config, ...alone, models: [first], bodyLimit: 1 << 28, maxQueuedTokens: 1_000_000_000 });
+  const untraced = { otlpEndpoint: null };
+  return Object.freeze({
+    ...config,
+    ...alone,
+    ...untraced,
+    models: [first],
+    bodyLimit: 1 << 28,
+    maxQueuedTokens: 1_000_000_000,
+  });
 }
 
 async function start(config: Config): Promise<Running> {

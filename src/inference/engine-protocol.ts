@@ -86,8 +86,21 @@ export type EngineEnd =
       readonly ok: true;
       readonly outputs: readonly EngineOutput[];
       readonly timings: EngineTimings;
+      readonly run: RunReport;
     }
   | { readonly id: number; readonly ok: false; readonly error: EngineError };
+
+/** Numbers of one sequence's runs, for traces. */
+export interface RunReport {
+  /** Milliseconds since the epoch. */
+  readonly endedAt: number;
+  /** Sources encoded with its own, that one included. */
+  readonly encodedSources: number;
+  /** Decoder runs it was in, and the rows of all sequences in them. */
+  readonly steps: number;
+  readonly meanRows: number;
+  readonly maxRows: number;
+}
 
 /** What went wrong with one sequence, not with the engine. */
 export interface EngineError {

@@ -5,10 +5,14 @@
 import { AppError } from "../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../generation.js";
 import type { EngineRun } from "./engine-host.js";
+import type { EngineEnd } from "./engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
 import type { ModelSlot } from "./model-slot.js";
 import type { Tokenizer } from "./tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
+
+/** Told once an engine has run a sequence to its end; `startedAt` is when it was asked to, in milliseconds since the epoch. */
+export type OnRan = (prepared: Prepared, end: Extract<EngineEnd, { ok: true }>, startedAt: number) => void;
 
 type Events = AsyncGenerator<GenerationEvent, void, void>;
 
@@ -18,10 +22,11 @@ export async function* goOn(
   prepared: Prepared,
   logged: readonly TokenEvent[],
   signal: AbortSignal,
+  onRan: OnRan = () => undefined,
 ): Events {
   const started = performance.now();
   const log = new LoggedTokens(logged, prepared);
-  const going = { slot, target: slot.model.target, prepared, log, started, signal };
+  const going = { slot, target: slot.model.target, prepared, log, started, signal, onRan };
   const isSearchedAgain = prepared.decoding.numBeams > 1 || prepared.scored !== undefined;
   try {
     yield* run(going, isSearchedAgain ? [] : log.begun);
@@ -38,6 +43,7 @@ interface Going {
   readonly log: LoggedTokens;
   readonly started: number;
   readonly signal: AbortSignal;
+  readonly onRan: OnRan;
 }
 
 async function* run(going: Going, begun: readonly (readonly number[])[]): Events {
@@ -63,11 +69,15 @@ async function* run(going: Going, begun: readonly (readonly number[])[]): Events
   }
 }
 
-async function* told(engineRun: EngineRun, { target, prepared, log, started }: Going): Events {
+async function* told(engineRun: EngineRun, { target, prepared, log, started, onRan }: Going): Events {
   const transcript = new Transcript(prepared, target, log);
   let isFinishing = false;
   for await (const event of engineRun.events) {
-    if (event.type === "end") return yield* transcript.end(event.end, performance.now() - started);
+    if (event.type === "end") {
+      const totalMs = performance.now() - started;
+      onRan(prepared, event.end, Date.now() - totalMs);
+      return yield* transcript.end(event.end, totalMs);
+    }
     yield* transcript.take(event.output, event.token);
     if (!transcript.isStopped || isFinishing) continue;
     isFinishing = true;

@@ -1,7 +1,7 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
-import { goOn } from "./generating.js";
+import { goOn, type OnRan } from "./generating.js";
 import { Catalog, type CatalogOptions } from "./catalog.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { ModelInfo } from "./model-info.js";
@@ -43,6 +43,7 @@ export interface Inference {
 
 export interface InferenceOptions extends CatalogOptions {
   readonly defaultTimeoutMs: number | null;
+  readonly onRan?: OnRan;
 }
 
 /** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
@@ -67,8 +68,8 @@ export async function createInference(options: InferenceOptions): Promise<Infere
         defaultTimeoutMs: options.defaultTimeoutMs,
       });
     },
-    generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal),
-    continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal),
+    generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal, options.onRan),
+    continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal, options.onRan),
     scoring: (prepared, output) => scoring(prepared, output, catalog.get(prepared.model).model, newId),
     tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),

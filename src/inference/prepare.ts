@@ -46,6 +46,7 @@ export async function prepare(
     deadlineAt: timeoutMs === null ? null : context.now + timeoutMs,
     priority: priorityOf(request),
     ...(request.readsWhole === true ? { readsWhole: true } : {}),
+    ...(request.trace === undefined ? {} : { trace: request.trace }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Inference } from "../inference/inference.js";
 import type { Metrics } from "../metrics.js";
 import type { JobLevel, RedisLevel } from "../scale-out-metrics.js";
 import type { Logger } from "../log.js";
+import type { Tracing } from "../tracing.js";
 import type { ModelAdmission } from "./admission.js";
 import type { Target } from "./bull-job.js";
 import { BullGenerations } from "./bull-generations.js";
@@ -32,8 +33,9 @@ export interface ApiNodeOptions {
   /** How webhooks are written and sent; null without WEBHOOK_SECRET. */
   readonly webhooks: Pick<
     WebhookDeliveryOptions,
-    "secret" | "allowPrivate" | "write" | "onAttempt" | "firstDelayMs"
+    "secret" | "allowPrivate" | "write" | "onAttempt" | "firstDelayMs" | "deliver"
   > | null;
+  readonly tracing?: Tracing | null;
   /** Unique among processes, without white space. */
   readonly node: string;
   readonly timings?: ApiTimings;
@@ -98,6 +100,7 @@ export class ApiNode {
     this.generations = new BullGenerations({
       log,
       metrics,
+      tracing: options.tracing ?? null,
       onEnded: (id) => this.#outbox.enqueue(id),
       jobs: this.#jobs,
       keeper: this.#keeper,

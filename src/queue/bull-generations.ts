@@ -3,8 +3,9 @@
 //   start ──▶ worker there? ──▶ admission ──▶ log.create ──▶ job ──▶ … a worker appends … ──▶ follow
 import { AppError } from "../errors.js";
 import type { Outcome } from "../metrics.js";
+import type { Tracing } from "../tracing.js";
 import type { Depth, ModelAdmission, Place } from "./admission.js";
-import { jobSchema, rowsOf, type Target } from "./bull-job.js";
+import { jobOf, type Target } from "./bull-job.js";
 import type { Generations } from "./generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
@@ -23,6 +24,7 @@ export interface BullGenerationsOptions {
   readonly directory: WorkerDirectory;
   readonly follow: Follow;
   readonly metrics: GenerationMetrics;
+  readonly tracing: Tracing | null;
   /** A generation that wants a webhook has ended. */
   readonly onEnded: (id: string) => Promise<void>;
   readonly digest: (model: string) => Promise<string>;
@@ -46,9 +48,9 @@ export class BullGenerations implements Generations {
 
   async start(record: GenerationRecord): Promise<void> {
     if (this.#isClosed) throw shuttingDown();
-    const course = new Course(record.prepared, this.#options.metrics);
+    const course = new Course(record.prepared, this.#options.metrics, this.#options.tracing);
     try {
-      const place = await this.begin(record);
+      const place = await this.begin({ ...record, prepared: course.prepared });
       void this.#watch(record, place, course);
     } catch (error) {
       course.end(outcomeOfError(error));
@@ -63,7 +65,7 @@ export class BullGenerations implements Generations {
     const target = await this.#target(prepared.model);
     directory.requireWorker(target);
     const place = admission.enter(prepared.model, prepared.sourceIds.length);
-    const data = { schema: jobSchema, id, rows: rowsOf(prepared.decoding), attemptsBefore: 0 } as const;
+    const data = jobOf(id, prepared);
     try {
       await log.create({ ...record, digest: target.digest });
       await jobs.add(target, data, priority).catch((error: unknown) => this.#undo(id, error));
@@ -124,7 +126,7 @@ export class BullGenerations implements Generations {
     const { keeper } = this.#options;
     const { id, priority, prepared, digest } = record;
     if (digest === undefined || keeper.has(id)) return;
-    const data = { schema: jobSchema, id, rows: rowsOf(prepared.decoding), attemptsBefore: 0 } as const;
+    const data = jobOf(id, prepared);
     const target = { model: prepared.model, digest };
     // A deadline is for those without a token.
     keeper.keep({ data, target, priority, deadlineAt: top === 0 ? prepared.deadlineAt : null });

@@ -1,5 +1,5 @@
 // What travels through BullMQ, and the settings that both sides must agree on. Small on purpose: the record and its tokens live in the token log. Pure.
-import type { Decoding } from "../generation.js";
+import type { Decoding, Prepared, TraceHeaders } from "../generation.js";
 
 /** A job of this schema is understood here; later ones are left to newer workers. */
 export const jobSchema = 1;
@@ -12,6 +12,8 @@ export interface JobData {
   readonly rows: number;
   /** Added to BullMQ's count of pick-ups: a job that was lost and added again must count on above its old claims. */
   readonly attemptsBefore: number;
+  /** The generation's span; absent where nothing is traced, and from older nodes. */
+  readonly trace?: TraceHeaders;
 }
 
 /** Model and digest of its files: a job goes to workers that have exactly these. */
@@ -47,9 +49,23 @@ export function queueName({ model, digest }: Target): string {
 /** Null when it is not a job of this schema. */
 export function readJobData(data: unknown): JobData | null {
   if (typeof data !== "object" || data === null) return null;
-  const { schema, id, rows, attemptsBefore } = data as Partial<JobData>;
+  const { schema, id, rows, attemptsBefore, trace } = data as Partial<JobData>;
   if (schema !== jobSchema || typeof id !== "string") return null;
-  return { schema, id, rows: rows ?? 1, attemptsBefore: attemptsBefore ?? 0 };
+  return { schema, id, rows: rows ?? 1, attemptsBefore: attemptsBefore ?? 0, ...(isTrace(trace) && { trace }) };
+}
+
+function isTrace(value: unknown): value is TraceHeaders {
+  return typeof (value as TraceHeaders | null | undefined)?.traceparent === "string";
+}
+
+export function jobOf(id: string, { decoding, trace }: Prepared): JobData {
+  const job = { schema: jobSchema, id, rows: rowsOf(decoding), attemptsBefore: 0 } as const;
+  return trace === undefined ? job : { ...job, trace };
+}
+
+/** Counts a job's pick-ups over all its lives. */
+export function attemptOf(data: JobData, job: { readonly attemptsStarted: number }): number {
+  return data.attemptsBefore + job.attemptsStarted;
 }
 
 export function rowsOf({ numBeams, numReturnSequences }: Decoding): number {

@@ -10,6 +10,7 @@ import type { WebhookResult } from "../metrics.js";
 import { maxEvents } from "./bull-job.js";
 import type { Found, GenerationStatus } from "./token-log.js";
 import { retryDelayMs, webhookAttempts } from "./webhook-timers.js";
+import type { Deliver } from "./traced-delivery.js";
 import { deliver, WebhookError } from "./webhooks.js";
 
 const queueName = "webhooks";
@@ -73,9 +74,11 @@ export interface WebhookDeliveryOptions {
   readonly allowPrivate: boolean;
   /** JSON text to send. */
   readonly write: (status: GenerationStatus) => string;
-  /** Called after each attempt, with the error of a failed one. */
   /** Before the second attempt; doubled for each further one. */
   readonly firstDelayMs?: number;
+  /** Another than the plain call. */
+  readonly deliver?: Deliver;
+  /** Called after each attempt, with the error of a failed one. */
   readonly onAttempt: (result: WebhookResult, id: string, error: WebhookError | null) => void;
 }
 
@@ -108,13 +111,14 @@ export class WebhookDelivery {
   }
 
   async #deliver(job: Job<WebhookJob>): Promise<void> {
-    const { find, write, secret, allowPrivate, onAttempt } = this.#options;
+    const { find, write, secret, allowPrivate, onAttempt, deliver: call = deliver } = this.#options;
     const { id } = job.data;
     const status = await find(id);
     if (typeof status === "string" || status.record.webhookUrl === null) return;
-    const { signal } = this.#closing;
+    const { webhookUrl, prepared } = status.record;
+    const options = { messageId: id, allowPrivate, signal: this.#closing.signal, trace: prepared.trace };
     try {
-      await deliver(status.record.webhookUrl, write(status), secret, { messageId: id, allowPrivate, signal });
+      await call(webhookUrl, write(status), secret, options);
       onAttempt("delivered", id, null);
     } catch (thrown) {
       const error = thrown instanceof WebhookError ? thrown : unsendable(thrown);

@@ -8,12 +8,14 @@ import { DelayedError, WaitingError, Worker, type ConnectionOptions, type Job } 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.js";
 import type { WorkerLevel } from "../scale-out-metrics.js";
-import { maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
+import type { OpenSpan, Tracing } from "../tracing.js";
+import { attemptOf, maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
 import type { JobData, JobTimings, Target } from "./bull-job.js";
 import { concurrencyFor } from "./concurrency.js";
 import { givenUp } from "./job-keeper.js";
-import { JobRun, type JobRunOptions, type RunEnd, type StopReason } from "./job-run.js";
+import { JobRun, type JobRunOptions, stopReason, type RunEnd } from "./job-run.js";
 import { RunningJobs } from "./running-jobs.js";
+import { tracedRun } from "./traced-run.js";
 import { Watchdog } from "./watchdog.js";
 
 export interface WorkerMetrics {
@@ -23,7 +25,7 @@ export interface WorkerMetrics {
   watchdogRestarted(model: string): void;
 }
 
-export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" | "onSurprise"> {
+export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" | "onSurprise" | "trace"> {
   readonly target: Target;
   readonly prefix: string;
   /** In role "worker"; BullMQ makes another like it, to block on. */
@@ -33,6 +35,7 @@ export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" 
   readonly capacity: number;
   readonly metrics: WorkerMetrics;
   readonly logger: Logger;
+  readonly tracing: Tracing | null;
   /** Jobs that wait in its queue. */
   readonly depth: () => Promise<number>;
   /** Wakes an idle worker of its queue. */
@@ -163,11 +166,17 @@ export class BullWorker {
     // A paused worker may still get the job it was waiting for.
     if (this.#isDraining) return "handover";
     if (data === null) return "elsewhere";
-    const logger = this.#logger.child({ generation_id: data.id, job_id: job.id, attempt: job.attemptsStarted });
+    return tracedRun(this.#options, { data, job }, (span) => this.#go(data, job, signal, span));
+  }
+
+  async #go(data: JobData, job: Job<JobData>, signal: AbortSignal | undefined, span: OpenSpan | null): Promise<RunEnd> {
+    const fields = { generation_id: data.id, job_id: job.id, attempt: job.attemptsStarted };
+    const logger = this.#logger.child({ ...fields, ...span?.logFields });
     const run = new JobRun({
       ...this.#options,
       id: data.id,
       attempt: attemptOf(data, job),
+      trace: span?.headers,
       onSurprise: (error) => logger.error({ err: error }, "unexpected error"),
     });
     this.#jobs.begin(data.id, run);
@@ -239,12 +248,4 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
 
 function idOf(job: Job<JobData>): string {
   return job.id ?? "";
-}
-
-function attemptOf(data: JobData, job: Job<JobData>): number {
-  return data.attemptsBefore + job.attemptsStarted;
-}
-
-function stopReason(reason: unknown): StopReason {
-  return reason === "cancelled" || reason === "handover" ? reason : "lost";
 }

@@ -5,7 +5,7 @@
 //     └ ended, fenced, gone ▶ "settled"     other variant ▶ "elsewhere"
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.js";
-import type { GenerationEvent, Prepared, TokenEvent } from "../generation.js";
+import type { GenerationEvent, Prepared, TokenEvent, TraceHeaders } from "../generation.js";
 import type { LogTail, LogWriter } from "./log-writer.js";
 import { cancelledFailure } from "./log-rules.js";
 import type { Claim, FailureEvent, GenerationRecord, LogEntry, Refusal, TokenLog } from "./token-log.js";
@@ -39,6 +39,13 @@ export interface JobRunOptions {
   readonly onSurprise: (error: unknown) => void;
   /** The log can't be reached: a claim is tried again after so long. */
   readonly retryMs: number;
+  /** This run's span, where it is traced here. */
+  readonly trace?: TraceHeaders | undefined;
+}
+
+/** Of whatever a signal was aborted with. */
+export function stopReason(reason: unknown): StopReason {
+  return reason === "cancelled" || reason === "handover" ? reason : "lost";
 }
 
 class Stopped extends Error {
@@ -122,10 +129,11 @@ export class JobRun {
 
   /** The failure that is to end the log, or: it has its end; it stays open for another worker, to take at once or after a while. */
   async #tokens({ record, entries }: Claim, tail: LogTail): Promise<FailureEvent | "ended" | "open" | "elsewhere"> {
-    const { continueRun } = this.#options;
+    const { continueRun, trace } = this.#options;
+    const prepared = trace === undefined ? record.prepared : { ...record.prepared, trace };
     let hasEnded = false;
     try {
-      for await (const event of continueRun(record.prepared, entries.flatMap(tokenOf), this.#abort.signal)) {
+      for await (const event of continueRun(prepared, entries.flatMap(tokenOf), this.#abort.signal)) {
         if (event.type === "accepted") continue;
         hasEnded = event.type === "end";
         tail.append(event);

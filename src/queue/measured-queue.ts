@@ -1,7 +1,9 @@
-// Any queue with its generations measured: one start and exactly one end each, whatever happens in between.
+// Any queue with its generations measured, and traced where traces are on: one start and exactly one end each, whatever happens in between.
 import { AppError } from "../errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared } from "../generation.js";
 import type { GenerationReport, Metrics, Outcome } from "../metrics.js";
+import type { OpenSpan, Tracing } from "../tracing.js";
+import { generationEnd, generationStart } from "../tracing/generation-spans.js";
 import type { Depth } from "./admission.js";
 import type { GenerationQueue } from "./queue.js";
 
@@ -10,10 +12,12 @@ export type GenerationMetrics = Pick<Metrics, "generationStarted" | "firstToken"
 export class MeasuredQueue implements GenerationQueue {
   readonly #queue: GenerationQueue;
   readonly #metrics: GenerationMetrics;
+  readonly #tracing: Tracing | null;
 
-  constructor(queue: GenerationQueue, metrics: GenerationMetrics) {
+  constructor(queue: GenerationQueue, metrics: GenerationMetrics, tracing: Tracing | null = null) {
     this.#queue = queue;
     this.#metrics = metrics;
+    this.#tracing = tracing;
   }
 
   readonly submit: Generate = (prepared, signal) => this.#measured(prepared, signal);
@@ -27,10 +31,10 @@ export class MeasuredQueue implements GenerationQueue {
   }
 
   async *#measured(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
-    const course = new Course(prepared, this.#metrics);
+    const course = new Course(prepared, this.#metrics, this.#tracing);
     let outcome: Outcome = "cancelled";
     try {
-      for await (const event of this.#queue.submit(prepared, signal)) {
+      for await (const event of this.#queue.submit(course.prepared, signal)) {
         course.see(event);
         if (event.type === "end") outcome = outcomeOfEnd(event);
         yield event;
@@ -46,7 +50,9 @@ export class MeasuredQueue implements GenerationQueue {
 
 /** One generation's times, in milliseconds of the monotonic clock: one start, and exactly one end. */
 export class Course {
-  readonly #prepared: Prepared;
+  /** With its own span as what follows belongs to. */
+  readonly prepared: Prepared;
+  readonly #span: OpenSpan | null;
   readonly #metrics: GenerationMetrics;
   readonly #startedAt = performance.now();
   readonly #gaps: number[] = [];
@@ -55,8 +61,9 @@ export class Course {
   #tokens = 0;
   #end: EndEvent | null = null;
 
-  constructor(prepared: Prepared, metrics: GenerationMetrics) {
-    this.#prepared = prepared;
+  constructor(prepared: Prepared, metrics: GenerationMetrics, tracing: Tracing | null) {
+    this.#span = tracing?.start(generationStart(prepared), prepared.trace) ?? null;
+    this.prepared = this.#span === null ? prepared : { ...prepared, trace: this.#span.headers };
     this.#metrics = metrics;
     metrics.generationStarted(prepared.model);
   }
@@ -67,8 +74,9 @@ export class Course {
   }
 
   end(outcome: Outcome): void {
-    const { model } = this.#prepared;
-    this.#metrics.interToken(model, this.#prepared.readsWhole === true ? evened(this.#gaps) : this.#gaps);
+    const { model, readsWhole } = this.prepared;
+    this.#span?.end(generationEnd(this.prepared, outcome, this.#end));
+    this.#metrics.interToken(model, readsWhole === true ? evened(this.#gaps) : this.#gaps);
     this.#metrics.generationEnded(model, this.#report(outcome, (performance.now() - this.#startedAt) / 1000));
   }
 
@@ -76,7 +84,8 @@ export class Course {
     this.#tokens += 1;
     if (this.#firstTokenAt === null) {
       this.#firstTokenAt = now;
-      this.#metrics.firstToken(this.#prepared.model, (now - this.#startedAt) / 1000);
+      this.#span?.event("first token", Date.now());
+      this.#metrics.firstToken(this.prepared.model, (now - this.#startedAt) / 1000);
     } else {
       this.#gaps.push((now - this.#lastTokenAt) / 1000);
     }
@@ -91,7 +100,7 @@ export class Course {
       queueSeconds: this.#queueSeconds(firstTokenSeconds ?? totalSeconds, totalSeconds),
       firstTokenSeconds,
       totalSeconds,
-      sourceTokens: this.#prepared.sourceIds.length,
+      sourceTokens: this.prepared.sourceIds.length,
       generatedTokens: this.#end?.usage.generatedTokens ?? this.#tokens,
     };
   }

@@ -3,6 +3,8 @@
 //   send ──▶ deliver ──▶ delivered        retryable: wait longer each time, or as long as the receiver asks ──▶ deliver …
 //               └──▶ given up: not retryable, the last attempt, or close
 import type { WebhookResult } from "../metrics.js";
+import type { TraceHeaders } from "../generation.js";
+import type { Deliver } from "./traced-delivery.js";
 import { deliver, WebhookError } from "./webhooks.js";
 
 export interface Webhook {
@@ -11,6 +13,7 @@ export interface Webhook {
   readonly url: string;
   /** JSON text. */
   readonly body: string;
+  readonly trace?: TraceHeaders | undefined;
 }
 
 export interface WebhookOptions {
@@ -20,6 +23,8 @@ export interface WebhookOptions {
   onAttempt(result: WebhookResult, messageId: string, error: WebhookError | null): void;
   /** Before the second attempt, in milliseconds; doubled for each further one. */
   readonly firstDelayMs?: number;
+  /** Another than the plain call. */
+  readonly deliver?: Deliver;
 }
 
 /** Attempts of one webhook, the first included. */
@@ -81,10 +86,10 @@ export class WebhookTimers {
     }
   }
 
-  async #attempt({ messageId, url, body }: Webhook): Promise<WebhookError | null> {
-    const { secret, allowPrivate } = this.#options;
+  async #attempt({ messageId, url, body, trace }: Webhook): Promise<WebhookError | null> {
+    const { secret, allowPrivate, deliver: call = deliver } = this.#options;
     try {
-      await deliver(url, body, secret, { messageId, allowPrivate });
+      await call(url, body, secret, { messageId, allowPrivate, trace });
       return null;
     } catch (error) {
       return error instanceof WebhookError

@@ -7,6 +7,7 @@ import { lookup as resolve, type LookupAddress, type LookupOptions } from "node:
 import { request as requestHttp, type RequestOptions } from "node:http";
 import { request as requestHttps } from "node:https";
 import type { LookupFunction } from "node:net";
+import type { TraceHeaders } from "../generation.js";
 import { isPublicAddress, literalAddress } from "./webhook-address.js";
 
 export interface DeliveryOptions {
@@ -18,6 +19,8 @@ export interface DeliveryOptions {
   readonly timeoutMs?: number;
   /** Ends the attempt early. */
   readonly signal?: AbortSignal;
+  /** Sent along, so that what the receiver does belongs to the same trace. */
+  readonly trace?: TraceHeaders | undefined;
 }
 
 /** An attempt that failed. The message holds no text of a user and nothing of the answer but its status. */
@@ -42,7 +45,12 @@ export async function deliver(url: string, body: string, secret: string, options
   const target = new URL(url);
   const literal = literalAddress(target);
   if (literal !== null && !options.allowPrivate && !isPublicAddress(literal)) throw refusedAddress();
-  const { status, retryAfter } = await post(target, body, signedHeaders(body, secret, options.messageId), options);
+  const { status, retryAfter } = await post(
+    target,
+    body,
+    { ...signedHeaders(body, secret, options.messageId), ...options.trace },
+    options,
+  );
   if (status >= 200 && status < 300) return;
   throw new WebhookError(`answered ${status}`, {
     isRetryable: status >= 500 || retryableStatuses.has(status),

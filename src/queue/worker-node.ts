@@ -3,6 +3,7 @@ import type { EngineFacts } from "../inference/engine-facts.js";
 import type { Inference } from "../inference/inference.js";
 import type { Logger } from "../log.js";
 import type { ScaleOutMetrics, WorkerLevel } from "../scale-out-metrics.js";
+import type { Tracing } from "../tracing.js";
 import { usualJobTimings, type JobTimings } from "./bull-job.js";
 import { BullWorker } from "./bull-worker.js";
 import { WebhookOutbox } from "./bull-webhooks.js";
@@ -23,6 +24,7 @@ export interface WorkerNodeOptions {
   readonly capacity: number;
   readonly metrics: ScaleOutMetrics;
   readonly logger: Logger;
+  readonly tracing?: Tracing | null;
   /** Unique among processes, without white space. */
   readonly worker: string;
   readonly version: string;
@@ -152,6 +154,7 @@ export class WorkerNode {
       capacity,
       metrics,
       logger,
+      tracing: this.#options.tracing ?? null,
       worker,
       variant,
       log: this.#shared.log,

@@ -59,7 +59,7 @@ export function startRoute(app: App, parts: RouteParts): void {
   );
 }
 
-type Request = Pick<FastifyRequest, "headers"> & { readonly body: StartBody };
+type Request = Pick<FastifyRequest, "headers" | "span"> & { readonly body: StartBody };
 
 /** What the body asks, checked. */
 interface Start extends GenerateRequest {
@@ -67,9 +67,10 @@ interface Start extends GenerateRequest {
   readonly webhookUrl: string | null;
 }
 
-async function start(parts: RouteParts, { headers, body }: Request, reply: FastifyReply): Promise<Summary> {
+async function start(parts: RouteParts, request: Request, reply: FastifyReply): Promise<Summary> {
+  const { headers, body } = request;
   const key = idempotencyKey(headers["idempotency-key"]);
-  const asked = checkedStart(parts, body);
+  const asked = checkedStart(parts, request);
   const owner = ownerOf(headers, parts.config.apiKeys);
   // Who leaves before the answer has started it all the same.
   const open = parts.lifetime.begin(reply.raw, true);
@@ -110,7 +111,7 @@ async function summaryOf({ generations }: RouteParts, id: string): Promise<Summa
   throw new AppError("gone", "the generation that this key began is not kept any longer");
 }
 
-function checkedStart({ config }: RouteParts, body: StartBody): Start {
+function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
   const url = body.webhook_url ?? null;
   const parameters = checkedParameters(body.parameters ?? undefined, { streams: false });
   if (parameters.on_disconnect === "cancel") {
@@ -128,6 +129,7 @@ function checkedStart({ config }: RouteParts, body: StartBody): Start {
     parameters,
     priority: body.priority ?? usualPriority,
     webhookUrl: url === null ? null : checkedWebhookUrl(url, config),
+    trace: span?.headers,
   };
 }
 

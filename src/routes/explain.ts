@@ -1,7 +1,7 @@
 // POST /explain: attention, occlusion, entropy and alternatives of one input and its output.
 //
 //   prepare ─▶ generate (unless an output is given) ─▶ score it with the whole source, and without each source token ─▶ compare
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../errors.js";
 import type { Output, Prepared } from "../generation.js";
 import type { Scoring } from "../inference/scoring.js";
@@ -30,7 +30,7 @@ export function explainRoute(app: App, parts: RouteParts): void {
         response: { 200: described(ref(ExplanationSchema), "What speaks for each token"), ...errors },
       },
     },
-    ({ body }, reply) => explain(parts, body, reply),
+    (request, reply) => explain(parts, request, reply),
   );
 }
 
@@ -39,13 +39,15 @@ interface Run {
   readonly open: OpenRequest;
 }
 
-async function explain(parts: RouteParts, body: ExplainBody, reply: FastifyReply): Promise<Explanation> {
+type Request = Pick<FastifyRequest, "span"> & { readonly body: ExplainBody };
+
+async function explain(parts: RouteParts, { body, span }: Request, reply: FastifyReply): Promise<Explanation> {
   const parameters = checkedExplain(body);
   const open = parts.lifetime.begin(reply.raw, false);
   try {
     const { inputs, model } = body;
-    const asked = { inputs, parameters: { ...parameters, details: true }, ...(model == null ? {} : { model }) };
-    const prepared = await parts.inference.prepare(asked);
+    const asked = { inputs, parameters: { ...parameters, details: true }, trace: span?.headers };
+    const prepared = await parts.inference.prepare({ ...asked, ...(model == null ? {} : { model }) });
     return await explained({ parts, open }, prepared, body, parameters);
   } catch (error) {
     open.abort(error);

@@ -71,7 +71,7 @@ export function generateRoutes(app: App, parts: RouteParts): void {
   );
 }
 
-export type Request = Pick<FastifyRequest, "log" | "headers"> & { readonly body: GenerateBody };
+export type Request = Pick<FastifyRequest, "log" | "headers" | "span"> & { readonly body: GenerateBody };
 
 export function wantsStream({ body, headers }: Request): boolean {
   return body.stream ?? (headers.accept ?? "").includes("text/event-stream");
@@ -79,7 +79,7 @@ export function wantsStream({ body, headers }: Request): boolean {
 
 /** What `POST /` does too. */
 export async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
-  const asked = checkedRequest(parts, request.body, streams);
+  const asked = checkedRequest(parts, request, streams);
   const { texts, parameters, priority } = asked;
   const prepare = () => prepareAll(parts.inference, asked);
   const exchange = { request, reply };
@@ -90,7 +90,7 @@ export async function generate(parts: RouteParts, request: Request, reply: Fasti
   });
 }
 
-function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boolean): GenerateRequest {
+function checkedRequest({ config }: RouteParts, { body, span }: Request, streams: boolean): GenerateRequest {
   return {
     texts: checkedInputs(body.inputs, config.maxInputs),
     isList: typeof body.inputs !== "string",
@@ -98,6 +98,7 @@ function checkedRequest({ config }: RouteParts, body: GenerateBody, streams: boo
     priority: body.priority ?? undefined,
     parameters: checkedParameters(body.parameters ?? undefined, { streams }),
     readsWhole: !streams,
+    trace: span?.headers,
   };
 }
 

@@ -1,6 +1,6 @@
 // From a checked request to running generations: one per input (several for one that is split into sentences), all admitted or none.
 import { AppError } from "../errors.js";
-import type { EndEvent, GenerationEvent, GenerationRequest, Prepared } from "../generation.js";
+import type { EndEvent, GenerationEvent, GenerationRequest, Prepared, TraceHeaders } from "../generation.js";
 import type { Inference } from "../inference/inference.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "../queue/queue.js";
@@ -16,6 +16,7 @@ export interface GenerateRequest {
   readonly priority?: number | undefined;
   /** It is answered with one JSON text. */
   readonly readsWhole?: boolean;
+  readonly trace: TraceHeaders | undefined;
 }
 
 /** One input and what became of it. */
@@ -75,12 +76,15 @@ async function prepareSentences(
   return { text, prepared, rest: await Promise.all(rest) };
 }
 
-function chosen({
-  model,
-  priority,
-  readsWhole = false,
-}: GenerateRequest): Pick<GenerationRequest, "model" | "priority" | "readsWhole"> {
-  return { ...(model === undefined ? {} : { model }), ...(priority === undefined ? {} : { priority }), readsWhole };
+type Chosen = Pick<GenerationRequest, "model" | "priority" | "readsWhole" | "trace">;
+
+function chosen({ model, priority, readsWhole = false, trace }: GenerateRequest): Chosen {
+  return {
+    ...(model === undefined ? {} : { model }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(trace === undefined ? {} : { trace }),
+    readsWhole,
+  };
 }
 
 async function prepareSentence(inference: Inference, request: GenerationRequest, i: number): Promise<Prepared> {

@@ -41,7 +41,7 @@ export function allowOrigins(app: App, origins: readonly string[]): void {
     reply.header("access-control-allow-origin", origins.includes("*") ? "*" : origin);
     reply.header(
       "access-control-expose-headers",
-      "x-request-id, x-generation-id, retry-after, retry-after-ms, location, idempotent-replayed",
+      "x-request-id, x-generation-id, retry-after, retry-after-ms, location, idempotent-replayed, traceresponse",
     );
     return isPreflight(request) ? answerPreflight(reply) : undefined;
   });
@@ -74,7 +74,10 @@ function isPreflight({ method, headers }: FastifyRequest): boolean {
 function answerPreflight(reply: FastifyReply): FastifyReply {
   return reply
     .header("access-control-allow-methods", "GET, POST, DELETE, OPTIONS")
-    .header("access-control-allow-headers", "authorization, content-type, x-request-id, last-event-id, idempotency-key")
+    .header(
+      "access-control-allow-headers",
+      "authorization, content-type, x-request-id, last-event-id, idempotency-key, traceparent, tracestate",
+    )
     .header("access-control-max-age", 600)
     .code(204)
     .send();
@@ -87,7 +90,8 @@ function knownMethod(method: string): string {
   return methods.has(method) ? method : "other";
 }
 
-function isProbe(method: string, route: string): boolean {
+/** Asked again and again by machines: not logged, not traced. */
+export function isProbe(method: string, route: string): boolean {
   if (method !== "GET" && method !== "HEAD") return false;
   return /^(?:\/v2)?\/health(?:\/|$)/u.test(route) || route === "/metrics" || route === "/";
 }

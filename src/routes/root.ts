@@ -87,8 +87,10 @@ export function rootRoutes(app: App, parts: RouteParts): void {
   );
 }
 
-function asGenerate({ headers, log, body }: Pick<FastifyRequest, "headers" | "log"> & { readonly body: RootBody }) {
-  return { headers, log, body: { ...body, parameters: decodingOf(withoutNulls(body.parameters ?? {})) } };
+type Request = Pick<FastifyRequest, "headers" | "log" | "span"> & { readonly body: RootBody };
+
+function asGenerate({ headers, log, span, body }: Request) {
+  return { headers, log, span, body: { ...body, parameters: decodingOf(withoutNulls(body.parameters ?? {})) } };
 }
 
 function decodingOf(sent: TaskParameters): Parameters {

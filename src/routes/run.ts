@@ -17,7 +17,7 @@ import type { RouteParts } from "./parts.js";
 import { SseStream, type SseEvent } from "./sse.js";
 
 export interface Exchange {
-  readonly request: Pick<FastifyRequest, "log" | "headers">;
+  readonly request: Pick<FastifyRequest, "log" | "headers" | "span">;
   readonly reply: FastifyReply;
 }
 

@@ -2,7 +2,7 @@
 // A surface is a Translation: its own fields in, its own shapes out. It decides nothing.
 import type { FastifyReply } from "fastify";
 import { AppError } from "../errors.js";
-import type { EndEvent, TokenEvent } from "../generation.js";
+import type { EndEvent, TokenEvent, TraceHeaders } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import { prepareAll, type Generation } from "./generations.js";
 import type { RouteParts } from "./parts.js";
@@ -51,18 +51,23 @@ export async function serve(
 async function answered(parts: RouteParts, exchange: Exchange, translation: Translation): Promise<unknown> {
   const { rows, streams } = translation;
   const parameters = rows[0]?.parameters ?? {};
-  const prepare = () => preparedRows(parts, translation);
+  const prepare = () => preparedRows(parts, translation, exchange.request.span?.headers);
   return running(parts, exchange, { count: rows.length, parameters, prepare }, async (run) => {
     if (streams) return sendEvents(parts, exchange, run, formOf(translation));
     return translation.answer(await finished(run));
   });
 }
 
-async function preparedRows({ inference }: RouteParts, { rows, model, streams }: Translation): Promise<Generation[]> {
+async function preparedRows(
+  { inference }: RouteParts,
+  { rows, model, streams }: Translation,
+  trace: TraceHeaders | undefined,
+): Promise<Generation[]> {
   const prepared = rows.map(async (row, i) => {
     const { text, parameters } = row;
     try {
-      const asked = { texts: [text], isList: false, model: row.model ?? model, parameters, readsWhole: !streams };
+      const one = { texts: [text], isList: false, model: row.model ?? model };
+      const asked = { ...one, parameters, readsWhole: !streams, trace };
       return await prepareAll(inference, asked);
     } catch (error) {
       throw rows.length === 1 ? error : renamed(error, (field) => (field === "inputs" ? `inputs[${i}]` : field));

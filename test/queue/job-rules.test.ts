@@ -29,6 +29,14 @@ test("a job of another schema, or none, is not read", () => {
   }
 });
 
+test("a job carries its trace where there is one, and nothing else is taken for one", () => {
+  const job = { schema: 1, id: "x", rows: 1, attemptsBefore: 0 } as const;
+  const trace = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "a=1" };
+  assert.deepEqual(readJobData({ ...job, trace }), { ...job, trace });
+  for (const odd of [null, 3, "00-1-2-01", {}, { traceparent: 5 }])
+    assert.deepEqual(readJobData({ ...job, trace: odd }), job);
+});
+
 test("beams and outputs take rows", () => {
   assert.equal(rowsOf(decoding()), 1);
   assert.equal(rowsOf(decoding({ numBeams: 4, numReturnSequences: 2 })), 4);

@@ -16,6 +16,7 @@ import { ModelAdmission } from "../../src/queue/admission.js";
 import { MeasuredQueue } from "../../src/queue/measured-queue.js";
 import { MemoryQueue } from "../../src/queue/memory-queue.js";
 import type { SseTimings } from "../../src/routes/sse.js";
+import type { Tracing } from "../../src/tracing.js";
 import { decoding } from "./decoding.js";
 
 export const words = ["<pad>", "</s>", "<unk>"];
@@ -93,6 +94,7 @@ export class ScriptedInference implements Inference {
       deadlineAt: null,
       priority: request.priority ?? 5,
       ...(request.readsWhole === true ? { readsWhole: true } : {}),
+      ...(request.trace === undefined ? {} : { trace: request.trace }),
       // The script travels beside the contract.
       script: source,
     } as Prepared & { readonly script: readonly string[] };
@@ -222,6 +224,7 @@ export interface TestOptions {
   readonly inference?: ScriptedInference;
   readonly device?: ChosenDevice;
   readonly sse?: SseTimings;
+  readonly tracing?: Tracing;
 }
 
 /** The real app over the scripted inference and the real queue. */
@@ -230,6 +233,7 @@ export async function testServer({
   inference = new ScriptedInference(),
   device,
   sse,
+  tracing,
 }: TestOptions = {}): Promise<TestServer> {
   const config = defaultConfig({ port: 0, logLevel: "trace", logFormat: "json", drainTimeoutMs: 200, ...overrides });
   const lines: Record<string, unknown>[] = [];
@@ -245,8 +249,8 @@ export async function testServer({
       (reason) => metrics.rejected(reason),
     ),
   );
-  const queue = new MeasuredQueue(memory, metrics);
-  const foundations = { log, metrics, inference, queue };
+  const queue = new MeasuredQueue(memory, metrics, tracing);
+  const foundations = { log, metrics, inference, queue, ...(tracing === undefined ? {} : { tracing }) };
   const durable = embedded(config, foundations);
   const given = { ...(sse !== undefined && { sse }), ...(device !== undefined && { device }) };
   const built = await buildApp(config, { ...foundations, ...durable, ...given });

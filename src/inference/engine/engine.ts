@@ -3,6 +3,7 @@
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
 import type { EngineEnd, EngineOptions, SequenceSpec } from "../engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
+import { BatchHistory } from "./batch-history.js";
 import type { Advance, RowScores } from "./decoding/search.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
@@ -21,6 +22,7 @@ export class Engine {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #sequences = new Map<number, Sequence>();
+  readonly #history = new BatchHistory();
 
   constructor(model: Seq2SeqModel, options: EngineOptions, clock: Clock) {
     this.#model = model;
@@ -88,7 +90,11 @@ export class Engine {
       await this.#encodeOneByOne(admitted, error as Error, turn);
     }
     const ended = this.#clock.elapsed();
-    for (const sequence of admitted) sequence.decodeStartedAt = ended;
+    for (const sequence of admitted) {
+      sequence.decodeStartedAt = ended;
+      sequence.encodedSources = admitted.length;
+      sequence.decodeStart = this.#history.mark();
+    }
     turn.encodeMs = ended - started;
     turn.countSources(admitted.map((sequence) => sequence.spec.sourceIds.length));
   }
@@ -120,6 +126,7 @@ export class Engine {
     if (rows.length === 0) return;
     const started = this.#clock.elapsed();
     turn.rows = rows.length;
+    this.#history.add(rows.length);
     try {
       const choose = await this.#run(sequences, rows, turn);
       turn.decodeMs = this.#clock.elapsed() - started;
@@ -208,7 +215,9 @@ export class Engine {
       encodeMs: sequence.decodeStartedAt - sequence.encodeStartedAt,
       decodeMs: now - sequence.decodeStartedAt,
     };
-    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings });
+    const { encodedSources, decodeStart } = sequence;
+    const run = { endedAt: this.#clock.now(), encodedSources, ...this.#history.since(decodeStart) };
+    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings, run });
     this.#drop(sequence);
   }
 

@@ -2,6 +2,7 @@
 //
 //   prefix ids are fed one a step (nothing wanted) ─▶ the last one asks for scores ─▶ the search chooses ─▶ … ─▶ outputs
 import type { SequenceSpec } from "../engine-protocol.js";
+import type { Mark } from "./batch-history.js";
 import type { Advance, RowScores, Search, Wanted } from "./decoding/search.js";
 import { startSearch } from "./decoding/start-search.js";
 import type { Row } from "./models/model.js";
@@ -20,6 +21,9 @@ export class Sequence {
   readonly submittedAt: number;
   encodeStartedAt = 0;
   decodeStartedAt = 0;
+  encodedSources = 0;
+  /** The engine's steps before its first. */
+  decodeStart: Mark = { steps: 0, rows: 0 };
   #prefixFed = 0;
   #committed = 0;
 
