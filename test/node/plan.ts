@@ -9,7 +9,7 @@ export interface Plan {
   readonly files: readonly string[];
 }
 
-/** What a new Node can break: threads and ONNX Runtime, sockets and streams, Redis, signals. About a minute; the whole suite takes ten. */
+/** What a new Node can break: threads and ONNX Runtime, sockets and streams, Redis, signals. About 70 s of CPU, a small part of the whole suite. */
 export const shortPaths: readonly string[] = [
   "test/app.test.ts",
   "test/config.test.ts",

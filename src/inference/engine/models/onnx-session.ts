@@ -26,7 +26,6 @@ export interface SessionOptions {
 // What fails is thrown in the same words; printed by ONNX Runtime itself it would break the lines of others. Counts for what no session says.
 env.logLevel = "fatal";
 
-keepHalvesAsWords();
 let insideMs = 0;
 
 /** Milliseconds that this thread has spent inside ONNX Runtime, all sessions together. */
@@ -129,6 +128,8 @@ function cudaDevice(device: string): number {
 
 // Node 24 has a Float16Array, and ONNX Runtime's binding (1.30) reads one as empty. Its JavaScript looks for that class once, at the first
 // tensor: hidden then, a tensor of halves is of 16-bit words on every Node.
+keepHalvesAsWords();
+
 function keepHalvesAsWords(): void {
   const hidden = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
   if (hidden === undefined) return;
