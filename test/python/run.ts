@@ -1,41 +1,8 @@
 // npm run test:python: Python's client libraries against the server. Makes their environments under .venv/ (once for each requirements file), serves the
 // zoo's models and the scripted ones on free ports of this process, and runs unittest with the URLs in the environment.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
 import { testServer } from "../support/scripted.js";
 import { zooServer } from "../support/zoo-server.js";
-
-async function run(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<number> {
-  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
-  const [code] = (await once(child, "exit")) as [number | null];
-  return code ?? 1;
-}
-
-async function required(command: string, args: readonly string[]): Promise<void> {
-  if ((await run(command, args)) !== 0) throw new Error(`failed: ${command} ${args.join(" ")}`);
-}
-
-/** The environment's python, with just what the file names. */
-async function environment(name: string, requirements: string): Promise<string> {
-  const folder = `.venv/${name}`;
-  const python = `${folder}/bin/python`;
-  const stamp = `${folder}/requirements.txt`;
-  const wanted = readFileSync(requirements, "utf8");
-  if (readOrNull(stamp) === wanted) return python;
-  await required("python3", ["-m", "venv", "--clear", folder]);
-  await required(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]);
-  writeFileSync(stamp, wanted);
-  return python;
-}
-
-function readOrNull(file: string): string | null {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return null;
-  }
-}
+import { environment, run } from "./environment.js";
 
 const current = await environment("clients", "test/python/requirements.txt");
 const legacy = await environment("legacy-clients", "test/python/requirements-legacy.txt");
@@ -47,11 +14,11 @@ const suites = [
   [legacy, "legacy_*.py"],
 ] as const;
 let failed = 0;
-for (const [python, pattern] of suites) {
+for (const [bin, pattern] of suites) {
   failed += await run(
-    python,
+    `${bin}/python`,
     ["-m", "unittest", "discover", "--start-directory", "test/python", "--pattern", pattern],
-    urls,
+    { env: urls },
   );
 }
 await zoo.close();
