@@ -110,6 +110,8 @@ function createServer(log: Logger, bodyLimit: number): App {
   const options = {
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit,
+    // A name too long for any model is one that is not there, not a malformed request. Node bounds the whole head.
+    routerOptions: { maxParamLength: 16_384 },
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request_id" }),
     genReqId: requestId,
     // A whole request, headers and body: slow senders don't keep sockets for ever.

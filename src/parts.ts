@@ -8,6 +8,7 @@ import { embedded, type Embedded } from "./embedded.js";
 import { chooseDevice, type ChosenDevice } from "./inference/device/choose-device.js";
 import type { OnRan } from "./inference/generating.js";
 import { createInference, type Inference } from "./inference/inference.js";
+import type { ModelInfo } from "./inference/model-info.js";
 import type { Logger } from "./log.js";
 import { createMetrics, type Metrics } from "./metrics.js";
 import { ModelAdmission } from "./queue/admission.js";
@@ -45,7 +46,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     models: config.models.length === 0 ? null : config.models,
     device: (device ?? onCpu).device,
     dtype: config.dtype,
-    cacheDir: config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir,
+    cacheDir: cacheOf(config),
     engines: config.engines,
     startsEngines: config.role !== "api",
     threads: config.threads,
@@ -59,15 +60,7 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     loadTimeoutMs: config.loadTimeoutMs,
     ...(tracing === null ? {} : { onRan: engineTracer(tracing) }),
     onStep: (model, report) => metrics.step(model, report),
-    onLoaded: (info) => {
-      const loadSeconds = info.loadMs / 1000;
-      if (info.state === "ready") metrics.modelLoaded(info.name, { ...info, ...info.memory, loadSeconds });
-      else log.error({ model: info.name, error: info.error }, "model failed to load");
-    },
-    onUnloaded: (info) => {
-      metrics.modelUnloaded(info.name);
-      log.info({ model: info.name, idle_ms: config.idleUnloadMs }, "model unloaded: no requests");
-    },
+    ...modelNews(config, log, metrics),
   });
   metrics.watchModels(() => inference.models());
   const admission = new ModelAdmission(
@@ -84,6 +77,25 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
   const durable = embedded(config, foundations);
   if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut, device };
   return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut, device };
+}
+
+function cacheOf({ cacheDir }: Config): string {
+  return cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : cacheDir;
+}
+
+/** What becomes of models, for the log and the metrics. */
+function modelNews({ idleUnloadMs }: Config, log: Logger, metrics: Metrics) {
+  return {
+    onLoaded: (info: ModelInfo) => {
+      const loadSeconds = info.loadMs / 1000;
+      if (info.state === "ready") metrics.modelLoaded(info.name, { ...info, ...info.memory, loadSeconds });
+      else log.error({ model: info.name, error: info.error }, "model failed to load");
+    },
+    onUnloaded: ({ name }: ModelInfo) => {
+      metrics.modelUnloaded(name);
+      log.info({ model: name, idle_ms: idleUnloadMs }, "model unloaded: no requests");
+    },
+  };
 }
 
 /** For folders that are read where no engine is started. */

@@ -68,6 +68,9 @@ describe("unknown routes", () => {
       error_type: "not_found",
     });
     assert.equal((await get("/zzzzzzzzzzzz")).body["error"], "no such path");
+    for (const path of ["/models", "/v1/models", "/generations", "/v2/models"]) {
+      assert.equal((await get(`${path}/${"0".repeat(5000)}`)).status, 404, path);
+    }
   });
 
   test("a wrong method is a 405 with Allow", async () => {

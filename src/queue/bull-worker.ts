@@ -7,7 +7,7 @@
 import { DelayedError, WaitingError, Worker, type ConnectionOptions, type Job } from "bullmq";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.js";
-import type { WorkerLevel } from "../scale-out-metrics.js";
+import type { ScaleOutMetrics, WorkerLevel } from "../scale-out-metrics.js";
 import type { OpenSpan, Tracing } from "../tracing.js";
 import { attemptOf, maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
 import type { JobData, JobTimings, Target } from "./bull-job.js";
@@ -18,12 +18,7 @@ import { RunningJobs } from "./running-jobs.js";
 import { tracedRun } from "./traced-run.js";
 import { Watchdog } from "./watchdog.js";
 
-export interface WorkerMetrics {
-  jobRedelivered(model: string): void;
-  lockRenewalFailed(model: string): void;
-  handedOver(model: string): void;
-  watchdogRestarted(model: string): void;
-}
+type Told = "jobRedelivered" | "lockRenewalFailed" | "handedOver" | "watchdogRestarted";
 
 export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" | "onSurprise" | "trace"> {
   readonly target: Target;
@@ -33,7 +28,7 @@ export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" 
   readonly timings: JobTimings;
   /** Rows its engines decode at a time. */
   readonly capacity: number;
-  readonly metrics: WorkerMetrics;
+  readonly metrics: Pick<ScaleOutMetrics, Told>;
   readonly logger: Logger;
   readonly tracing: Tracing | null;
   /** Jobs that wait in its queue. */

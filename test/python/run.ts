@@ -9,10 +9,12 @@ import { difference } from "../support/shown-answer.js";
 import { zooServer } from "../support/zoo-server.js";
 
 /** Runs the Python of the docs as it stands there; says which did not print what is shown. */
-async function failedExamples(python: string): Promise<number> {
+async function failedExamples(bin: string): Promise<number> {
   const shipped = await startServer();
   const failures = docExamples("python").filter(({ name, text, shown }) => {
-    const { stdout, stderr } = spawnSync(python, ["-c", pointed(text, shipped.url, zoo.url)], { encoding: "utf8" });
+    const { stdout, stderr } = spawnSync(`${bin}/python`, ["-c", pointed(text, shipped.url, zoo.url)], {
+      encoding: "utf8",
+    });
     const differs = difference(shown, stdout);
     process.stdout.write(`${name}: ${differs === null ? "ok" : `FAILED: ${differs}\n${stderr}`}\n`);
     return differs !== null;
@@ -21,8 +23,8 @@ async function failedExamples(python: string): Promise<number> {
   return failures.length;
 }
 
-const current = `${await pythonEnvironment("clients", "test/python/requirements.txt")}/python`;
-const legacy = `${await pythonEnvironment("legacy-clients", "test/python/requirements-legacy.txt")}/python`;
+const current = await pythonEnvironment("clients", "test/python/requirements.txt");
+const legacy = await pythonEnvironment("legacy-clients", "test/python/requirements-legacy.txt");
 const zoo = await zooServer({ models: ["t5", "nllb"], languageDetector: "eld" });
 const scripted = await testServer({ config: { maxQueuedRequests: 1 } });
 const urls = { ZOO_URL: zoo.url, SCRIPTED_URL: await scripted.listen(), HF_HUB_DISABLE_TELEMETRY: "1", NO_PROXY: "*" };
@@ -31,11 +33,11 @@ const suites = [
   [legacy, "legacy_*.py"],
 ] as const;
 let failed = 0;
-for (const [python, pattern] of suites) {
+for (const [bin, pattern] of suites) {
   failed += await run(
-    python,
+    `${bin}/python`,
     ["-m", "unittest", "discover", "--start-directory", "test/python", "--pattern", pattern],
-    urls,
+    { env: urls },
   );
 }
 failed += await failedExamples(current);

@@ -3,9 +3,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 
+interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** After which it is ended, which counts as a failure. */
+  readonly timeoutMs?: number;
+}
+
 /** The exit code; output goes to this process's. */
-export async function run(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<number> {
-  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
+export async function run(
+  command: string,
+  args: readonly string[],
+  { env = {}, timeoutMs = 0 }: RunOptions = {},
+): Promise<number> {
+  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, timeout: timeoutMs });
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
 }
