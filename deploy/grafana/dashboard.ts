@@ -48,9 +48,9 @@ export function dashboardOf({ name, title, description, rows }: DashboardSource)
   return finished(built.build());
 }
 
-// Grafana gives ids on loading; fixed ones keep links to panels alive. Links without a placement stand at the top, not in a menu.
+// Grafana gives ids on loading; fixed ones keep links to panels alive. What has no placement stands at the top, not in a menu.
 function finished(dashboard: Dashboard): Dashboard {
-  for (const link of dashboard.links ?? []) delete link.placement;
+  for (const item of [...(dashboard.links ?? []), ...(dashboard.annotations.list ?? [])]) delete item.placement;
   const panels = (dashboard.panels ?? []).map((panel, i) => ({ ...panel, id: i + 1 }));
   return { ...dashboard, panels };
 }

@@ -61,7 +61,10 @@ function offered(offer: Offer): Promise<void> {
 
 /** It answers scrapes, and has had time for one. */
 async function scraped({ url }: Place): Promise<void> {
-  while ((await fetch(`${url}/metrics`).catch(() => null)) === null) await sleep(50);
+  for (let tries = 0; tries < 600; tries += 1) {
+    if ((await fetch(`${url}/metrics`).catch(() => null)) !== null) break;
+    await sleep(50);
+  }
   await sleep(1500);
 }
 
@@ -115,10 +118,14 @@ const restarts: Cause = {
         void place.refill().catch(() => undefined);
       }
     })();
-    await fired().finally(() => over.abort());
-    await restarting;
-    await place.end("SIGKILL");
-    forget();
+    try {
+      await fired();
+    } finally {
+      over.abort();
+      await restarting;
+      await place.end("SIGKILL");
+      forget();
+    }
   },
 };
 
