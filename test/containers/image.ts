@@ -58,13 +58,16 @@ export async function streamThrough(url: string, then: () => Promise<void>): Pro
   return { events, eventsAfter };
 }
 
-/** While this process goes on reading. */
-export async function signal(...containers: string[]): Promise<void> {
-  const child = spawn("podman", ["kill", "--signal", "SIGTERM", ...containers], {
-    env: boxEnvironment(),
-    stdio: "ignore",
-  });
+/** As `docker stop`: the image's stop signal, so many seconds of grace, and no restart. While this process goes on reading. */
+export async function stop(graceSeconds: number, ...containers: string[]): Promise<void> {
+  const args = ["stop", "--time", String(graceSeconds), ...containers];
+  const child = spawn("podman", args, { env: boxEnvironment(), stdio: "ignore" });
   assert.deepEqual(await once(child, "exit"), [0, null]);
+}
+
+/** In its log. */
+export async function untilItSays(container: string, text: string): Promise<void> {
+  while (!tried("podman", ["logs", container]).said.includes(text)) await sleep(20);
 }
 
 const hardened = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host"];
@@ -136,9 +139,14 @@ async function servesAndDrains(): Promise<void> {
       "the root file system is read-only",
     );
 
-    const { events, eventsAfter } = await streamThrough(url, () => signal(container));
+    let stopped: Promise<unknown> = Promise.resolve();
+    const { events, eventsAfter } = await streamThrough(url, async () => {
+      stopped = stop(60, container);
+      await untilItSays(container, "shutting down");
+    });
     assert.ok(eventsAfter > 0, "it came in the middle");
-    const code = run("podman", ["wait", container]);
+    await stopped;
+    const code = run("podman", ["inspect", "--format", "{{.State.ExitCode}}", container]);
     assert.equal(code, "0", tried("podman", ["logs", "--tail", "5", container]).said);
     process.stdout.write(`SIGTERM with ${eventsAfter} of ${events} events to come: all told, exit code ${code}\n`);
   } finally {
