@@ -4,8 +4,8 @@
 #   modules ──node_modules────────────────┼──▶ cpu
 #      │      files: dist bin web models ─┤
 #      └────▶ cuda-provider ──.so files───┴──▶ cuda
-ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
-ARG CUDA_IMAGE=docker.io/nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
+ARG CUDA_IMAGE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 # Where the package feed is out of reach: an image of your own with the provider's .so files in /provider.
 ARG CUDA_PROVIDER=cuda-provider
 

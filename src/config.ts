@@ -46,6 +46,14 @@ export interface PullCommand {
   readonly revision: string;
 }
 
+/**
+ * ONNX Runtime 1.30 reports its use to its makers unless ORT_DISABLE_TELEMETRY says otherwise when its library is loaded: call this first. What a
+ * person has set stays.
+ */
+export function turnReportsOff(environment: NodeJS.ProcessEnv = process.env): void {
+  environment["ORT_DISABLE_TELEMETRY"] ??= "1";
+}
+
 /** Reads the command line and the environment; throws ConfigError. */
 export function readCommand(
   args: readonly string[] = process.argv.slice(2),

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import closeWithGrace from "close-with-grace";
 import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
 import { banner } from "./banner.js";
-import { ConfigError, readCommand, type Config } from "./config.js";
+import { ConfigError, readCommand, turnReportsOff, type Config } from "./config.js";
 import { createLog, isForPeople, type Logger } from "./log.js";
 import { connect, type Parts } from "./parts.js";
 import { withProgress } from "./progress.js";
@@ -22,6 +22,7 @@ interface Running {
 }
 
 async function main(): Promise<void> {
+  turnReportsOff();
   const command = readCommand();
   if (command.kind === "version") return void process.stdout.write(`${version}\n`);
   if (command.kind === "help") return help(command.of);

@@ -315,6 +315,7 @@ describe("the OpenAPI document", async () => {
     assert.equal(document["openapi"], "3.1.0");
     assert.deepEqual(Object.keys(document["paths"]).sort(), [
       "/",
+      "/detect",
       "/detokenize",
       "/explain",
       "/generate",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { ConfigError, defaultConfig, readCommand, readConfig } from "../src/config.js";
+import { ConfigError, defaultConfig, readCommand, readConfig, turnReportsOff } from "../src/config.js";
 import { cpuLimit } from "../src/cpu-limit.js";
 import { flagOf, helpText, settingNames, settings, settingsPage } from "../src/settings.js";
 
@@ -16,6 +16,15 @@ function wrong(args: string[], environment: Record<string, string> = {}): string
   }
   return assert.fail("it was accepted");
 }
+
+test("ONNX Runtime tells nobody of its use, unless a person wants it to", () => {
+  const silent: NodeJS.ProcessEnv = {};
+  turnReportsOff(silent);
+  assert.equal(silent["ORT_DISABLE_TELEMETRY"], "1");
+  const chosen: NodeJS.ProcessEnv = { ORT_DISABLE_TELEMETRY: "0" };
+  turnReportsOff(chosen);
+  assert.equal(chosen["ORT_DISABLE_TELEMETRY"], "0");
+});
 
 describe("values", () => {
   test("flags win over the environment, which wins over defaults", () => {

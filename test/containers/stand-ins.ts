@@ -39,7 +39,7 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 function debian(root: string): void {
   rmSync(root, { recursive: true, force: true });
   const options = ["--variant=minbase", "--include=ca-certificates", "bookworm", root];
-  run("debootstrap", [...options, "http://deb.debian.org/debian"]);
+  run("debootstrap", options);
   for (const folder of ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"]) {
     rmSync(join(root, folder), { recursive: true });
     mkdirSync(join(root, folder));
@@ -80,7 +80,7 @@ ENTRYPOINT ["prometheus"]
 export function standInForValkey(name: string): void {
   if (hasImage(name)) return;
   const text = `FROM ${nodeImageName()}
-RUN echo "deb http://deb.debian.org/debian bookworm-backports main" > /etc/apt/sources.list.d/backports.list
+RUN sed -n "s/ bookworm / bookworm-backports /p" /etc/apt/sources.list > /etc/apt/sources.list.d/backports.list
 RUN apt-get update && apt-get install -y --no-install-recommends --target-release bookworm-backports valkey-server
 RUN install -d -o 999 -g 1000 /data
 VOLUME ["/data"]

@@ -77,7 +77,8 @@ async function same(single: Seq2SeqModel, looped: Seq2SeqModel, jobs: readonly J
   const expected: Result[] = [];
   for (const job of mixed) expected.push(await runAlone(single, job));
   const made = counted(looped);
-  for (const [index, job] of plains.entries()) assert.deepEqual(await runAlone(looped, job), expected[index]);
+  for (const [index, job] of plains.entries())
+    assert.deepEqual(wanted(await runAlone(looped, job)), wanted(expected[index]!));
   assert.ok(made.runs > 0 && made.steps > 2 * made.runs, JSON.stringify(made));
   for (let seed = 0; seed < schedules; seed += 1) {
     // Schedules of plain jobs only, where all steps may be made together, and such with others among them.
@@ -95,6 +96,11 @@ async function same(single: Seq2SeqModel, looped: Seq2SeqModel, jobs: readonly J
   }
   if (looped.greedy?.takeBack !== undefined) assert.ok(made.takenBack > 0, "rules took steps back");
   await Promise.all([single.close(), looped.close()]);
+}
+
+/** Plain jobs want no attention; some models hand it out all the same, one step a run. */
+function wanted({ streamed, outputs }: Result) {
+  return { streamed, outputs: outputs.map((output) => ({ ...output, attention: [] })) };
 }
 
 function tokensOf({ streamed, outputs }: Result) {
