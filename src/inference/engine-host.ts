@@ -23,7 +23,7 @@ export type EngineEvent =
   | { readonly type: "end"; readonly end: Extract<EngineEnd, { ok: true }> };
 
 /** About what other models' requests may wait for: each token is an event to be written. */
-const tokensPerTurn = 32;
+const tokensPerTurn = 16;
 
 type Stepped = Extract<FromEngine, { type: "stepped" }>;
 

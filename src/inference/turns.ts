@@ -13,7 +13,7 @@ export class Turns {
    * @param defer calls back in a later turn of the event loop
    * @param perTurn so many requests of a model: enough to keep its batch full, few enough for other models not to notice
    */
-  constructor(defer: (next: () => void) => void = (next) => void setImmediate(next), perTurn = 8) {
+  constructor(defer: (next: () => void) => void = (next) => void setImmediate(next), perTurn = 4) {
     this.#defer = defer;
     this.#perTurn = perTurn;
   }
