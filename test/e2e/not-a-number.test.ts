@@ -59,4 +59,12 @@ for (const dtype of ["fp32", "int8"]) {
       assert.equal(spoilt.body["error_type"], "generation");
     }
   });
+
+  test(`${dtype}: who takes a spoilt row's place in the caches meets nothing of it`, async () => {
+    const long = Array.from({ length: 12 }, () => "millimeters").join(" and ");
+    for (const parameters of [{}, { num_beams: 3 }]) {
+      assert.equal((await ask(long, parameters)).status, 424);
+      assert.equal((await ask("twenty five dollars", parameters)).body["generated_text"], "$25");
+    }
+  });
 }

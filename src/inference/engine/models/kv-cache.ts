@@ -73,6 +73,14 @@ export class CacheSide {
     });
   }
 
+  /** What a mask weighs with 0 must be a number: 0 × NaN is NaN. */
+  clearRow(slot: number): void {
+    this.tensors.forEach(({ heads, headDim }, k) => {
+      const size = heads * this.#width * headDim;
+      (this.#data[k] as Float32Array).fill(0, slot * size, (slot + 1) * size);
+    });
+  }
+
   swapRows(one: number, other: number): void {
     this.tensors.forEach(({ heads, headDim }, k) => {
       const size = heads * this.#width * headDim;

@@ -76,11 +76,17 @@ export class TransformerSlots {
     this.#mask = null;
     for (const { slot } of rows as readonly TransformerRow[]) {
       const last = this.#rows.pop();
-      if (last === undefined || last.slot === slot) continue;
-      this.self.copyRow(last.slot, slot);
-      this.cross.copyRow(last.slot, slot);
-      this.#rows[slot] = last;
-      last.slot = slot;
+      if (last === undefined) continue;
+      const vacated = last.slot;
+      if (vacated !== slot) {
+        this.self.copyRow(vacated, slot);
+        this.cross.copyRow(vacated, slot);
+        this.#rows[slot] = last;
+        last.slot = slot;
+      }
+      // Whoever has it next must not meet what is left in it beyond its own length.
+      this.self.clearRow(vacated);
+      this.cross.clearRow(vacated);
     }
   }
 
