@@ -12,25 +12,28 @@ const lightRows = 4;
 
 export class ThreadPriority {
   readonly #set: (nice: number) => void;
-  #nice = behind;
-  #canRise = true;
+  #nice: number | null = null;
+  #canChange = true;
 
   /** @param set changes this thread's nice value; throws where it may not */
   constructor(set: (nice: number) => void = setOwnPriority) {
     this.#set = set;
-    set(behind);
+    this.#change(behind);
   }
 
   /** To be told of each step. */
   after({ rows, waiting }: Pick<StepReport, "rows" | "waiting">): void {
-    const nice = rows + waiting > lightRows ? behind : level;
-    if (nice === this.#nice || !this.#canRise) return;
+    this.#change(rows + waiting > lightRows ? behind : level);
+  }
+
+  #change(nice: number): void {
+    if (nice === this.#nice || !this.#canChange) return;
     try {
       this.#set(nice);
       this.#nice = nice;
     } catch {
-      // Going back up takes CAP_SYS_NICE. Without it all engines stay where they are, behind the HTTP thread.
-      this.#canRise = false;
+      // Going up takes CAP_SYS_NICE. Without it all engines stay where they are: behind the HTTP thread, or where a nicer process was started.
+      this.#canChange = false;
     }
   }
 }

@@ -24,3 +24,14 @@ test("a process that may not raise its threads asks once and leaves them where t
   for (let step = 0; step < 3; step += 1) priority.after({ rows: 1, waiting: 0 });
   assert.equal(asked, 1);
 });
+
+test("a process that was started nicer than a loaded engine stays as it is", () => {
+  let asked = 0;
+  const priority = new ThreadPriority(() => {
+    asked += 1;
+    throw new Error("EACCES");
+  });
+  priority.after({ rows: 1, waiting: 0 });
+  priority.after({ rows: 32, waiting: 9 });
+  assert.equal(asked, 1);
+});
