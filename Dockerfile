@@ -21,7 +21,9 @@ RUN apt-get update \
 FROM node AS modules
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
-RUN --mount=type=bind,source=deploy/image,target=/image sh /image/this-platform-only.sh
+# Copied, not mounted: not every builder looks at what is mounted when it asks its cache.
+COPY deploy/image/this-platform-only.sh /tmp/
+RUN sh /tmp/this-platform-only.sh
 
 FROM node AS build
 COPY package.json package-lock.json .npmrc ./
