@@ -35,10 +35,11 @@ test("what the Dockerfile copies is there, and is let in by .dockerignore", () =
     .filter((line) => /^COPY (?!--from)/u.test(line))
     .flatMap((line) => line.split(" ").slice(1, -1));
   const mounts = [...dockerfile.matchAll(/source=([^, ]+)/gu)].map(([, source = ""]) => source);
-  assert.ok(copies.length >= 10 && mounts.length >= 2);
+  assert.ok(copies.length >= 10 && mounts.length >= 1);
   for (const source of [...copies, ...mounts].map((name) => name.replace(/\/$/u, ""))) {
     assert.ok(existsSync(source), source);
-    assert.ok(allowed.includes(source), `${source} in .dockerignore`);
+    const isLetIn = allowed.some((name) => source === name || source.startsWith(`${name}/`));
+    assert.ok(isLetIn, `${source} in .dockerignore`);
   }
 });
 
