@@ -55,7 +55,9 @@ function driverFault({ hasDriver }: CudaParts): CudaFault | null {
 function packageFault({ missingFiles, runtimeFolder }: CudaParts): CudaFault | null {
   if (missingFiles.length === 0) return null;
   const install = "ONNXRUNTIME_NODE_INSTALL=true npm rebuild onnxruntime-node";
-  const files = `${missingFiles.join(" and ")} ${missingFiles.length === 1 ? "is" : "are"} not in ${runtimeFolder}`;
+  // /health shows this line to anybody: where the server lies is none of it.
+  const folder = runtimeFolder.replace(/^.*(?=node_modules\/)/u, "");
+  const files = `${missingFiles.join(" and ")} ${missingFiles.length === 1 ? "is" : "are"} not in ${folder}`;
   return { reason: "package", line: `onnxruntime-node was installed without CUDA (${files}): ${install}` };
 }
 

@@ -70,6 +70,13 @@ test("what is missing is named, one line each, the hardware first", () => {
       /\(libonnxruntime_providers_cuda\.so is not in \/runtime\): ONNXRUNTIME_NODE_INSTALL=true npm rebuild onnxruntime-node$/u,
     ],
     [
+      { missingFiles: [provider], runtimeFolder: "/srv/app/node_modules/onnxruntime-node/bin/x64" },
+      0,
+      "package",
+      // Whoever asks /health need not know where on the machine it lies.
+      / is not in node_modules\/onnxruntime-node\/bin\/x64\)/u,
+    ],
+    [
       { missingLibraries: ["libcublas.so.13", "libcudart.so.13"] },
       0,
       "libraries",
