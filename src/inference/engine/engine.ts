@@ -4,7 +4,9 @@
 import type { EngineEnd, EngineOptions, SequenceSpec } from "../engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import { BatchHistory } from "./batch-history.js";
+import { notNumbers } from "./decoding/raw-row.js";
 import type { Advance, RowScores } from "./decoding/search.js";
+import { noId } from "./graph/loop.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
@@ -155,6 +157,7 @@ export class Engine {
   /** Ids that one sequence's row chose in as many steps. Those behind its end are nobody's; one that its rules don't keep is taken back, with all behind it. */
   #take(sequence: Sequence, ids: readonly number[], turn: Turn): void {
     for (const [step, id] of ids.entries()) {
+      if (id === noId) return this.#fail(sequence, { kind: "generation", message: notNumbers }, turn);
       if (sequence.search.keeps?.(id) === false) {
         sequence.needsScores = true;
         this.#model.greedy?.takeBack?.(sequence.rows, ids.length - step);

@@ -3,6 +3,8 @@
 import { logSumExp, selectTop } from "./selection.js";
 import type { RowScores, ScoredToken, Wanted } from "./search.js";
 
+export const notNumbers = "the model's scores are not numbers (NaN)";
+
 /** Raw logits of one row. Views into the model's memory: valid for one `advance`. */
 export interface RawRow {
   /** [n] best first, or null when logits holds the whole vocabulary. */
@@ -19,7 +21,7 @@ export interface RawRow {
  */
 export function readRow(scores: RowScores, wanted: Wanted, logSumExp: boolean): RawRow {
   // A NaN inside a network has spread to every score by its last product: one score tells.
-  if (Number.isNaN(scores.logits[0])) throw new Error("the model's scores are not numbers (NaN)");
+  if (Number.isNaN(scores.logits[0])) throw new Error(notNumbers);
   if (scores.kind === "full") return readFull(scores.logits, wanted, logSumExp);
   if (wanted.kind === "full") throw new Error("the model returned its best logits where all were wanted");
   const k = wanted.kind === "top" ? wanted.k : 0;

@@ -9,7 +9,7 @@ import { externalFiles, readModel } from "./read-model.js";
 import { saveModels } from "./weights-file.js";
 
 /** Goes up with every change of what the rewritings make. */
-export const rewriterVersion = 7;
+export const rewriterVersion = 8;
 
 export interface CachePlan {
   /** Made if missing. */

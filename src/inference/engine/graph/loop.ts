@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, type ModelProto, type ValueInfoProto } from "onnx-buf";
 import type { GraphView } from "./graph.js";
 import { describeValue, node, valueInfo } from "./node.js";
-import { reduceLast } from "./operators.js";
+import { integersConstant, reduceLast } from "./operators.js";
 import { PatternMissing } from "./pattern.js";
 import { dataType } from "./tensor.js";
 
@@ -42,9 +42,15 @@ export function openLoop(view: GraphView): void {
   view.inputs.set(loopInputs.ends, valueInfo(loopInputs.ends, dataType.INT64, ["B", "E"]));
 }
 
+/** In place of an id where a row's scores are not numbers. It ends the row: `ends` are padded with it. */
+export const noId = -1;
+
 /** Value [B,1] of the best id of each row; the lowest among equals, as everywhere. `flat` is [B,V] of floats. */
 export function bestIds(view: GraphView, flat: string): string {
-  return view.add("ArgMax", [flat], { attributes: { axis: -1, keepdims: 1, select_last_index: 0 } });
+  const best = view.add("ArgMax", [flat], { attributes: { axis: -1, keepdims: 1, select_last_index: 0 } });
+  // A NaN has spread to every score by the last product: one score tells.
+  const first = view.add("Gather", [flat, integersConstant(view, [0])], { attributes: { axis: 1 } });
+  return view.add("Where", [view.add("IsNaN", [first]), integersConstant(view, [noId]), best]);
 }
 
 export interface LoopPlan {

@@ -1,6 +1,6 @@
 // What a looped graph is given and what it hands out: feeds of several greedy steps, ids by row.
 import { greedyInputs } from "../graph/greedy-steps.js";
-import { chosenIds, firstOf, loopInputs } from "../graph/loop.js";
+import { chosenIds, firstOf, loopInputs, noId } from "../graph/loop.js";
 import type { PositionRule } from "../graph/positions.js";
 import type { SelfBias } from "../graph/relative-bias.js";
 import { tensor, valueOf, type Feeds, type Value } from "./onnx-session.js";
@@ -9,7 +9,7 @@ import { product } from "./rows.js";
 /** Rows of which none is done, each with the ids that end it. */
 export function loopFeeds(ends: readonly (readonly number[])[], steps: number): Feeds {
   const width = Math.max(1, ...ends.map((ids) => ids.length));
-  const table = new BigInt64Array(ends.length * width).fill(-1n);
+  const table = new BigInt64Array(ends.length * width).fill(BigInt(noId));
   ends.forEach((ids, row) => table.set(ids.map(BigInt), row * width));
   return {
     [loopInputs.steps]: tensor("int64", BigInt64Array.of(BigInt(steps)), []),
