@@ -64,7 +64,7 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then(({ ok }) => process.exit(Number(!ok)), () => process.exit(1))"]
-ENTRYPOINT ["tini", "--", "node", "/app/bin/seqserve.js"]
+ENTRYPOINT ["tini", "--", "node", "--v8-pool-size=1", "/app/bin/seqserve.js"]
 ARG VERSION=0.1.0
 ARG REVISION=""
 ARG CREATED=""
@@ -89,7 +89,7 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then(({ ok }) => process.exit(Number(!ok)), () => process.exit(1))"]
-ENTRYPOINT ["tini", "--", "node", "/app/bin/seqserve.js"]
+ENTRYPOINT ["tini", "--", "node", "--v8-pool-size=1", "/app/bin/seqserve.js"]
 ARG VERSION=0.1.0
 ARG REVISION=""
 ARG CREATED=""

@@ -12,12 +12,12 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Starts dist/src/server.js with these settings; resolves when /health/ready answers 200. */
+/** Starts dist/src/server.js with these settings, as npm start does; resolves when /health/ready answers 200. */
 export async function startServer(settings: Record<string, string> = {}): Promise<RunningServer> {
   const port = await freePort();
   const started = performance.now();
   const env = { ...process.env, PORT: String(port), LOG_LEVEL: "error", ...settings };
-  const child = spawn(process.execPath, [new URL("../src/server.js", import.meta.url).pathname], {
+  const child = spawn(process.execPath, ["--v8-pool-size=1", new URL("../src/server.js", import.meta.url).pathname], {
     env,
     stdio: ["ignore", "ignore", "inherit"],
   });

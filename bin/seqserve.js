@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --v8-pool-size=1
 // The `seqserve` command: runs what `npm run build` compiled.
 import { existsSync } from "node:fs";
 

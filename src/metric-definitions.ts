@@ -94,10 +94,12 @@ function batching(registry: Registry) {
   const model = ["model"] as const;
   return {
     steps: counter("steps_total", "Engine steps.", model),
-    stepDuration: histogram("step_duration_seconds", "Parts of an engine step: encode, decode, host.", stepSeconds, [
-      "model",
-      "phase",
-    ]),
+    stepDuration: histogram(
+      "step_duration_seconds",
+      "Parts of an engine step: encode, decode, host; give_way: lightly loaded engines went first.",
+      stepSeconds,
+      ["model", "phase"],
+    ),
     batchRows: histogram("batch_rows", "Rows decoded together in a step.", rowCounts, model),
     rowsUsed: gauge("batch_rows_used", "Rows of the last step; 0 without a step since the last scrape.", model),
     rowsTotal: gauge("batch_rows_capacity", "Rows that a step may have.", model),

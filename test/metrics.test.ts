@@ -20,6 +20,7 @@ const report = {
   decodeMs: 6,
   hostMs: 0.3,
   busyMs: 10.5,
+  gaveWayMs: 0,
   tokens: 8,
   waiting: 3,
 };
@@ -49,7 +50,15 @@ test("steps of 1, 3, 6, 12 and 25 ms fall into five buckets", async () => {
 test("a step adds to every counter it touches", async () => {
   await with_(async (metrics) => {
     metrics.step("m", report);
-    metrics.step("m", { ...report, encodedSources: 0, sourceTokens: 0, paddedTokens: 0, rows: 4, tokens: 4 });
+    metrics.step("m", {
+      ...report,
+      encodedSources: 0,
+      sourceTokens: 0,
+      paddedTokens: 0,
+      rows: 4,
+      tokens: 4,
+      gaveWayMs: 12,
+    });
     const text = await metrics.text();
     const sum = (name: string, labels = {}) => metricSum(text, `seqserve_${name}`, labels);
     assert.equal(sum("steps_total"), 2);

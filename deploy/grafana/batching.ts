@@ -54,7 +54,7 @@ const rows: readonly Panel[] = [
   {
     title: "Where engine time goes",
     description:
-      "Seconds per second over all engines. encode: new sources. decode: the model's steps. host: scheduling, choosing, reporting; beams and sampling raise it.",
+      "Seconds per second over all engines. encode: new sources. decode: the model's steps. host: scheduling, choosing, reporting; beams and sampling raise it. give_way: rests while lightly loaded models are served.",
     unit: "percentunit",
     kind: "stacked",
     width: 8,

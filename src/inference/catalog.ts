@@ -3,6 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.js";
 import { suggestion } from "../nearest.js";
+import { EngineLoads } from "./engine/engine-loads.js";
 import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";
@@ -22,8 +23,9 @@ export class Catalog {
 
   private constructor(options: CatalogOptions, names: readonly string[]) {
     const meter = new LoadMeter();
+    const loads = new EngineLoads(options.cpus);
     this.#options = options;
-    this.#slots = new Map(names.map((name) => [name, new ModelSlot(name, options, meter)]));
+    this.#slots = new Map(names.map((name) => [name, new ModelSlot(name, { ...options, loads }, meter)]));
     this.#defaultName = names[0] ?? "";
   }
 

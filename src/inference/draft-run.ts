@@ -58,7 +58,7 @@ async function loadOnce(folder: string, manifest: Manifest, options: DraftRunOpt
   const side = await textSide(read, { maxInputTokens: null, maxNewTokens: 16, maxBeams: 1 });
   const { loadTimeoutMs, device = "cpu" } = options;
   const [plan, probe] = [await enginePlan(read, side.source, side.special), probeOf(read, side)];
-  const pool = new EnginePool(1, { ...bounds, device, loadTimeoutMs, onStep: ignore, onCrash: ignore });
+  const pool = new EnginePool(1, { ...bounds, device, loadTimeoutMs, loads: null, onStep: ignore, onCrash: ignore });
   const info = await pool.load(plan, probe);
   await pool.close();
   const fault = vocabularyFault(read, side, engineFacts(read, info));

@@ -13,6 +13,7 @@ import type {
   StepReport,
   ToEngine,
 } from "./engine-protocol.js";
+import type { EngineLoads, LoadPlace } from "./engine/engine-loads.js";
 import type { ModelPlan } from "./engine/models/plan.js";
 import type { Probe } from "./engine/probe.js";
 import { EventChannel } from "./event-channel.js";
@@ -22,10 +23,13 @@ export type EngineEvent =
   | { readonly type: "token"; readonly output: number; readonly token: EngineToken }
   | { readonly type: "end"; readonly end: Extract<EngineEnd, { ok: true }> };
 
-/** About what other models' requests may wait for: each token is an event to be written. */
-const tokensPerTurn = 16;
+/** What a turn of the main thread hands on: the requests of other models wait for it. Each token is an event to be written. */
+const tokensPerTurn = 6;
+/** An end is an answer to be finished, a request to be cleared away. */
+const tokensPerEnd = 3;
 
 type Stepped = Extract<FromEngine, { type: "stepped" }>;
+type Told = { readonly token: Stepped["tokens"][number] } | { readonly end: EngineEnd };
 
 export type SubmitSpec = Omit<SequenceSpec, "id">;
 
@@ -39,6 +43,8 @@ export interface EngineRun {
 export interface EngineHostOptions extends EngineOptions {
   /** Loading that takes longer has failed. */
   readonly loadTimeoutMs: number;
+  /** Of all engines of the process; null: this one neither gives nor gets way. */
+  readonly loads: EngineLoads | null;
   readonly onStep: (report: StepReport) => void;
   /** The thread died: no sequence of this engine will run again. */
   readonly onCrash: (error: Error) => void;
@@ -48,9 +54,10 @@ export class EngineHost {
   readonly #worker: Worker;
   readonly #options: EngineHostOptions;
   readonly #channels = new Map<number, EventChannel<EngineEvent>>();
-  readonly #steps = new Portions<Stepped>({
-    take: (stepped) => this.#stepped(stepped),
-    sizeOf: ({ tokens }) => tokens.length,
+  readonly #place: LoadPlace | null;
+  readonly #told = new Portions<Told>({
+    take: (id, told) => this.#take(id, told),
+    sizeOf: (told) => ("end" in told ? tokensPerEnd : 1),
     portion: tokensPerTurn,
   });
   #nextId = 1;
@@ -60,7 +67,8 @@ export class EngineHost {
 
   constructor(options: EngineHostOptions) {
     this.#options = options;
-    this.#worker = new Worker(new URL("./engine/worker.js", import.meta.url));
+    this.#place = options.loads?.enrol(options.threads) ?? null;
+    this.#worker = new Worker(new URL("./engine/worker.js", import.meta.url), { workerData: this.#place?.shared });
     this.#worker.on("message", (message: FromEngine) => this.#receive(message));
     this.#worker.on("error", (error) => this.#crashed(error));
     this.#worker.on("exit", () => this.#exited());
@@ -98,6 +106,7 @@ export class EngineHost {
     const channel = new EventChannel<EngineEvent>();
     const abort = () => channel.fail(signal.reason as Error);
     this.#channels.set(id, channel);
+    this.#tellLoad();
     signal.addEventListener("abort", abort, { once: true });
     this.#post({ type: "submit", sequence: { ...spec, id } });
     try {
@@ -105,6 +114,7 @@ export class EngineHost {
     } finally {
       signal.removeEventListener("abort", abort);
       if (this.#channels.delete(id)) this.#post({ type: "cancel", id });
+      this.#tellLoad();
     }
   }
 
@@ -131,7 +141,7 @@ export class EngineHost {
         this.#onLoaded?.reject(new Error(message.message));
         break;
       case "stepped":
-        this.#steps.push(message);
+        this.#stepped(message);
         break;
       case "tried":
       case "closed":
@@ -142,14 +152,25 @@ export class EngineHost {
   }
 
   #stepped({ tokens, ended, report }: Stepped): void {
-    for (const { id, output, token } of tokens) this.#channels.get(id)?.push({ type: "token", output, token });
-    for (const end of ended) this.#ended(end);
+    for (const token of tokens) this.#told.push(token.id, { token });
+    for (const end of ended) this.#told.push(end.id, { end });
     this.#options.onStep(report);
+  }
+
+  #take(id: number, told: Told): void {
+    if ("end" in told) return this.#ended(told.end);
+    const { output, token } = told.token;
+    this.#channels.get(id)?.push({ type: "token", output, token });
+  }
+
+  #tellLoad(): void {
+    this.#place?.set(this.#channels.size);
   }
 
   #ended(end: EngineEnd): void {
     const channel = this.#channels.get(end.id);
     this.#channels.delete(end.id);
+    this.#tellLoad();
     if (channel === undefined) return;
     if (!end.ok) return channel.fail(new AppError(end.error.kind, end.error.message));
     channel.push({ type: "end", end });
@@ -157,13 +178,14 @@ export class EngineHost {
   }
 
   #exited(): void {
+    this.#place?.leave();
     if (this.#onClosed !== null) this.#onClosed();
     else this.#crashed(new Error("the engine's thread ended by itself"));
   }
 
   #crashed(error: Error): void {
     if (this.#crash !== null) return;
-    this.#steps.flush();
+    this.#told.flush();
     this.#crash = new AppError("generation", `the engine stopped: ${error.message}`, { cause: error });
     this.#onLoaded?.reject(error);
     this.#failAll(this.#crash);
@@ -180,6 +202,7 @@ export class EngineHost {
   #failAll(error: AppError): void {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#channels.clear();
+    this.#tellLoad();
   }
 }
 

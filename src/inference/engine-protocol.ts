@@ -131,6 +131,8 @@ export interface TurnReport {
 export interface StepReport extends TurnReport {
   /** Time that the engine's thread did not wait for messages, since the report before. */
   readonly busyMs: number;
+  /** Time that it let lightly loaded engines go first, before this step. */
+  readonly gaveWayMs: number;
 }
 
 /** What the engine found out while loading. */

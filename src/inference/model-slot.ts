@@ -7,6 +7,7 @@ import type { EngineRun, SubmitSpec } from "./engine-host.js";
 import { EnginePool } from "./engine-pool.js";
 import { folderDigest } from "./digest.js";
 import { engineFacts, type EngineFacts } from "./engine-facts.js";
+import type { EngineLoads } from "./engine/engine-loads.js";
 import type { StepReport } from "./engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
 import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
@@ -35,6 +36,8 @@ export interface SlotOptions {
   readonly maxBatchRows: number;
   readonly maxEncodeTokens: number;
   readonly limits: ServerLimits;
+  /** Of all models of this process: shared cores go to lightly loaded ones first. */
+  readonly loads?: EngineLoads;
   /** Engines close after so long without a request; 0 = never. */
   readonly idleUnloadMs: number;
   /** A folder that takes longer to load has failed. */
@@ -199,20 +202,17 @@ export class ModelSlot {
   }
 
   async #startEngines(): Promise<EnginePool> {
-    const { maxBatchRows, maxEncodeTokens, stepsPerRun = 1, device, onStep, loadTimeoutMs } = this.#options;
+    const options = this.#options;
     const folder = this.#folder;
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
-    const side = this.#side ?? (await textSide(folder, this.#options.limits));
+    const side = this.#side ?? (await textSide(folder, options.limits));
     const [plan, probe] = [await enginePlan(folder, side.source, side.special), probeOf(folder, side)];
     const pool = new EnginePool(this.#engineCount, {
-      maxBatchRows,
-      maxEncodeTokens,
-      stepsPerRun,
+      ...options,
+      loads: options.loads ?? null,
       threads: this.#threads,
-      loadTimeoutMs,
-      device,
-      onStep: (report) => onStep(this.name, report),
+      onStep: (report) => options.onStep(this.name, report),
       onCrash: (error) => this.#crashed(error),
     });
     const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probe));

@@ -1,29 +1,23 @@
-// Whose request the main thread prepares next: models take turns, a few requests each per turn of the event loop. A burst of hundreds on one
+// Whose request the main thread prepares next: models take turns, one request each per turn of the event loop. A burst of hundreds on one
 // model would otherwise hold up, for as long as all of them take, the request of another that came just behind them.
 
 export class Turns {
   readonly #defer: (next: () => void) => void;
-  readonly #perTurn: number;
   readonly #waiting = new Map<string, (() => void)[]>();
-  /** Requests that each model had in this turn. */
-  readonly #served = new Map<string, number>();
+  /** Models that had their request in this turn. */
+  readonly #served = new Set<string>();
   #isDue = false;
 
-  /**
-   * @param defer calls back in a later turn of the event loop
-   * @param perTurn so many requests of a model: enough to keep its batch full, few enough for other models not to notice
-   */
-  constructor(defer: (next: () => void) => void = (next) => void setImmediate(next), perTurn = 4) {
+  /** @param defer calls back in a later turn of the event loop */
+  constructor(defer: (next: () => void) => void = (next) => void setImmediate(next)) {
     this.#defer = defer;
-    this.#perTurn = perTurn;
   }
 
-  /** Resolves when it is this model's turn: at once for the first few of a turn. */
+  /** Resolves when it is this model's turn: at once for the first one of a turn. */
   take(model: string): Promise<void> {
     this.#goOn();
-    const served = this.#served.get(model) ?? 0;
-    if (served < this.#perTurn) {
-      this.#served.set(model, served + 1);
+    if (!this.#served.has(model)) {
+      this.#served.add(model);
       return Promise.resolve();
     }
     return new Promise((resolve) => {
@@ -43,10 +37,10 @@ export class Turns {
     this.#isDue = false;
     this.#served.clear();
     for (const [model, queue] of this.#waiting) {
-      const next = queue.splice(0, this.#perTurn);
+      const go = queue.shift();
       if (queue.length === 0) this.#waiting.delete(model);
-      this.#served.set(model, next.length);
-      for (const go of next) go();
+      this.#served.add(model);
+      go?.();
     }
     if (this.#served.size > 0) this.#goOn();
   }

@@ -90,3 +90,13 @@ test("package.json installs it, and it runs through a link from anywhere", () =>
     rmSync(prefix, { recursive: true, force: true });
   }
 });
+
+test("every way to start the server gives V8 one helper thread", () => {
+  const flag = "--v8-pool-size=1";
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+  assert.ok(scripts["start"]?.includes(`node ${flag} dist/src/server.js`));
+  assert.ok(readFileSync("bin/seqserve.js", "utf8").startsWith(`#!/usr/bin/env -S node ${flag}\n`));
+  const entries = readFileSync("Dockerfile", "utf8").match(/^ENTRYPOINT .*$/gmu) ?? [];
+  assert.equal(entries.length, 2);
+  for (const entry of entries) assert.ok(entry.includes(`"node", "${flag}", "/app/bin/seqserve.js"`), entry);
+});

@@ -5,44 +5,60 @@ import { Portions } from "../../src/inference/portions.js";
 
 function portionsByHand() {
   const deferred: (() => void)[] = [];
-  const taken: number[] = [];
-  const portions = new Portions<number>({
-    take: (value) => taken.push(value),
-    sizeOf: (value) => value,
-    portion: 10,
+  const taken: string[] = [];
+  const portions = new Portions<string>({
+    take: (receiver, value) => taken.push(`${receiver}${value}`),
+    sizeOf: (value) => (value === "end" ? 3 : 1),
+    portion: 4,
     defer: (next) => deferred.push(next),
   });
-  const turn = () => deferred.shift()?.();
+  const turn = () => {
+    taken.splice(0);
+    deferred.shift()?.();
+  };
   return { portions, taken, turn, deferred };
 }
 
 test("a turn takes as much as a portion holds, in order, and the next turns take the rest", () => {
   const { portions, taken, turn, deferred } = portionsByHand();
-  for (const size of [4, 5, 3, 1, 7, 2]) portions.push(size);
-  assert.deepEqual(taken, [4, 5], "3 is too much, and 1 does not overtake it");
+  for (const receiver of [1, 2, 3]) portions.push(receiver, "a");
+  portions.push(4, "end");
+  portions.push(5, "a");
+  assert.deepEqual(taken, ["1a", "2a", "3a"], "an end is too much, and 5 does not overtake it");
   turn();
-  assert.deepEqual(taken, [4, 5, 3, 1]);
+  assert.deepEqual(taken, ["4end", "5a"]);
   turn();
-  assert.deepEqual(taken, [4, 5, 3, 1, 7, 2]);
-  turn();
+  assert.deepEqual(taken, []);
   assert.equal(deferred.length, 0, "nothing turns when nothing waits");
 });
 
-test("one value larger than a portion has a turn of its own", () => {
+test("what waits for one receiver goes on together, in order, and counts as its largest", () => {
   const { portions, taken, turn } = portionsByHand();
-  for (const size of [30, 1, 30]) portions.push(size);
-  assert.deepEqual(taken, [30]);
+  for (const receiver of [1, 2, 3, 4, 5, 6]) portions.push(receiver, "a");
+  for (const receiver of [1, 5, 6]) portions.push(receiver, "b");
+  portions.push(6, "end");
+  assert.deepEqual(taken, ["1a", "2a", "3a", "4a"]);
   turn();
-  assert.deepEqual(taken, [30, 1]);
+  assert.deepEqual(taken, ["5a", "5b", "6a", "6b", "6end"]);
   turn();
-  assert.deepEqual(taken, [30, 1, 30]);
+  assert.deepEqual(taken, ["1b"], "it came after them");
+});
+
+test("what is larger than a portion has a turn of its own", () => {
+  const { portions, taken, turn } = portionsByHand();
+  portions.push(1, "a");
+  portions.push(2, "end");
+  portions.push(3, "end");
+  assert.deepEqual(taken, ["1a", "2end"]);
+  turn();
+  assert.deepEqual(taken, ["3end"]);
 });
 
 test("flushing hands on all that waits", () => {
   const { portions, taken, turn } = portionsByHand();
-  for (const size of [8, 8, 8]) portions.push(size);
+  for (const receiver of [1, 2, 3]) portions.push(receiver, "end");
   portions.flush();
-  assert.deepEqual(taken, [8, 8, 8]);
+  assert.deepEqual(taken, ["1end", "2end", "3end"]);
   turn();
-  assert.deepEqual(taken, [8, 8, 8]);
+  assert.deepEqual(taken, []);
 });

@@ -5,7 +5,7 @@ import { Turns } from "../../src/inference/turns.js";
 
 function turnsByHand() {
   const deferred: (() => void)[] = [];
-  const turns = new Turns((next) => deferred.push(next), 1);
+  const turns = new Turns((next) => deferred.push(next));
   const served: string[] = [];
   const take = (model: string, label: string) => void turns.take(model).then(() => served.push(label));
   const turn = async () => {

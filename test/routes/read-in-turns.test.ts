@@ -15,7 +15,7 @@ async function serverByHand(t: TestContext) {
   const handled: string[] = [];
   const app = Fastify();
   app.addHook("onRequest", async ({ headers }) => void arrived.push(String(headers["x-label"])));
-  readInTurns(app as unknown as App, new Turns((next) => deferred.push(next), 1));
+  readInTurns(app as unknown as App, new Turns((next) => deferred.push(next)));
   app.post("/", async ({ headers }) => {
     handled.push(String(headers["x-label"]));
     return "";

@@ -3,12 +3,12 @@
 //   few rows ─▶ level with the HTTP thread       many rows, or many waiting ─▶ behind it, and behind lightly loaded engines
 import { setPriority } from "node:os";
 import type { StepReport } from "../engine-protocol.js";
+import { lightLoad } from "./engine-loads.js";
 
 /** Nice values: 10 has a ninth of the weight of 0. */
 const level = 0;
+const barelyBehind = 1;
 const behind = 10;
-/** Up to so many rows and waiting sequences an engine is lightly loaded: a client or two. */
-const lightRows = 4;
 
 export class ThreadPriority {
   readonly #set: (nice: number) => void;
@@ -18,12 +18,15 @@ export class ThreadPriority {
   /** @param set changes this thread's nice value; throws where it may not */
   constructor(set: (nice: number) => void = setOwnPriority) {
     this.#set = set;
+    // Down and up again, to see whether it may go up. Where it may not it stays here: a thread that went far behind would have to stay there, busy or not.
+    this.#change(barelyBehind);
+    this.#change(level);
     this.#change(behind);
   }
 
   /** To be told of each step. */
   after({ rows, waiting }: Pick<StepReport, "rows" | "waiting">): void {
-    this.#change(rows + waiting > lightRows ? behind : level);
+    this.#change(rows + waiting > lightLoad ? behind : level);
   }
 
   #change(nice: number): void {
@@ -32,7 +35,7 @@ export class ThreadPriority {
       this.#set(nice);
       this.#nice = nice;
     } catch {
-      // Going up takes CAP_SYS_NICE. Without it all engines stay where they are: behind the HTTP thread, or where a nicer process was started.
+      // Going up takes CAP_SYS_NICE. Without it all engines stay where they are: level with the HTTP thread, or where a nicer process was started.
       this.#canChange = false;
     }
   }

@@ -1,10 +1,13 @@
 // The engine's thread: loads one model, then steps while there is work, taking messages between steps.
 // It is never terminated from outside (that would abort the process): "close" lets it finish its step, free its sessions and exit.
 import { performance } from "node:perf_hooks";
-import { parentPort } from "node:worker_threads";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../engine-protocol.js";
 import { checkFiles } from "./check-files.js";
+import { Courtesy } from "./courtesy.js";
 import { Engine, type Clock } from "./engine.js";
+import { mayGiveWay, type SharedLoads } from "./engine-loads.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
 import { runtimeVersion } from "./models/onnx-session.js";
@@ -17,14 +20,17 @@ const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() }
 class EngineThread {
   readonly #post: (message: FromEngine) => void;
   readonly #priority = new ThreadPriority();
+  readonly #courtesy = new Courtesy();
+  readonly #loads: SharedLoads | null;
   #model: Seq2SeqModel | null = null;
   #engine: Engine | null = null;
   #isStepping = false;
   #isClosing = false;
   #busyMs = 0;
 
-  constructor(post: (message: FromEngine) => void) {
+  constructor(post: (message: FromEngine) => void, loads: SharedLoads | null) {
     this.#post = post;
+    this.#loads = loads;
   }
 
   receive(message: ToEngine): void {
@@ -74,14 +80,29 @@ class EngineThread {
     if (this.#isStepping || this.#engine === null) return;
     this.#isStepping = true;
     while (!this.#engine.isIdle && !this.#isClosing) {
+      const gaveWayMs = await this.#giveWay();
+      const started = performance.now();
       const stepped = await this.#engine.step();
-      this.#post({ ...stepped, report: { ...stepped.report, busyMs: this.#busySinceLast() } });
+      this.#courtesy.worked(performance.now() - started);
+      this.#post({ ...stepped, report: { ...stepped.report, busyMs: this.#busySinceLast(), gaveWayMs } });
       this.#priority.after(stepped.report);
       // Messages are delivered between turns of the loop; without this an engine whose runs resolve at once would starve them.
       await new Promise(setImmediate);
     }
     this.#isStepping = false;
     if (this.#isClosing) await this.#close();
+  }
+
+  /** Milliseconds. Not with Atomics.wait: messages go on coming in, and the time does not count as busy. */
+  async #giveWay(): Promise<number> {
+    const started = performance.now();
+    let now = started;
+    while (this.#loads !== null && this.#courtesy.hasCredit && !this.#isClosing && mayGiveWay(this.#loads)) {
+      await sleep(1);
+      this.#courtesy.waited(performance.now() - now);
+      now = performance.now();
+    }
+    return now - started;
   }
 
   #busySinceLast(): number {
@@ -99,6 +120,9 @@ class EngineThread {
 
 if (parentPort !== null) {
   const port = parentPort;
-  const thread = new EngineThread((message) => port.postMessage(message));
+  const thread = new EngineThread(
+    (message) => port.postMessage(message),
+    (workerData as SharedLoads | undefined) ?? null,
+  );
   port.on("message", (message: ToEngine) => thread.receive(message));
 }
