@@ -84,7 +84,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** One `node dist/src/server.js`, with its log. */
+/** One server, started as `npm start` does, with its log. */
 export class ServerProcess {
   readonly lines: Line[] = [];
   /** Exit code, or the signal's name. */
@@ -97,7 +97,9 @@ export class ServerProcess {
   constructor(env: Environment) {
     const file = new URL("../../src/server.js", import.meta.url).pathname;
     const settings = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", DRAIN_TIMEOUT_MS: "5000", ...env };
-    this.#child = spawn(process.execPath, [file], { env: { PATH: process.env["PATH"] ?? "", ...settings } });
+    this.#child = spawn(process.execPath, ["--v8-pool-size=1", file], {
+      env: { PATH: process.env["PATH"] ?? "", ...settings },
+    });
     this.exited = once(this.#child, "exit").then(([code, signal]) => {
       this.#hasExited = true;
       return (code ?? signal) as number | string;
