@@ -1,5 +1,5 @@
 // What workers of their own cost and give: the work that one and two workers finish, each pinned to its own core, and the CPU that a token costs
-// through Redis and in one process. API node, Redis and this load generator share the same two cores: their part is told.
+// through Redis and in one process, nothing pinned. API node, Redis and this load generator share the same two cores: their part is told.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { startCluster, type Cluster } from "../test/chaos/cluster.js";
@@ -23,59 +23,84 @@ const clients = 64;
 /** Beams over long inputs: the model's work, not HTTP's, is what two workers share. The second kind goes on for long besides. */
 const searches = [{ num_beams: 4 }, { num_beams: 8, min_new_tokens: 60 }];
 
+const env = { THREADS: "1", MAX_QUEUED_REQUESTS: "256" };
+const costRounds = 4;
+
 export async function benchScale(seconds: number): Promise<ScaleResult[]> {
   const results: ScaleResult[] = [];
   for (const parameters of searches) {
-    for (const workers of [1, 2, 1, 2]) results.push(await clustered(workers, parameters, seconds));
-    results.push(await embedded(parameters, seconds));
+    for (const workers of [1, 2, 1, 2]) results.push(await pinned(workers, parameters, seconds));
+    results.push(...(await costs(parameters, seconds)));
   }
   return results;
 }
 
-async function clustered(workers: number, parameters: object, seconds: number): Promise<ScaleResult> {
-  const cluster = await startCluster({ apis: 1, workers, env: { THREADS: "1", MAX_QUEUED_REQUESTS: "256" } });
+async function pinned(workers: number, parameters: object, seconds: number): Promise<ScaleResult> {
+  const cluster = await startCluster({ apis: 1, workers, env });
   try {
     cluster.workers.forEach(({ pid }, core) => pin(pid, core));
-    const pids = pidsOf(cluster);
-    return {
-      setting: `${workers} workers`,
-      ...(await measured(cluster.apis[0]?.url ?? "", pids, { parameters, seconds })),
-    };
+    const side = { url: cluster.apis[0]?.url ?? "", pids: pidsOf(cluster) };
+    await work(side.url, parameters, 2);
+    return resultOf(`${workers} pinned workers`, [await sampled(side, parameters, seconds)]);
   } finally {
     await cluster.stop();
   }
 }
 
-async function embedded(parameters: object, seconds: number): Promise<ScaleResult> {
-  const server = await startServer({ THREADS: "1", MAX_QUEUED_REQUESTS: "256" });
+/** Both are there all the time and loaded in turn, so that a slow minute of the machine meets both; none is pinned. */
+async function costs(parameters: object, seconds: number): Promise<ScaleResult[]> {
+  const cluster = await startCluster({ apis: 1, workers: 1, env });
+  const server = await startServer(env);
   try {
-    return {
-      setting: "embedded",
-      ...(await measured(server.url, { server: server.process.pid ?? 0 }, { parameters, seconds })),
-    };
+    const redis = { url: cluster.apis[0]?.url ?? "", pids: pidsOf(cluster) };
+    const embedded = { url: server.url, pids: { server: server.process.pid ?? 0 } };
+    const sides = [redis, embedded];
+    const samples: Sample[][] = [[], []];
+    for (const { url } of sides) await work(url, parameters, 2);
+    for (let round = 0; round < costRounds; round += 1)
+      for (const [i, side] of sides.entries()) samples[i]?.push(await sampled(side, parameters, seconds));
+    return [resultOf("1 worker", samples[0] ?? []), resultOf("embedded", samples[1] ?? [])];
   } finally {
-    await server.stop();
+    await Promise.all([cluster.stop(), server.stop()]);
   }
 }
 
-async function measured(
-  url: string,
-  pids: Readonly<Record<string, number>>,
-  { parameters, seconds }: { readonly parameters: object; readonly seconds: number },
-) {
-  await work(url, parameters, 2);
+interface Side {
+  readonly url: string;
+  /** Of its processes, by name. */
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+interface Sample extends Work {
+  /** Milliseconds of each process, and of this one as "load". */
+  readonly cpuMs: Readonly<Record<string, number>>;
+}
+
+async function sampled({ url, pids }: Side, parameters: object, seconds: number): Promise<Sample> {
   const before = cpuOf(pids);
   const mineBefore = process.cpuUsage();
   const done = await work(url, parameters, seconds);
   const after = cpuOf(pids);
-  const mine = process.cpuUsage(mineBefore);
-  const per1000 = (ms: number) => round((ms / done.tokens) * 1000, 1);
-  const cpu = Object.keys(pids).map((name) => [name, per1000((after[name] ?? 0) - (before[name] ?? 0))]);
+  const { user, system } = process.cpuUsage(mineBefore);
+  const cpu = Object.keys(pids).map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)]);
+  return { ...done, cpuMs: { ...Object.fromEntries(cpu), load: (user + system) / 1000 } };
+}
+
+function resultOf(setting: string, samples: readonly Sample[]): ScaleResult {
+  const sum = (of: (sample: Sample) => number) => samples.reduce((total, sample) => total + of(sample), 0);
+  const [generations, tokens, seconds] = [
+    sum((one) => one.generations),
+    sum((one) => one.tokens),
+    sum((one) => one.seconds),
+  ];
+  const names = Object.keys(samples[0]?.cpuMs ?? {});
+  const cpu = names.map((name) => [name, round((sum(({ cpuMs }) => cpuMs[name] ?? 0) / tokens) * 1000, 1)]);
   return {
-    tokensPerGeneration: round(done.tokens / done.generations, 1),
-    generationsPerSecond: round(done.generations / done.seconds, 1),
-    tokensPerSecond: round(done.tokens / done.seconds, 0),
-    cpuMsPer1000Tokens: { ...Object.fromEntries(cpu), load: per1000((mine.user + mine.system) / 1000) },
+    setting,
+    tokensPerGeneration: round(tokens / generations, 1),
+    generationsPerSecond: round(generations / seconds, 1),
+    tokensPerSecond: round(tokens / seconds, 0),
+    cpuMsPer1000Tokens: Object.fromEntries(cpu) as Record<string, number>,
   };
 }
 
