@@ -8,7 +8,9 @@ export class EnginePool {
   readonly #hosts: readonly EngineHost[];
 
   constructor(count: number, options: EngineHostOptions) {
-    this.#hosts = Array.from({ length: count }, () => new EngineHost(options));
+    // Several engines of one model would give way to each other: nine sequences are five and four.
+    const loads = count === 1 ? options.loads : null;
+    this.#hosts = Array.from({ length: count }, () => new EngineHost({ ...options, loads }));
   }
 
   get size(): number {

@@ -15,6 +15,8 @@ async function answerOf(inference: Inference, model: string, inputs: string, min
   throw new Error("no end");
 }
 
+const words = Array.from({ length: 12 }, (_, i) => `w${"aeiou".repeat(1 + (i % 4))}rd`);
+
 test("the busy model rests now and then, the quiet one never, and no answer changes", async () => {
   const restedMs = new Map<string, number>();
   const onStep = (model: string, { gaveWayMs }: { readonly gaveWayMs: number }) =>
@@ -23,7 +25,6 @@ test("the busy model rests now and then, the quiet one never, and no answer chan
   const inference = await createInference(inferenceOptions({ modelsDir: "models", cacheDir, onStep }));
   try {
     await inference.ready;
-    const words = Array.from({ length: 12 }, (_, i) => `w${"aeiou".repeat(1 + (i % 4))}rd`);
     const alone: string[] = [];
     for (const word of words) alone.push(await answerOf(inference, "g2p-en", word, 20));
     const quietAlone = await answerOf(inference, "itn-en", "twenty five", 60);
@@ -36,6 +37,22 @@ test("the busy model rests now and then, the quiet one never, and no answer chan
     assert.equal(quiet, quietAlone);
     assert.ok((restedMs.get("g2p-en") ?? 0) > 0, "g2p-en has rested");
     assert.equal(restedMs.get("itn-en"), 0);
+  } finally {
+    await inference.close();
+    rmSync(cacheDir, { recursive: true });
+  }
+});
+
+test("engines of one model don't wait for each other", async () => {
+  let restedMs = 0;
+  const onStep = (_: string, { gaveWayMs }: { readonly gaveWayMs: number }) => void (restedMs += gaveWayMs);
+  const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-give-way-"));
+  const options = inferenceOptions({ modelsDir: "models", models: ["g2p-en"], cacheDir, engines: 2, onStep });
+  const inference = await createInference(options);
+  try {
+    await inference.ready;
+    await Promise.all(words.slice(0, 9).map((word) => answerOf(inference, "g2p-en", word, 40)));
+    assert.equal(restedMs, 0, "five on one engine, four on the other");
   } finally {
     await inference.close();
     rmSync(cacheDir, { recursive: true });
