@@ -75,6 +75,8 @@ test("a step adds to every counter it touches", async () => {
       "a step that encoded nothing is not an encode of 0 ms",
     );
     assert.equal(sum("step_duration_seconds_count", { phase: "decode" }), 2);
+    assert.equal(sum("step_duration_seconds_count", { phase: "give_way" }), 1, "the other step had not waited");
+    assert.ok(Math.abs(sum("step_duration_seconds_sum", { phase: "give_way" }) - 0.012) < 1e-9);
   });
 });
 
