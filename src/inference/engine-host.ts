@@ -113,8 +113,10 @@ export class EngineHost {
       yield* channel;
     } finally {
       signal.removeEventListener("abort", abort);
-      if (this.#channels.delete(id)) this.#post({ type: "cancel", id });
-      this.#tellLoad();
+      if (this.#channels.delete(id)) {
+        this.#tellLoad();
+        this.#post({ type: "cancel", id });
+      }
     }
   }
 
