@@ -1,5 +1,7 @@
 // What workers of their own cost and give: the work that one and two workers finish, each pinned to its own core, and the CPU that a token costs
 // through Redis and in one process, nothing pinned. API node, Redis and this load generator share the same two cores: their part is told.
+//
+//   all are started ──▶ each is warmed ──▶ one after the other is loaded, forth and back, so that a slow minute of the machine meets all
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { startCluster, type Cluster } from "../test/chaos/cluster.js";
@@ -19,56 +21,70 @@ export interface ScaleResult {
 }
 
 const clients = 64;
+const rounds = 6;
 
 /** Beams over long inputs: the model's work, not HTTP's, is what two workers share. The second kind goes on for long besides. */
 const searches = [{ num_beams: 4 }, { num_beams: 8, min_new_tokens: 60 }];
 
-const env = { THREADS: "1", MAX_QUEUED_REQUESTS: "256" };
-const costRounds = 4;
+/** The same for all: what one logs and another doesn't would be counted as Redis' cost. */
+const env = { THREADS: "1", MAX_QUEUED_REQUESTS: "256", LOG_LEVEL: "info" };
+
+/** A process interprets its code for the first thousands of requests, and pays for compiling it: two processes pay twice, but only once. */
+const warmSeconds = 20;
+const warmBodies = ["one", "two", "six", "ten"].map((inputs) => ({ model: "itn-en", inputs }));
 
 export async function benchScale(seconds: number): Promise<ScaleResult[]> {
-  const results: ScaleResult[] = [];
-  for (const parameters of searches) {
-    for (const workers of [1, 2, 1, 2]) results.push(await pinned(workers, parameters, seconds));
-    results.push(...(await costs(parameters, seconds)));
-  }
-  return results;
-}
-
-async function pinned(workers: number, parameters: object, seconds: number): Promise<ScaleResult> {
-  const cluster = await startCluster({ apis: 1, workers, env });
+  const sides: Side[] = [];
   try {
-    cluster.workers.forEach(({ pid }, core) => pin(pid, core));
-    const side = { url: cluster.apis[0]?.url ?? "", pids: pidsOf(cluster) };
-    await work(side.url, parameters, 2);
-    return resultOf(`${workers} pinned workers`, [await sampled(side, parameters, seconds)]);
+    for (const start of [() => pinned(1), () => pinned(2), unpinned, embedded]) sides.push(await start());
+    for (const { url } of sides) await work(url, warmBodies, warmSeconds);
+    const results: ScaleResult[] = [];
+    for (const parameters of searches) results.push(...(await compared(sides, parameters, seconds)));
+    return results;
   } finally {
-    await cluster.stop();
+    await Promise.all(sides.map((side) => side.stop()));
   }
 }
 
-/** Both are there all the time and loaded in turn, so that a slow minute of the machine meets both; none is pinned. */
-async function costs(parameters: object, seconds: number): Promise<ScaleResult[]> {
-  const cluster = await startCluster({ apis: 1, workers: 1, env });
-  const server = await startServer(env);
-  try {
-    const redis = { url: cluster.apis[0]?.url ?? "", pids: pidsOf(cluster) };
-    const embedded = { url: server.url, pids: { server: server.process.pid ?? 0 } };
-    const sides = [redis, embedded];
-    const samples: Sample[][] = [[], []];
-    for (const { url } of sides) await work(url, parameters, 2);
-    for (let round = 0; round < costRounds; round += 1)
-      for (const [i, side] of sides.entries()) samples[i]?.push(await sampled(side, parameters, seconds));
-    return [resultOf("1 worker", samples[0] ?? []), resultOf("embedded", samples[1] ?? [])];
-  } finally {
-    await Promise.all([cluster.stop(), server.stop()]);
-  }
+async function compared(sides: readonly Side[], parameters: object, seconds: number): Promise<ScaleResult[]> {
+  const bodies = requests(200)
+    .filter(({ model }) => model === "itn-en")
+    .map((body) => ({ ...body, parameters }));
+  const samples = new Map<Side, Sample[]>(sides.map((side) => [side, []]));
+  for (const { url } of sides) await work(url, bodies, 2);
+  for (let round = 0; round < rounds; round += 1)
+    for (const side of round % 2 === 0 ? sides : sides.toReversed())
+      samples.get(side)?.push(await sampled(side, bodies, seconds));
+  return [...samples].map(([{ setting }, all]) => resultOf(setting, all));
 }
 
+/** Something that answers, and all processes that it takes. */
 interface Side {
+  readonly setting: string;
   readonly url: string;
-  /** Of its processes, by name. */
+  /** By name. */
   readonly pids: Readonly<Record<string, number>>;
+  stop(): Promise<void>;
+}
+
+async function pinned(workers: number): Promise<Side> {
+  const cluster = await startCluster({ apis: 1, workers, env });
+  cluster.workers.forEach(({ pid }, core) => pin(pid, core));
+  return sideOf(cluster, `${workers} pinned ${workers === 1 ? "worker" : "workers"}`);
+}
+
+async function unpinned(): Promise<Side> {
+  return sideOf(await startCluster({ apis: 1, workers: 1, env }), "1 worker");
+}
+
+async function embedded(): Promise<Side> {
+  const server = await startServer(env);
+  const pids = { server: server.process.pid ?? 0 };
+  return { setting: "embedded", url: server.url, pids, stop: () => server.stop() };
+}
+
+function sideOf(cluster: Cluster, setting: string): Side {
+  return { setting, url: cluster.apis[0]?.url ?? "", pids: pidsOf(cluster), stop: () => cluster.stop() };
 }
 
 interface Sample extends Work {
@@ -76,10 +92,10 @@ interface Sample extends Work {
   readonly cpuMs: Readonly<Record<string, number>>;
 }
 
-async function sampled({ url, pids }: Side, parameters: object, seconds: number): Promise<Sample> {
+async function sampled({ url, pids }: Side, bodies: readonly object[], seconds: number): Promise<Sample> {
   const before = cpuOf(pids);
   const mineBefore = process.cpuUsage();
-  const done = await work(url, parameters, seconds);
+  const done = await work(url, bodies, seconds);
   const after = cpuOf(pids);
   const { user, system } = process.cpuUsage(mineBefore);
   const cpu = Object.keys(pids).map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)]);
@@ -111,14 +127,13 @@ interface Work {
   readonly seconds: number;
 }
 
-async function work(url: string, parameters: object, seconds: number): Promise<Work> {
-  const bodies = requests(200).filter(({ model }) => model === "itn-en");
+async function work(url: string, bodies: readonly object[], seconds: number): Promise<Work> {
   const started = performance.now();
   let generations = 0;
   let tokens = 0;
   const client = async () => {
     while (performance.now() - started < seconds * 1000) {
-      const body = { ...bodies[generations++ % bodies.length], parameters };
+      const body = bodies[generations++ % bodies.length] ?? {};
       const { usage } = (await generateJson(url, body)) as { usage: { generated_tokens: number } };
       tokens += usage.generated_tokens;
     }

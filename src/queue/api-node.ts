@@ -98,7 +98,7 @@ export class ApiNode {
     });
     this.#outbox = new WebhookOutbox(client, prefix);
     this.generations = new BullGenerations({
-      log,
+      shared: this.#shared,
       metrics,
       tracing: options.tracing ?? null,
       onEnded: (id) => this.#outbox.enqueue(id),
@@ -106,7 +106,6 @@ export class ApiNode {
       keeper: this.#keeper,
       admission,
       directory: this.#directory,
-      follow: (id, after, signal) => this.#shared.follow(id, after, signal),
       digest: (model) => inference.digest(model),
       tell: async (worker, message) =>
         void (await client.publish(controlChannel(prefix, worker), writeControl(message))),

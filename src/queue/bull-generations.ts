@@ -1,28 +1,32 @@
 // Generations kept in Redis: the record and its tokens in the token log, a small job in BullMQ that sends a worker there.
 //
-//   start ──▶ worker there? ──▶ admission ──▶ log.create ──▶ job ──▶ … a worker appends … ──▶ follow
+//   start ──▶ worker there? ──▶ admission ──▶ expect ──▶ log.create, job ──▶ … a worker appends … ──▶ entries
 import { AppError } from "../errors.js";
 import type { Outcome } from "../metrics.js";
 import type { Tracing } from "../tracing.js";
 import type { Depth, ModelAdmission, Place } from "./admission.js";
-import { jobOf, type Target } from "./bull-job.js";
+import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "./generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
-import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page, TokenLog } from "./token-log.js";
+import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page } from "./token-log.js";
+import type { SharedLog } from "./shared-log.js";
 import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "./measured-queue.js";
 import type { ControlMessage } from "./worker-control.js";
 import type { WorkerDirectory } from "./worker-directory.js";
 
-export type Follow = (id: string, after: number, signal: AbortSignal) => AsyncIterable<LogEntry>;
+/** A generation that has been started. */
+export interface Begun extends Place {
+  /** All of its log, for one reader. */
+  entries(signal: AbortSignal): AsyncIterable<LogEntry>;
+}
 
 export interface BullGenerationsOptions {
-  readonly log: TokenLog;
+  readonly shared: Pick<SharedLog, "log" | "expect" | "create" | "follow">;
   readonly jobs: JobQueues;
   readonly keeper: JobKeeper;
   readonly admission: ModelAdmission;
   readonly directory: WorkerDirectory;
-  readonly follow: Follow;
   readonly metrics: GenerationMetrics;
   readonly tracing: Tracing | null;
   /** A generation that wants a webhook has ended. */
@@ -50,52 +54,53 @@ export class BullGenerations implements Generations {
     if (this.#isClosed) throw shuttingDown();
     const course = new Course(record.prepared, this.#options.metrics, this.#options.tracing);
     try {
-      const place = await this.begin({ ...record, prepared: course.prepared });
-      void this.#watch(record, place, course);
+      const begun = await this.begin({ ...record, prepared: course.prepared });
+      void this.#watch(record, begun, course);
     } catch (error) {
       course.end(outcomeOfError(error));
       throw error;
     }
   }
 
-  /** As start, for a caller who follows the log itself: the place is started at the first entry and left at the end. */
-  async begin(record: GenerationRecord): Promise<Place> {
-    const { log, jobs, keeper, directory, admission } = this.#options;
+  /** As start, for a caller who reads the log itself: the place is started at the first entry and left at the end. */
+  async begin(record: GenerationRecord): Promise<Begun> {
+    const { shared, keeper, directory, admission } = this.#options;
     const { id, prepared, priority } = record;
     const target = await this.#target(prepared.model);
     directory.requireWorker(target);
     const place = admission.enter(prepared.model, prepared.sourceIds.length);
+    const expected = shared.expect(id);
+    const leave = () => {
+      expected.close();
+      place.leave();
+    };
     const data = jobOf(id, prepared);
     try {
-      await log.create({ ...record, digest: target.digest });
-      await jobs.add(target, data, priority).catch((error: unknown) => this.#undo(id, error));
+      await this.#send({ ...record, digest: target.digest }, target, data);
     } catch (error) {
-      place.leave();
+      leave();
       throw error;
     }
     keeper.keep({ data, target, priority, deadlineAt: prepared.deadlineAt });
-    return { start: () => place.start(), leave: () => place.leave() };
+    return { start: () => place.start(), leave, entries: (signal) => this.#heard(id, expected.entries(signal)) };
   }
 
   async *follow(id: string, after: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
-    const { follow, keeper } = this.#options;
+    const { shared, keeper } = this.#options;
     if (!keeper.has(id)) await this.find(id).catch(() => undefined);
-    for await (const entry of follow(id, after, signal)) {
-      keeper.heard(id, entry);
-      yield entry;
-    }
+    yield* this.#heard(id, shared.follow(id, after, signal));
   }
 
   async find(id: string): Promise<Found> {
-    const found = await this.#options.log.find(id);
+    const found = await this.#options.shared.log.find(id);
     if (typeof found !== "string" && found.state !== "ended") this.#adopt(found);
     return found;
   }
 
   async cancel(id: string): Promise<boolean> {
-    const { log, jobs, keeper, tell } = this.#options;
+    const { shared, jobs, keeper, tell } = this.#options;
     const target = keeper.targetOf(id);
-    const { result, worker } = await log.cancel(id);
+    const { result, worker } = await shared.log.cancel(id);
     if (worker !== null && result === "asked") await tell(worker, { type: "cancel", id }).catch(() => undefined);
     // A worker that picks it up all the same finds that it has ended.
     if (result === "cancelled" && target !== null) await jobs.remove(target, id).catch(() => undefined);
@@ -103,15 +108,15 @@ export class BullGenerations implements Generations {
   }
 
   list(owner: string, page: { readonly before: string | null; readonly limit: number }): Promise<Page> {
-    return this.#options.log.list(owner, page);
+    return this.#options.shared.log.list(owner, page);
   }
 
   bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding> {
-    return this.#options.log.bindKey(owner, key, binding);
+    return this.#options.shared.log.bindKey(owner, key, binding);
   }
 
   unbindKey(owner: string, key: string): Promise<void> {
-    return this.#options.log.unbindKey(owner, key);
+    return this.#options.shared.log.unbindKey(owner, key);
   }
 
   /** Those that run, run on workers. */
@@ -132,22 +137,35 @@ export class BullGenerations implements Generations {
     keeper.keep({ data, target, priority, deadlineAt: top === 0 ? prepared.deadlineAt : null });
   }
 
+  async *#heard(id: string, entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry, void, void> {
+    const { keeper } = this.#options;
+    for await (const entry of entries) {
+      keeper.heard(id, entry);
+      yield entry;
+    }
+  }
+
   async #target(model: string): Promise<Target> {
     return { model, digest: await this.#options.digest(model) };
   }
 
-  // The job may be there in spite of the error, if its reply was lost: then its worker finds the generation cancelled.
-  async #undo(id: string, error: unknown): Promise<never> {
-    await this.#options.log.cancel(id).catch(() => undefined);
-    throw error;
+  // In one flight: they share a connection, so whoever gets the job finds the log. After an error either may be there in spite of it: then a worker
+  // finds the generation cancelled, or gone.
+  async #send(record: GenerationRecord, target: Target, data: JobData): Promise<void> {
+    const { shared, jobs } = this.#options;
+    const sent = await Promise.allSettled([shared.create(record), jobs.add(target, data, record.priority)]);
+    const failed = sent.find((one) => one.status === "rejected");
+    if (failed === undefined) return;
+    await shared.log.cancel(record.id).catch(() => undefined);
+    throw failed.reason;
   }
 
   // Nobody else may follow it, but it is measured, its place is to be freed, and its webhook sent.
-  async #watch({ id, webhookUrl }: GenerationRecord, place: Place, course: Course): Promise<void> {
+  async #watch({ id, webhookUrl }: GenerationRecord, begun: Begun, course: Course): Promise<void> {
     let outcome: Outcome = "cancelled";
     try {
-      for await (const { event } of this.follow(id, 0, this.#closing.signal)) {
-        place.start();
+      for await (const { event } of begun.entries(this.#closing.signal)) {
+        begun.start();
         if (event.type === "failure") throw new AppError(event.kind, event.message);
         course.see(event);
         if (event.type === "end") outcome = outcomeOfEnd(event);
@@ -156,7 +174,7 @@ export class BullGenerations implements Generations {
       // Whoever looks it up is told.
       outcome = this.#isClosed ? "cancelled" : outcomeOfError(error);
     } finally {
-      place.leave();
+      begun.leave();
       course.end(outcome);
     }
     if (webhookUrl !== null && !this.#isClosed) await this.#options.onEnded(id).catch(() => undefined);

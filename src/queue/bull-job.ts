@@ -37,8 +37,7 @@ export const maxStalledCount = 5;
 /** Hand-overs and jobs left to others count as pick-ups too. */
 export const maxStartedAttempts = 50;
 export const maxEvents = 1000;
-/** Ended jobs that BullMQ remembers; the token log is where answers are looked up. */
-export const keptJobs = { age: 600, count: 500 };
+/** Failed jobs that BullMQ remembers: seconds, and how many. */
 export const keptFailures = { age: 3600, count: 500 };
 
 /** One queue per model and digest. Names of models may hold anything; a queue's must not hold ":". */

@@ -30,7 +30,7 @@ export class BullQueue implements GenerationQueue {
     if (this.#isClosed) throw shuttingDown();
     signal.throwIfAborted();
     const { id } = prepared;
-    const place = await this.#generations.begin({
+    const begun = await this.#generations.begin({
       id,
       owner: "",
       createdAt: Date.now(),
@@ -45,13 +45,13 @@ export class BullQueue implements GenerationQueue {
     this.#open.add(closed);
     try {
       yield { type: "accepted" };
-      for await (const { event } of this.#generations.follow(id, 0, signal)) {
-        place.start();
+      for await (const { event } of begun.entries(signal)) {
+        begun.start();
         hasEnded = event.type !== "token";
         yield thrownIfFailed(event);
       }
     } finally {
-      place.leave();
+      begun.leave();
       // Its reader need not wait for Redis.
       void this.#leave(id, hasEnded).finally(() => {
         this.#open.delete(closed);

@@ -1,6 +1,7 @@
 // Follows one log from any number to its end: pushes as they come, readings where they leave holes or fall silent. Survives that the log is away for a while.
 //
 //   watch first ──▶ read ──▶ pass on ──▶ wait: a push, or pollMs of silence ──▶ hole or silence: read ──▶ …        terminal: done
+//                  └ but not what is expected: nothing was there before the watch
 import { AppError } from "../errors.js";
 import { Frontier } from "./frontier.js";
 import type { LogEntry, TokenLog } from "./token-log.js";
@@ -22,7 +23,7 @@ const usualUnreachableMs = 30_000;
  * Yields entries after `after`, the terminal one last. Throws AppError "not_found", "gone" (expired), "log_lost", "unavailable" (for longer than
  * unreachableMs), or the signal's reason. Leaving early changes nothing for the generation.
  */
-export async function* follow(
+export function follow(
   log: Pick<TokenLog, "read">,
   watch: Watch,
   id: string,
@@ -30,54 +31,78 @@ export async function* follow(
   signal: AbortSignal,
   options: FollowOptions = {},
 ): AsyncGenerator<LogEntry, void, void> {
-  signal.throwIfAborted();
-  const follower = new Follower(log, id, after, options);
-  const unwatch = watch(id, follower.onEntries);
-  signal.addEventListener("abort", follower.wake);
-  try {
-    for (;;) {
-      await follower.readIfDue();
-      yield* follower.take();
-      if (follower.isOver) return;
-      await follower.waitForNews();
-      signal.throwIfAborted();
-    }
-  } finally {
-    signal.removeEventListener("abort", follower.wake);
-    unwatch();
-  }
+  return new Following(log, watch, id, new Frontier(after), options).entries(signal);
 }
 
-class Follower {
+/** For a log that is yet to be created: what is pushed from now on is all there is, so nothing is read. Close it if it is not iterated. */
+export function expect(log: Pick<TokenLog, "read">, watch: Watch, id: string, options: FollowOptions = {}): Expected {
+  const following = new Following(log, watch, id, Frontier.ofNew(), options);
+  following.listen();
+  return following;
+}
+
+export interface Expected {
+  /** As follow from 0; once. */
+  entries(signal: AbortSignal): AsyncGenerator<LogEntry, void, void>;
+  close(): void;
+}
+
+class Following implements Expected {
   readonly #log: Pick<TokenLog, "read">;
+  readonly #watch: Watch;
   readonly #id: string;
   readonly #frontier: Frontier;
   readonly #pollMs: number;
   readonly #unreachableMs: number;
   readonly #now: () => number;
   /** At the start, after silence, for holes, and when something may have been missed. */
-  #isDue = true;
+  #isDue: boolean;
   #hasNews = false;
   #suspicions = 0;
   #unreachableSince: number | null = null;
   #contradiction: unknown = null;
+  #unwatch: (() => void) | null = null;
   #onWake: () => void = () => undefined;
 
-  constructor(log: Pick<TokenLog, "read">, id: string, after: number, options: FollowOptions) {
+  constructor(log: Pick<TokenLog, "read">, watch: Watch, id: string, frontier: Frontier, options: FollowOptions) {
     this.#log = log;
+    this.#watch = watch;
     this.#id = id;
-    this.#frontier = new Frontier(after);
+    this.#frontier = frontier;
+    this.#isDue = !frontier.isKnown;
     this.#pollMs = options.pollMs ?? usualPollMs;
     this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
     this.#now = options.now ?? (() => performance.now());
   }
 
-  get isOver(): boolean {
-    return this.#frontier.isOver;
+  async *entries(signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
+    signal.throwIfAborted();
+    this.listen();
+    signal.addEventListener("abort", this.#wake);
+    try {
+      for (;;) {
+        await this.#readIfDue();
+        yield* this.#take();
+        if (this.#frontier.isOver) return;
+        await this.#waitForNews();
+        signal.throwIfAborted();
+      }
+    } finally {
+      signal.removeEventListener("abort", this.#wake);
+      this.close();
+    }
+  }
+
+  listen(): void {
+    this.#unwatch ??= this.#watch(this.#id, this.#onEntries);
+  }
+
+  close(): void {
+    this.#unwatch?.();
   }
 
   // Called in the middle of somebody else's append: it must not throw there.
-  readonly onEntries = (entries: readonly LogEntry[]): void => {
+  readonly #onEntries = (entries: readonly LogEntry[]): void => {
     if (entries.length === 0) this.#suspect();
     try {
       this.#frontier.offer(entries);
@@ -85,20 +110,20 @@ class Follower {
       this.#contradiction ??= error;
     }
     if (this.#frontier.hasHole) this.#isDue = true;
-    this.wake();
+    this.#wake();
   };
 
-  readonly wake = (): void => {
+  readonly #wake = (): void => {
     this.#hasNews = true;
     this.#onWake();
   };
 
-  take(): LogEntry[] {
+  #take(): LogEntry[] {
     if (this.#contradiction !== null) throw this.#contradiction;
     return this.#frontier.take();
   }
 
-  async readIfDue(): Promise<void> {
+  async #readIfDue(): Promise<void> {
     if (!this.#isDue) return;
     this.#isDue = false;
     const suspicions = this.#suspicions;
@@ -112,7 +137,7 @@ class Follower {
     }
   }
 
-  async waitForNews(): Promise<void> {
+  async #waitForNews(): Promise<void> {
     if (!this.#hasNews) await this.#newsOrSilence();
     if (!this.#hasNews) this.#isDue = true;
     this.#hasNews = false;

@@ -11,13 +11,25 @@ export class Frontier {
   readonly #passed: string[] = [];
   readonly #held = new Map<number, LogEntry>();
   #trusted: number;
-  #hasRead = false;
+  #isKnown = false;
   #isOver = false;
 
   /** @param after the last number that the reader has already */
   constructor(after: number) {
     this.#after = after;
     this.#trusted = after;
+  }
+
+  /** Of a log that this process creates: it is known to be there, with nothing in it. */
+  static ofNew(): Frontier {
+    const frontier = new Frontier(0);
+    frontier.#isKnown = true;
+    return frontier;
+  }
+
+  /** It was there once: what is missing now was lost. */
+  get isKnown(): boolean {
+    return this.#isKnown;
   }
 
   /** The terminal entry was passed on, or there will be no other one. */
@@ -54,7 +66,7 @@ export class Frontier {
   accept(reading: Reading): void {
     this.#checkThere(reading);
     this.#checkLength(reading);
-    this.#hasRead = true;
+    this.#isKnown = true;
     this.#trusted = Math.min(this.#trusted, Math.max(reading.top, this.#after));
     this.offer(reading.entries);
     if (reading.state === "ended" && reading.top === this.#last) this.#isOver = true;
@@ -71,14 +83,14 @@ export class Frontier {
   }
 
   #checkThere({ state }: Reading): void {
-    if (state === "gone") throw this.#hasRead ? lost() : new AppError("not_found", "no such generation");
+    if (state === "gone") throw this.#isKnown ? lost() : new AppError("not_found", "no such generation");
     if (state === "expired") throw new AppError("gone", "the generation's events are not kept any longer");
   }
 
   // One that got shorter may grow again, as long as somebody may write to it.
   #checkLength({ entries, state, top }: Reading): void {
     if (top > this.#trusted && entries.at(-1)?.seq !== top) throw lost();
-    if (top < this.#last && (!this.#hasRead || state === "ended")) throw lost();
+    if (top < this.#last && (!this.#isKnown || state === "ended")) throw lost();
   }
 
   #next(): LogEntry | undefined {

@@ -43,6 +43,9 @@ export class Inbox {
     return unwatch;
   };
 
+  /** For a generation that is created with this node's name in its meta. */
+  readonly watchNew: Watch = (id, onEntries) => this.#watchers.watch(id, onEntries);
+
   /** The connections stay its owner's. */
   close(): void {
     for (const stop of this.#stop) stop();

@@ -2,7 +2,7 @@
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { AppError } from "../errors.js";
-import { keptFailures, keptJobs, maxEvents, queueName, type JobData, type Target } from "./bull-job.js";
+import { keptFailures, maxEvents, queueName, type JobData, type Target } from "./bull-job.js";
 
 /** What BullMQ knows of a job. "unknown": it is not there. */
 export type JobState = Awaited<ReturnType<Queue["getJobState"]>>;
@@ -35,7 +35,8 @@ export class JobQueues {
         // BullMQ's 0 goes before all others.
         priority: Math.max(1, priority),
         attempts: 1,
-        removeOnComplete: keptJobs,
+        // Answers are looked up in the token log.
+        removeOnComplete: true,
         removeOnFail: keptFailures,
       }),
     );

@@ -19,20 +19,17 @@ export function channelOf(prefix: string, node: string): string {
   return `${prefix}:node:${node}`;
 }
 
-/** One PUBLISH a node, all in one round trip. @param atMs when the entries were on their way to the log, by this machine's clock */
+/** One PUBLISH a node. @param atMs when the entries were on their way to the log, by this machine's clock */
 export async function publishPushes(
   client: Redis,
   prefix: string,
   pushes: readonly Push[],
   atMs = Date.now(),
 ): Promise<void> {
-  const messages = messagesOf(pushes, atMs);
-  if (messages.size === 0) return;
-  await orUnavailable(async () => {
-    const pipeline = client.pipeline();
-    for (const [node, message] of messages) pipeline.publish(channelOf(prefix, node), message);
-    for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
-  });
+  const messages = [...messagesOf(pushes, atMs)];
+  await orUnavailable(() =>
+    Promise.all(messages.map(([node, message]) => client.publish(channelOf(prefix, node), message))),
+  );
 }
 
 /** By node. */

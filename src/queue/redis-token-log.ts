@@ -65,8 +65,15 @@ export class RedisTokenLog implements TokenLog {
     this.#traceMs = ttlMs * expiredForTtls;
   }
 
-  async create(record: GenerationRecord): Promise<void> {
-    const args = [JSON.stringify(record), record.owner, record.createdAt, this.#openTtlMs, this.#traceMs];
+  /** At each new connection: the first create must not need a second try, or a job that is sent behind it overtakes it. */
+  prepare(): void {
+    this.#client.script("LOAD", scripts.createScript.lua).catch(() => undefined);
+  }
+
+  /** @param node the API node that follows it from the start; none when absent */
+  async create(record: GenerationRecord, node = ""): Promise<void> {
+    const { owner, createdAt } = record;
+    const args = [JSON.stringify(record), owner, createdAt, this.#openTtlMs, this.#traceMs, node];
     await runScript(this.#client, scripts.createScript, this.#call(record.id, args));
     if (record.request !== null) await this.#enlist(record);
   }

@@ -1,10 +1,10 @@
 // All of Redis that generations need, connected: the log, the inbox of this API node, what a worker flushes with, and whether Redis is there.
-import { follow, type FollowOptions } from "./follow.js";
+import { expect, follow, type Expected, type FollowOptions } from "./follow.js";
 import { Inbox } from "./inbox.js";
 import { publishPushes, type Push } from "./pushes.js";
 import { connectRedis, type RedisConnection } from "./redis.js";
 import { RedisTokenLog, type AppendedTo, type AppendRequest } from "./redis-token-log.js";
-import type { LogEntry } from "./token-log.js";
+import type { GenerationRecord, LogEntry } from "./token-log.js";
 
 export interface SharedLogOptions {
   readonly url: string;
@@ -32,11 +32,22 @@ export class SharedLog {
     this.commands = connectRedis(url, { role: "commands", onError });
     this.#subscriber = connectRedis(url, { role: "subscriber", onError });
     this.log = new RedisTokenLog({ client: this.commands.client, prefix, ttlMs });
+    this.commands.onChange((isUp) => isUp && this.log.prepare());
     this.#inbox = new Inbox({ commands: this.commands, subscriber: this.#subscriber, prefix, nodeId, onDelivered });
   }
 
   follow(id: string, after: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
     return follow(this.log, this.#inbox.watch, id, after, signal, this.#options.follow);
+  }
+
+  /** Before create: what its log will hold, from the first entry. */
+  expect(id: string): Expected {
+    return expect(this.log, this.#inbox.watchNew, id, this.#options.follow);
+  }
+
+  /** A log whose entries are pushed here. */
+  create(record: GenerationRecord): Promise<void> {
+    return this.log.create(record, this.#options.nodeId);
   }
 
   /**

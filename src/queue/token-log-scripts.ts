@@ -20,10 +20,10 @@ local function absence()
 end
 `;
 
-/** record, owner, created, openMs, traceMs → 1, or 0 when it was there already. */
+/** record, owner, created, openMs, traceMs, node (or "") → 1, or 0 when it was there already. */
 export const createScript = script(`${preamble}
 if redis.call('EXISTS', meta) == 1 then return 0 end
-redis.call('HSET', meta, 'top', 0, 'state', 'queued', 'attempt', 0, 'writer', '', 'worker', '', 'cancel', 0, 'nodes', '',
+redis.call('HSET', meta, 'top', 0, 'state', 'queued', 'attempt', 0, 'writer', '', 'worker', '', 'cancel', 0, 'nodes', ARGV[6],
   'owner', ARGV[2], 'created', ARGV[3])
 redis.call('SET', record, ARGV[1])
 keep(tonumber(ARGV[4]), tonumber(ARGV[5]))

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorKind } from "../../src/errors.js";
-import { follow, type FollowOptions } from "../../src/queue/follow.js";
+import { expect, follow, type FollowOptions } from "../../src/queue/follow.js";
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
 import { terminalOf, type LogEntry, type Reading, type TokenLog } from "../../src/queue/token-log.js";
 import { Watchers, type Watch } from "../../src/queue/watchers.js";
@@ -169,6 +169,43 @@ test("pushes alone need no readings", async () => {
     assert.equal(await nextSeq(following), seq);
   }
   assert.deepEqual(log.asked, [0]);
+});
+
+test("what is expected needs no reading at all, and misses nothing that comes before it is read on", async () => {
+  const log = new ScriptedLog();
+  const expected = expect(log, log.watchers.watch, "g", noPolling);
+  log.push(...tokens(1, 2));
+  await turn();
+  log.push(token(3));
+  const following = expected.entries(open);
+  assert.equal(await nextSeq(following), 1);
+  log.push(end(4));
+  assert.deepEqual(await collect(following), [...tokens(2, 3), end(4)]);
+  assert.deepEqual(log.asked, []);
+  assert.deepEqual(log.watchers.ids, []);
+});
+
+test("what is expected is read where pushes leave a hole", async () => {
+  const log = new ScriptedLog();
+  const following = expect(log, log.watchers.watch, "g", noPolling).entries(open);
+  const next = following.next();
+  await turn();
+  log.entries = tokens(1, 2);
+  log.push(token(2));
+  assert.equal((await next).value?.seq, 1);
+  assert.equal(await nextSeq(following), 2);
+  assert.deepEqual(log.asked, [0]);
+});
+
+test("what was expected and is not wanted is no longer watched", async () => {
+  const log = new ScriptedLog();
+  const { watchers } = log;
+  expect(log, watchers.watch, "g").close();
+  assert.deepEqual(watchers.ids, []);
+  const expected = expect(log, watchers.watch, "g");
+  await assert.rejects(expected.entries(AbortSignal.abort(new Error("left"))).next(), /left/);
+  expected.close();
+  assert.deepEqual(watchers.ids, []);
 });
 
 test("silence is broken by reading", async () => {

@@ -103,6 +103,19 @@ test("another index, another kind of entry, a log that ends early or lacks its e
   assert.throws(() => new Frontier(4).accept(reading([], 3)), isLost);
 });
 
+test("of a log that is created here pushes are believed without a reading, and it is lost if it is gone", () => {
+  const frontier = Frontier.ofNew();
+  frontier.offer(tokens(1, 2));
+  assert.deepEqual(frontier.take(), tokens(1, 2));
+  assert.throws(() => frontier.accept(reading([], 0, "gone")), isLost);
+  const shorter = Frontier.ofNew();
+  shorter.offer(tokens(1, 3));
+  assert.deepEqual(shorter.take(), tokens(1, 3));
+  shorter.accept(reading([], 1));
+  shorter.accept(reading(tokens(2, 4), 4));
+  assert.deepEqual(shorter.take(), [token(4)]);
+});
+
 test("any mix of pushes in any order and readings of any age gives each entry once, in order", () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = seededRandom(seed);

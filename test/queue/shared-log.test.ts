@@ -10,6 +10,7 @@ import { channelOf, messagesOf, parsePushes } from "../../src/queue/pushes.js";
 import { connectRedis } from "../../src/queue/redis.js";
 import type { AppendRequest } from "../../src/queue/redis-token-log.js";
 import { SharedLog } from "../../src/queue/shared-log.js";
+import { createScript } from "../../src/queue/token-log-scripts.js";
 import { terminalOf, type LogEntry } from "../../src/queue/token-log.js";
 import { end, recordOf, token, tokens } from "../support/generations.js";
 import { below, seededRandom } from "../support/random.js";
@@ -128,6 +129,47 @@ test("one message a node carries a flush; nodes that follow nothing get none", {
   await Promise.all(readers);
   await until(() => messages.length === 2);
   assert.deepEqual(messages, [channelOf(prefix, "n"), channelOf(prefix, "n")]);
+});
+
+test("who creates a log hears of all of it without a reading", { skip: withoutRedis }, async (t) => {
+  const { connect, admin } = await setUp(t);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const record = recordOf();
+  const expected = node.expect(record.id);
+  await node.create(record);
+  const { writer } = await claimed(worker.log, record.id);
+  await admin.config("RESETSTAT");
+  const appended = await worker.flush([{ id: record.id, writer, entries: tokens(1, 2) }]);
+  assert.deepEqual(appended[0]?.nodes, ["n"]);
+  await worker.flush([{ id: record.id, writer, entries: [end(3)] }]);
+  assert.deepEqual(await collect(expected.entries(open())), [...tokens(1, 2), end(3)]);
+  assert.doesNotMatch(await admin.info("commandstats"), /cmdstat_xrange/u);
+});
+
+test("who expects a log hears of it although Redis broke off meanwhile", { skip: withoutRedis }, async (t) => {
+  const { connect, server } = await setUp(t, true);
+  const [worker, node] = [await connect("w"), await connect("n")];
+  const record = recordOf();
+  const expected = node.expect(record.id);
+  await node.create(record);
+  const { writer } = await claimed(worker.log, record.id);
+  await server.kill();
+  await until(() => !node.commands.isUp && !worker.commands.isUp);
+  await server.restart();
+  await until(() => worker.commands.isUp);
+  await insist(worker, [{ id: record.id, writer, entries: [...tokens(1, 2), end(3)] }]);
+  assert.deepEqual(await collect(expected.entries(open())), [...tokens(1, 2), end(3)]);
+});
+
+test("a connection that is new brings the script that creates", { skip: withoutRedis }, async (t) => {
+  const { connect, admin, server } = await setUp(t);
+  const isLoaded = async () => ((await admin.script("EXISTS", createScript.sha)) as number[])[0] === 1;
+  const node = await connect("n");
+  await until(isLoaded);
+  await server.kill();
+  await until(() => !node.commands.isUp);
+  await server.restart();
+  await until(isLoaded);
 });
 
 test("entries too large to push are read from the log", { skip: withoutRedis }, async (t) => {

@@ -406,6 +406,39 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     assert.equal(await new Reader(node, prepared()).done, null);
   });
 
+  test("a generation whose job is refused is refused, and its log ends", async () => {
+    begin();
+    const { node } = await api();
+    await client.set(`${prefix}:${queue}:prioritized`, "not a sorted set");
+    const refused = prepared();
+    const submitted = node.queue.submit(refused, new AbortController().signal);
+    await assert.rejects(
+      async () => void (await submitted[Symbol.asyncIterator]().next()),
+      (error) => error instanceof AppError && error.kind === "unavailable",
+    );
+    const found = await log().find(refused.id);
+    assert.deepEqual(typeof found === "object" && [found.state, found.terminal?.type], ["ended", "failure"]);
+    assert.deepEqual(await node.queue.depth(), {
+      queuedRequests: 0,
+      queuedTokens: 0,
+      running: 0,
+    });
+  });
+
+  test("a Redis that forgot all scripts loses no generation", async () => {
+    begin();
+    const steps = new Steps();
+    worker(steps, "a");
+    const node = await api({ timings: { silenceMs: 300, workerPatienceMs: 30_000 } });
+    assert.equal(await new Reader(node, prepared()).done, null);
+    for (let round = 0; round < 5; round += 1) {
+      await client.script("FLUSH");
+      const reader = new Reader(node, prepared());
+      assert.equal(await reader.done, null);
+      assert.deepEqual(reader.ids, whole(steps));
+    }
+  });
+
   test("a generation whose job was never added is looked after by whoever is asked for it", async () => {
     begin();
     const steps = new Steps();
