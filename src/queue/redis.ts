@@ -40,8 +40,8 @@ function clientOptions(role: RedisRole, silenceMs: number): RedisOptions {
     connectTimeout: usualSilenceMs,
     disconnectTimeout: closePatienceMs,
     retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, longestRetryMs),
-    // After a failover the old primary says READONLY: only a new connection finds the new one.
-    reconnectOnError: (error) => error.message.startsWith("READONLY"),
+    // After a failover the old primary says READONLY (Redis 6 within a sentence, see redis-script.ts): only a new connection finds the new one.
+    reconnectOnError: (error) => /(?:^|: -)READONLY\b/u.test(error.message),
   };
   if (role === "worker") return { ...common, maxRetriesPerRequest: null };
   return {
