@@ -31,6 +31,8 @@ export interface Metrics {
   /** Gaps between tokens, in batches. */
   interToken(model: string, seconds: readonly number[]): void;
   generationEnded(model: string, report: GenerationReport): void;
+  /** One was refused before it was prepared: it has neither start nor end. */
+  generationRefused(model: string): void;
   /** Admission refused a generation. */
   rejected(reason: "requests" | "tokens"): void;
   modelLoaded(model: string, loaded: LoadedModel): void;
@@ -144,6 +146,10 @@ class PrometheusMetrics implements Metrics {
     const first = report.firstTokenSeconds ?? null;
     if (first === null || report.generatedTokens < 2) return;
     metrics.perToken.observe({ model }, (report.totalSeconds - first) / (report.generatedTokens - 1));
+  }
+
+  generationRefused(model: string): void {
+    this.#metrics.requests.inc({ model, outcome: "rejected" });
   }
 
   rejected(reason: "requests" | "tokens"): void {

@@ -41,6 +41,11 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
   const metrics = createMetrics(version);
   const device = await ownDevice(config, log, metrics);
   const tracing = await openTracing(config, log);
+  const admission = new ModelAdmission(
+    config,
+    () => performance.now(),
+    (reason) => metrics.rejected(reason),
+  );
   const inference = await createInference({
     modelsDir: config.modelsDir,
     models: config.models.length === 0 ? null : config.models,
@@ -59,15 +64,11 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     idleUnloadMs: config.idleUnloadMs,
     loadTimeoutMs: config.loadTimeoutMs,
     ...(tracing === null ? {} : { onRan: engineTracer(tracing) }),
+    onArrival: (model) => refuseIfFull(admission, metrics, model),
     onStep: (model, report) => metrics.step(model, report),
     ...modelNews(config, log, metrics),
   });
   metrics.watchModels(() => inference.models());
-  const admission = new ModelAdmission(
-    config,
-    () => performance.now(),
-    (reason) => metrics.rejected(reason),
-  );
   const { redisUrl } = config;
   const scaleOut =
     redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log, tracing });
@@ -77,6 +78,16 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
   const durable = embedded(config, foundations);
   if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut, device };
   return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut, device };
+}
+
+// It never becomes a generation, and is counted as one that was rejected.
+function refuseIfFull(admission: ModelAdmission, metrics: Metrics, model: string): void {
+  try {
+    admission.refuseIfFull(model);
+  } catch (error) {
+    metrics.generationRefused(model);
+    throw error;
+  }
 }
 
 function cacheOf({ cacheDir }: Config): string {

@@ -11,7 +11,7 @@ import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { Turns } from "./turns.js";
 
 export interface Inference {
-  /** Throws AppError "validation" (naming the field), "not_found" or "unavailable". */
+  /** Throws AppError "validation" (naming the field), "not_found", "unavailable", or what onArrival throws. */
   prepare(request: GenerationRequest): Promise<Prepared>;
   readonly generate: Generate;
   /**
@@ -44,12 +44,15 @@ export interface Inference {
 export interface InferenceOptions extends CatalogOptions {
   readonly defaultTimeoutMs: number | null;
   readonly onRan?: OnRan;
+  /** A request for this model is about to be prepared. Throws where its queue would refuse it anyway: a refusal is to cost next to nothing. */
+  readonly onArrival?: (model: string) => void;
 }
 
 /** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
 export async function createInference(options: InferenceOptions): Promise<Inference> {
   const catalog = await Catalog.open(options);
   const turns = new Turns();
+  const { onArrival = () => undefined } = options;
   return {
     ready: catalog.load(),
     models: () => catalog.infos(),
@@ -60,7 +63,10 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     close: () => catalog.close(),
     prepare: async (request) => {
       const slot = catalog.get(request.model);
+      onArrival(slot.name);
       await turns.take(slot.name);
+      // Those before it may have filled the queue.
+      onArrival(slot.name);
       return prepare(request, slot.model, {
         id: newId(),
         random: Math.random(),

@@ -48,13 +48,17 @@ export class Admission {
     return { queuedRequests: this.#queuedRequests, queuedTokens: this.#queuedTokens, running: this.#running };
   }
 
+  /** Throws AppError "overloaded" when a request of so many tokens, or of any size, would be refused. */
+  refuseIfFull(tokens = 0): void {
+    const reason = this.#fullBy(tokens);
+    if (reason === null) return;
+    this.#onRejected(reason);
+    throw new AppError("overloaded", "the queue is full", { retryAfterSeconds: this.retryAfterSeconds });
+  }
+
   /** Throws AppError "overloaded" when the queue is full. An empty queue takes a request of any size. */
   enter(tokens: number): Place {
-    const reason = this.#fullBy(tokens);
-    if (reason !== null) {
-      this.#onRejected(reason);
-      throw new AppError("overloaded", "the queue is full", { retryAfterSeconds: this.retryAfterSeconds });
-    }
+    this.refuseIfFull(tokens);
     this.#queuedRequests += 1;
     this.#queuedTokens += tokens;
     return this.#place(tokens);
@@ -122,6 +126,11 @@ export class ModelAdmission {
       queuedTokens: depths.reduce((sum, { queuedTokens }) => sum + queuedTokens, 0),
       running: depths.reduce((sum, { running }) => sum + running, 0),
     };
+  }
+
+  /** Throws AppError "overloaded" when that model's queue would refuse a request of any size. */
+  refuseIfFull(model: string): void {
+    this.#models.get(model)?.refuseIfFull();
   }
 
   /** Throws AppError "overloaded" when that model's queue is full. The model must be a served one: its entry stays. */

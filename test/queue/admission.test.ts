@@ -73,3 +73,33 @@ test("each model has a queue of its own: one that is full refuses nobody at anot
   place.start();
   assert.deepEqual(admission.depth, { queuedRequests: 2, queuedTokens: 2, running: 1 });
 });
+
+test("what would be refused whatever its size is refused without entering, and counted", () => {
+  const { admission, reasons } = admissionAt({ maxQueuedRequests: 2, maxQueuedTokens: 10 });
+  admission.refuseIfFull();
+  admission.enter(50);
+  assert.throws(() => admission.refuseIfFull(), AppError);
+  const small = admissionAt({ maxQueuedRequests: 1, maxQueuedTokens: 10 });
+  const place = small.admission.enter(1);
+  assert.throws(
+    () => small.admission.refuseIfFull(),
+    (error) => error instanceof AppError && error.kind === "overloaded" && error.retryAfterSeconds === 60,
+  );
+  place.leave();
+  small.admission.refuseIfFull();
+  assert.deepEqual([...reasons, ...small.reasons], ["tokens", "requests"]);
+});
+
+test("a model that nobody has asked for is not full", () => {
+  const limits = { maxQueuedRequests: 1, maxQueuedTokens: 10 };
+  const models = new ModelAdmission(
+    limits,
+    () => 0,
+    () => undefined,
+  );
+  models.refuseIfFull("a");
+  models.enter("a", 1);
+  assert.throws(() => models.refuseIfFull("a"), AppError);
+  models.refuseIfFull("b");
+  assert.deepEqual(models.depth, { queuedRequests: 1, queuedTokens: 1, running: 0 });
+});
