@@ -1,7 +1,7 @@
 // What workers of their own cost and give: the work that one and two workers finish, each pinned to its own core, and the CPU that a token costs
 // through Redis and in one process, nothing pinned. API node, Redis and this load generator share the same two cores: their part is told.
 //
-//   all are started ──▶ each is warmed ──▶ one after the other is loaded, forth and back, so that a slow minute of the machine meets all
+//   both of a pair are started ──▶ each is warmed ──▶ they are loaded in turn, forth and back, so that a slow minute of the machine meets both
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { startCluster, type Cluster } from "../test/chaos/cluster.js";
@@ -21,22 +21,32 @@ export interface ScaleResult {
 }
 
 const clients = 64;
-const rounds = 6;
+const rounds = 4;
 
-/** Beams over long inputs: the model's work, not HTTP's, is what two workers share. The second kind goes on for long besides. */
-const searches = [{ num_beams: 4 }, { num_beams: 8, min_new_tokens: 60 }];
+/** Beams over long inputs: the model's work, not HTTP's, is what two workers share. The others go on for long besides. */
+const searches = [
+  { num_beams: 4 },
+  { num_beams: 8, min_new_tokens: 60 },
+  { num_beams: 8, min_new_tokens: 120, max_new_tokens: 124 },
+];
 
 /** The same for all: what one logs and another doesn't would be counted as Redis' cost. */
 const env = { THREADS: "1", MAX_QUEUED_REQUESTS: "256", LOG_LEVEL: "info" };
 
 /** A process interprets its code for the first thousands of requests, and pays for compiling it: two processes pay twice, but only once. */
-const warmSeconds = 20;
+const warmSeconds = 15;
 const warmBodies = ["one", "two", "six", "ten"].map((inputs) => ({ model: "itn-en", inputs }));
 
 export async function benchScale(seconds: number): Promise<ScaleResult[]> {
+  const workers = await pair([() => pinned(1), () => pinned(2)], seconds);
+  return [...workers, ...(await pair([unpinned, embedded], seconds))];
+}
+
+/** No more than two at a time: idle processes cost something too. */
+async function pair(starts: readonly (() => Promise<Side>)[], seconds: number): Promise<ScaleResult[]> {
   const sides: Side[] = [];
   try {
-    for (const start of [() => pinned(1), () => pinned(2), unpinned, embedded]) sides.push(await start());
+    for (const start of starts) sides.push(await start());
     for (const { url } of sides) await work(url, warmBodies, warmSeconds);
     const results: ScaleResult[] = [];
     for (const parameters of searches) results.push(...(await compared(sides, parameters, seconds)));

@@ -8,7 +8,7 @@ import type { LogEntry, TokenLog } from "./token-log.js";
 import type { Watch } from "./watchers.js";
 
 export interface FollowOptions {
-  /** Reads the log after so much silence, in case a push was lost. */
+  /** Reads the log after so much silence, in case a push was lost; after four times as much while an expected one has no entries. */
   readonly pollMs?: number;
   /** How long the log may be away before followers give up. */
   readonly unreachableMs?: number;
@@ -17,6 +17,8 @@ export interface FollowOptions {
 }
 
 const usualPollMs = 1500;
+/** Until it begins, what was started here is silent because it waits in the queue: it is read that much more seldom. */
+const patienceWhileExpected = 4;
 const usualUnreachableMs = 30_000;
 
 /**
@@ -53,6 +55,7 @@ class Following implements Expected {
   readonly #id: string;
   readonly #frontier: Frontier;
   readonly #pollMs: number;
+  #silenceMs: number;
   readonly #unreachableMs: number;
   readonly #now: () => number;
   /** At the start, after silence, for holes, and when something may have been missed. */
@@ -71,6 +74,7 @@ class Following implements Expected {
     this.#frontier = frontier;
     this.#isDue = !frontier.isKnown;
     this.#pollMs = options.pollMs ?? usualPollMs;
+    this.#silenceMs = frontier.isKnown ? this.#pollMs * patienceWhileExpected : this.#pollMs;
     this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
     this.#now = options.now ?? (() => performance.now());
   }
@@ -120,7 +124,9 @@ class Following implements Expected {
 
   #take(): LogEntry[] {
     if (this.#contradiction !== null) throw this.#contradiction;
-    return this.#frontier.take();
+    const taken = this.#frontier.take();
+    if (taken.length > 0) this.#silenceMs = this.#pollMs;
+    return taken;
   }
 
   async #readIfDue(): Promise<void> {
@@ -145,7 +151,7 @@ class Following implements Expected {
 
   #newsOrSilence(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#pollMs);
+      const timer = setTimeout(resolve, this.#silenceMs);
       this.#onWake = () => {
         clearTimeout(timer);
         resolve();

@@ -197,6 +197,23 @@ test("what is expected is read where pushes leave a hole", async () => {
   assert.deepEqual(log.asked, [0]);
 });
 
+test("what is expected is read seldom while it has no entries, then as often as all", async () => {
+  const log = new ScriptedLog();
+  const pollMs = 20;
+  const following = expect(log, log.watchers.watch, "g", { pollMs }).entries(open);
+  const started = performance.now();
+  const next = nextSeq(following);
+  log.entries = [token(1)];
+  assert.equal(await next, 1);
+  assert.ok(performance.now() - started >= 4 * pollMs - 1);
+  assert.deepEqual(log.asked, [0]);
+  const readings = log.asked.length;
+  const end2 = nextSeq(following);
+  log.entries = [token(1), end(2)];
+  assert.equal(await end2, 2);
+  assert.equal(log.asked.length, readings + 1);
+});
+
 test("what was expected and is not wanted is no longer watched", async () => {
   const log = new ScriptedLog();
   const { watchers } = log;
