@@ -67,10 +67,20 @@ function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
-// Answers of a Redis that is there but not (now) fit to serve: starting, full, a replica, its disk broken. Before version 7 Redis told of what a command
-// in a script was answered within a sentence: "ERR Error running script (call to f_…): @user_script:15: @user_script: 15: -OOM command not …".
-const passing =
-  /(?:^|: -)(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN|NOAUTH|UNKILLABLE)\b/u;
+// Before version 7 Redis told of what a command in a script was answered within a sentence: "ERR Error running script (call to f_…):
+// @user_script:15: @user_script: 15: -OOM command not …".
+const answered = (words: string) => new RegExp(`(?:^|: -)(?:${words})\\b`, "u");
+
+// Answers of a Redis that is there but not (now) fit to serve: starting, full, a replica, its disk broken.
+const passing = answered(
+  "LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN|NOAUTH|UNKILLABLE",
+);
+const readOnly = answered("READONLY");
+
+/** A replica said so. */
+export function isReadOnly({ message }: Error): boolean {
+  return readOnly.test(message);
+}
 
 /** An error that Redis answered because we asked wrongly: trying again won't help. */
 function isFault(error: unknown): boolean {

@@ -2,6 +2,7 @@
 //
 //   commands: refuse at once while it is away · subscriber: pub/sub only · worker: BullMQ's, whose commands wait until it is back
 import { Redis, type RedisOptions as AllRedisOptions } from "ioredis";
+import { isReadOnly } from "./redis-script.js";
 
 // Without the one option that decides the client's type.
 type RedisOptions = Omit<AllRedisOptions, "replyMapping">;
@@ -40,8 +41,8 @@ function clientOptions(role: RedisRole, silenceMs: number): RedisOptions {
     connectTimeout: usualSilenceMs,
     disconnectTimeout: closePatienceMs,
     retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, longestRetryMs),
-    // After a failover the old primary says READONLY (Redis 6 within a sentence, see redis-script.ts): only a new connection finds the new one.
-    reconnectOnError: (error) => /(?:^|: -)READONLY\b/u.test(error.message),
+    // After a failover the old primary says so: only a new connection finds the new one.
+    reconnectOnError: isReadOnly,
   };
   if (role === "worker") return { ...common, maxRetriesPerRequest: null };
   return {

@@ -24,9 +24,9 @@ function post(inputs: string, parameters: object = {}): Promise<Response> {
 const sum = async (name: string, labels: Record<string, string> = {}) =>
   metricSum(await scrape(server.url), `seqserve_${name}`, labels);
 
-async function untilQueued(count: number): Promise<void> {
-  for (let tries = 0; (await sum("queued_requests")) !== count; tries += 1) {
-    assert.ok(tries < 500, `${count} are not queued`);
+async function until(name: string, count: number): Promise<void> {
+  for (let tries = 0; (await sum(name)) !== count; tries += 1) {
+    assert.ok(tries < 500, `${name} is not ${count}`);
     await sleep(10);
   }
 }
@@ -37,9 +37,10 @@ const tooLong = "twenty two ".repeat(500);
 test("a text that is refused for want of room is not looked at", async () => {
   assert.equal((await post(tooLong)).status, 422);
   const running = post("one", slow);
-  await untilQueued(0);
+  // It is queued until its first token.
+  await until("time_to_first_token_seconds_count", 1);
   const queued = Array.from({ length: maxQueued }, () => post("two", slow));
-  await untilQueued(maxQueued);
+  await until("queued_requests", maxQueued);
   const refused = await post(tooLong);
   assert.equal(refused.status, 429);
   assert.ok(Number(refused.headers.get("retry-after")) >= 1);

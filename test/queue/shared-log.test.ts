@@ -177,6 +177,25 @@ test("a connection that is new brings the script that creates", { skip: withoutR
   await until(isLoaded);
 });
 
+test("a primary that became a replica is left for a new connection", { skip: withoutRedis }, async (t) => {
+  const { connect, admin } = await setUp(t);
+  const node = await connect("n");
+  const changes: boolean[] = [];
+  node.commands.onChange((isUp) => changes.push(isUp));
+  await admin.replicaof("127.0.0.1", await freePort());
+  await admin.config("SET", "replica-serve-stale-data", "yes");
+  await fails(node.create(recordOf()), "unavailable");
+  await until(() => changes.length >= 2);
+  assert.deepEqual(changes.slice(0, 2), [false, true]);
+  await admin.replicaof("NO", "ONE");
+  await until(async () =>
+    node.create(recordOf()).then(
+      () => true,
+      () => false,
+    ),
+  );
+});
+
 test("entries too large to push are read from the log", { skip: withoutRedis }, async (t) => {
   const { connect } = await setUp(t);
   const [worker, node] = [await connect("w"), await connect("n")];
