@@ -198,7 +198,7 @@ test("a draining server sends followers away at once and does not wait for them"
   const draining = await testServer({ config: { drainTimeoutMs: 60_000 } });
   const base = await draining.listen();
   const own = new DurableClient(base);
-  const id = await own.start({ inputs: "a !ms=500 b" });
+  const id = await own.start({ inputs: "a !gate b" });
   const response = await own.openEvents(id);
   await until(async () => (await own.state(id)).last_event_id === 1, "it runs");
   assert.equal(draining.lifetime.openRequests, 0);
@@ -211,6 +211,7 @@ test("a draining server sends followers away at once and does not wait for them"
   assert.ok(Number(late.headers.get("retry-after")) >= 1);
   assert.equal((await own.post({ inputs: "late" })).status, 503);
   assert.equal((await own.state(id)).status, "running", "it can still be looked up");
+  await draining.inference.open();
   await draining.generations.close();
   assert.equal((await own.state(id)).status, "succeeded", "and ends well");
   await draining.close();
@@ -219,7 +220,7 @@ test("a draining server sends followers away at once and does not wait for them"
 test("at the end of a drain a stream that continues is told without a number, and reads on elsewhere", async () => {
   const draining = await testServer({ config: { drainTimeoutMs: 60_000 } });
   const own = new DurableClient(await draining.listen());
-  const body = { inputs: "a !ms=400 b", stream: true, parameters: { on_disconnect: "continue" } };
+  const body = { inputs: "a !gate b", stream: true, parameters: { on_disconnect: "continue" } };
   const response = await own.post(body, {}, "/generate");
   const id = response.headers.get("x-generation-id")!;
   await until(async () => (await own.state(id)).last_event_id === 1, "it runs");
@@ -232,6 +233,7 @@ test("at the end of a drain a stream that continues is told without a number, an
       [null, "error", "unavailable"],
     ],
   );
+  await draining.inference.open();
   await draining.generations.close();
   assert.equal((await own.state(id)).status, "succeeded", "nobody cancelled it");
   await draining.close();

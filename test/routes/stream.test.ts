@@ -226,12 +226,14 @@ for (const stream of [true, false]) {
     const done = await metric("seqserve_requests_total", { outcome: "ok" });
     const count = server.inference.signals.length;
     const answer = post(
-      { inputs: "!ms=60 a b", stream, parameters: { on_disconnect: "continue" } },
+      { inputs: "a !gate b", stream, parameters: { on_disconnect: "continue" } },
       { signal: leave.signal },
     );
     answer.catch(() => undefined);
     await until(() => server.inference.signals.length > count, "it runs");
     leave.abort();
+    await until(() => server.lifetime.openRequests === 0, "the request is over");
+    await server.inference.open();
     await until(async () => (await metric("seqserve_requests_total", { outcome: "ok" })) === done + 1, "it ends well");
     assert.equal(server.inference.signals.at(-1)!.aborted, false);
   });
@@ -263,14 +265,15 @@ test("a draining server refuses new work, lets streams finish and aborts what is
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ inputs, stream: true }),
     });
-  const short = await send("!ms=40 a b");
+  const short = await send("a !gate b");
   const long = await send("a !wait");
-  const drained = draining.lifetime.drain(300);
+  const drained = draining.lifetime.drain(1500);
   const ready = await fetch(`${base}/health/ready`);
   assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining" }]);
   const refused = await send("late");
   assert.equal(refused.status, 503);
   assert.equal(refused.headers.get("connection"), "close");
+  await draining.inference.open();
   assert.equal(wireEvents(await short.text()).at(-1)!.data["generated_text"], "A B");
   assert.deepEqual(wireEvents(await long.text()).at(-1)!.data, {
     error: "the server is shutting down",

@@ -1,6 +1,8 @@
 // An inference without models: each word of the input becomes one upper-case token, and words such as "!fail" steer it.
-//   !fail throws "generation" · !wait waits for the abort · !big emits 64 KiB of text · !ms=20 waits before each token · !crash throws a plain Error
+//   !fail throws "generation" · !wait waits for the abort · !gate waits until the test calls open() · !big emits 64 KiB of text · !ms=20 waits before each token
+//   !crash throws a plain Error
 import { createHash, randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config.js";
@@ -58,10 +60,17 @@ export class ScriptedInference implements Inference {
   readonly ready: Promise<void>;
   infos: ModelInfo[];
   isClosed = false;
+  readonly #gate = new EventEmitter();
 
   constructor(infos: ModelInfo[] = [modelInfo()], ready: Promise<void> = Promise.resolve()) {
     this.infos = infos;
     this.ready = ready;
+  }
+
+  /** Lets those go on that stand at a "!gate"; waits for the first to come. */
+  async open(): Promise<void> {
+    while (this.#gate.listenerCount("open") === 0) await sleep(5);
+    this.#gate.emit("open");
   }
 
   models(): ModelInfo[] {
@@ -166,6 +175,10 @@ export class ScriptedInference implements Inference {
       signal.throwIfAborted();
       if (word.startsWith("!ms=")) {
         delay = Number(word.slice(4));
+        continue;
+      }
+      if (word === "!gate") {
+        await once(this.#gate, "open", { signal }).catch(() => signal.throwIfAborted());
         continue;
       }
       if (word === "!fail") throw new AppError("generation", "the model failed on this request");
