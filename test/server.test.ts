@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -23,7 +24,8 @@ function start(args: string[], environment: Record<string, string> = {}) {
   const seen = { out: "", err: "" };
   child.stdout.on("data", (chunk: Buffer) => (seen.out += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (seen.err += chunk.toString()));
-  return { child, seen, exited: once(child, "exit") as Promise<[number | null]> };
+  // Not "exit", after which output may still come.
+  return { child, seen, exited: once(child, "close") as Promise<[number | null]> };
 }
 
 test("a wrong setting stops the start with one line and exit code 1", async () => {
@@ -109,11 +111,13 @@ test(
   },
 );
 
-test("SIGTERM ends the process with code 0, idle connections or not", async () => {
+test("SIGTERM ends the process with code 0, idle connections or not", { timeout: 60_000 }, async () => {
   const { child, seen, exited } = start(["--models-dir", empty, "--port", "0", "--log-format", "text"]);
   while (!seen.out.includes("listens")) await once(child.stdout, "data");
-  const [url] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
-  assert.equal((await fetch(`${url}/health/live`)).status, 200);
+  const [url = ""] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
+  const idle = connect(Number(new URL(url).port), "127.0.0.1");
+  idle.write("GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n");
+  assert.match(String((await once(idle, "data"))[0]), /^HTTP\/1.1 200 /u);
   assert.equal(
     (
       await fetch(`${url}/generate`, {
@@ -124,10 +128,9 @@ test("SIGTERM ends the process with code 0, idle connections or not", async () =
     ).status >= 400,
     true,
   );
-  const at = performance.now();
   child.kill("SIGTERM");
+  // An idle connection would hold it for 72 s.
   assert.deepEqual(await exited, [0, null], seen.err);
-  assert.ok(performance.now() - at < 3000, "an idle keep-alive connection does not hold it");
   assert.match(seen.out, /shutting down signal=SIGTERM/u);
 });
 
