@@ -40,7 +40,8 @@ async function told(): Promise<Model> {
 async function untilIdle(): Promise<Model> {
   for (let tries = 0; tries < 600; tries += 1) {
     const found = await told();
-    if (found.state === "idle") return found;
+    // Engines take their time to close; the gauge falls when they have.
+    if (found.state === "idle" && (await gauges()).loaded === 0) return found;
     await sleep(50);
   }
   throw new Error("the model did not unload");
@@ -72,7 +73,6 @@ test("an idle model keeps its place, its limits and the bytes of its files, has 
   assert.deepEqual([health.status, health.body.status, health.body.models], [200, "ready", { [model]: "idle" }]);
   assert.equal((await get("/health/ready")).status, 200);
   const before = await gauges();
-  assert.equal(before.loaded, 0);
   assert.equal(before.weights, idle.memory.weight_bytes);
 
   assert.equal(await generate(), first);
@@ -90,5 +90,4 @@ test("an idle model keeps its place, its limits and the bytes of its files, has 
   assert.equal(memory.weight_bytes, kept.weight_bytes);
   assert.equal((await gauges()).loads, before.loads + 1);
   assert.equal((await untilIdle()).engines, 0);
-  assert.equal((await gauges()).loaded, 0);
 });
