@@ -1,7 +1,6 @@
 // Real processes over a real Redis with a shipped model: streams outlive kills, drains, pauses and restarts, token for token.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, type ServerProcess } from "../support/cluster.js";
 import { metricSum } from "../support/metrics-text.js";
 import { withoutRedis } from "../support/redis.js";
@@ -162,11 +161,19 @@ test("processes start without Redis, say so, and serve when it is there", { skip
 });
 
 test("ROLE=all: two processes share the work; one leaves, its requests are answered", { skip }, async () => {
-  await using cluster = await Cluster.start({ apis: 0, workers: 0, alls: 2, env });
+  await using cluster = await Cluster.start({
+    apis: 0,
+    workers: 0,
+    alls: 2,
+    env: { ...env, DRAIN_TIMEOUT_MS: "60000" },
+  });
   const [first, second] = cluster.alls;
   const expected = await stream(second!);
-  const streams = Array.from({ length: 8 }, (_, i) => stream(i % 2 === 0 ? first! : second!));
-  await sleep(300);
+  const streams: Promise<Stream>[] = [];
+  const begun = Array.from({ length: 8 }, (_, i) => {
+    return new Promise((resolve) => streams.push(stream(i % 2 === 0 ? first! : second!, resolve)));
+  });
+  await Promise.race([Promise.all(begun), Promise.all(streams)]);
   first!.signal("SIGTERM");
   for (const actual of await Promise.all(streams)) assertSame(actual, expected);
   assert.equal(await first!.exited, 0, first!.errors);
