@@ -171,8 +171,12 @@ test("ROLE=all: two processes share the work; one leaves, its requests are answe
   const expected = await stream(second!);
   const streams: Promise<Stream>[] = [];
   const begun = Array.from({ length: 8 }, (_, i) => {
-    return new Promise((resolve) => streams.push(stream(i % 2 === 0 ? first! : second!, resolve)));
+    return new Promise<void>((resolve) => {
+      const onText = (text: string) => text.includes("data: ") && resolve();
+      streams.push(stream(i % 2 === 0 ? first! : second!, onText));
+    });
   });
+  // Each has a token, or one failed.
   await Promise.race([Promise.all(begun), Promise.all(streams)]);
   first!.signal("SIGTERM");
   for (const actual of await Promise.all(streams)) assertSame(actual, expected);
