@@ -127,6 +127,9 @@ function createServer(log: Logger, bodyLimit: number): App {
         verbose: true,
       },
     },
+    // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.
+    // Set here and not by setSerializerCompiler(), which a scope with schemas of its own does not inherit.
+    schemaController: { compilersFactory: { buildSerializer: () => () => (data: unknown) => JSON.stringify(data) } },
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
   } satisfies FastifyServerOptions;
@@ -134,8 +137,6 @@ function createServer(log: Logger, bodyLimit: number): App {
   app.removeContentTypeParser("text/plain");
   app.setErrorHandler(answerError);
   closePromptly(app);
-  // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   return app;
 }
 

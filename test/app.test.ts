@@ -1,5 +1,6 @@
 // The app around generation: ids, keys, origins, unknown routes, models, health, the OpenAPI document, logs without texts.
 import assert from "node:assert/strict";
+import diagnostics from "node:diagnostics_channel";
 import { describe, test } from "node:test";
 import { Ajv } from "ajv";
 import { buildMetricsApp } from "../src/app.js";
@@ -27,6 +28,32 @@ const get = async (url: string, headers: Record<string, string> = {}) => {
     body: JSON.parse(response.body),
   };
 };
+
+test("fields that no schema declares reach the client, whatever scope a route stands in", async () => {
+  const addField = (message: unknown) => {
+    const { fastify } = message as { fastify: TestServer["app"] };
+    fastify.addHook("preSerialization", async (_request, _reply, body) => ({ ...(body as object), undeclared: [NaN] }));
+  };
+  diagnostics.subscribe("fastify.initialization", addField);
+  await withServer({}, async ({ app }) => {
+    const bodies = {
+      "/health": null,
+      "/info": null,
+      "/generate": { inputs: "hi" },
+      "/": { inputs: "hi" },
+      "/tokenize": { inputs: "hi" },
+      "/generations": { inputs: "hi" },
+      "/v1/completions": { model: "echo", prompt: "hi" },
+      "/v2/models/echo/generate": { text_input: "hi" },
+      "/translate": { q: "hi", source: "en", target: "en" },
+    };
+    for (const [url, payload] of Object.entries(bodies)) {
+      const call = payload === null ? { url } : { url, payload, method: "POST" as const };
+      const { body } = await app.inject(call);
+      assert.deepEqual((JSON.parse(body) as { undeclared?: unknown }).undeclared, [null], `${url}: ${body}`);
+    }
+  }).finally(() => diagnostics.unsubscribe("fastify.initialization", addField));
+});
 
 describe("request ids", () => {
   test("a sane one of the client is kept, on the answer and on the log line", async () => {
