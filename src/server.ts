@@ -2,11 +2,11 @@
 import type { AddressInfo } from "node:net";
 import closeWithGrace from "close-with-grace";
 import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
-import { banner } from "./banner.js";
+import { banner } from "./cli/banner.js";
 import { ConfigError, readCommand, turnReportsOff, type Config } from "./config.js";
 import { createLog, isForPeople, type Logger } from "./log.js";
 import { connect, type Parts } from "./parts.js";
-import { withProgress } from "./progress.js";
+import { withProgress } from "./cli/progress.js";
 import type { App } from "./routes/parts.js";
 import { shownUrl } from "./scale-out.js";
 import { commandHelp, commandRows, type CommandName } from "./command-line.js";
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   if (command.kind === "version") return void process.stdout.write(`${version}\n`);
   if (command.kind === "help") return help(command.of);
   if (command.kind !== "serve") {
-    const { run } = await import("./commands/run.js");
+    const { run } = await import("./cli/run.js");
     process.exitCode = await run(command);
     return;
   }
@@ -49,7 +49,7 @@ function help(of: CommandName | null): void {
 // A model of the Hub that is not there yet comes before anything listens.
 async function pulled(config: Config, log: Logger): Promise<Config> {
   if (!config.models.some((name) => name.includes("/"))) return config;
-  const { withPulledModels } = await import("./commands/pull.js");
+  const { withPulledModels } = await import("./cli/pull.js");
   return withPulledModels(config, (line) => log.info(line));
 }
 

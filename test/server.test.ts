@@ -7,12 +7,12 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { banner } from "../src/banner.js";
+import { banner } from "../src/cli/banner.js";
 import { cudaFault } from "../src/inference/device/cuda-fault.js";
 import { cudaParts } from "../src/inference/device/cuda-parts.js";
 import type { ModelInfo } from "../src/inference/model-info.js";
 import { shownUrl } from "../src/scale-out.js";
-import { withProgress } from "../src/progress.js";
+import { withProgress } from "../src/cli/progress.js";
 import { modelInfo, wireEvents } from "./support/scripted.js";
 
 const empty = mkdtempSync(join(tmpdir(), "seqserve-"));

@@ -1,8 +1,8 @@
 // How a pull is shown: a bar drawn over itself on a terminal, whole lines elsewhere.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PullLines } from "../../src/commands/pull-lines.js";
-import { size } from "../../src/commands/terminal.js";
+import { PullLines } from "../../src/cli/pull-lines.js";
+import { size } from "../../src/cli/terminal.js";
 
 const file = { path: "a.onnx", bytes: 600, checksum: { kind: "sha256", hex: "" } } as const;
 

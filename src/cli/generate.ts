@@ -6,7 +6,7 @@ import { ConfigError, type Config, type GenerateCommand } from "../config.js";
 import { foldersIn } from "../inference/catalog.js";
 import { createLog } from "../log.js";
 import { connect, type Parts } from "../parts.js";
-import { withProgress } from "../progress.js";
+import { withProgress } from "./progress.js";
 import { answerOf, streamOf, type Ask } from "./ask.js";
 import { note, print } from "./terminal.js";
 

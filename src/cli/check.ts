@@ -2,13 +2,13 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { draftLines } from "../banner.js";
+import { draftLines } from "./banner.js";
 import type { CheckCommand, Config } from "../config.js";
 import { cpuLimit } from "../cpu-limit.js";
 import { chooseDevice } from "../inference/device/choose-device.js";
 import { reportFolder, type FolderDetails, type FolderReport } from "../inference/folder-report.js";
 import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
-import { withProgress } from "../progress.js";
+import { withProgress } from "./progress.js";
 import { modelBody } from "../routes/models.js";
 import { note, print, size } from "./terminal.js";
 
