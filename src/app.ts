@@ -1,7 +1,7 @@
 // buildApp() puts the routes over the parts: with parts.ts the only place that constructs and connects things.
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyServerOptions } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import type { Logger } from "./log.js";
 import type { Metrics } from "./metrics.js";
 import { ParametersSchema } from "./parameters.js";

@@ -1,5 +1,5 @@
 // Durable generations without Redis: kept, run and reported by this process. parts.ts puts them in where no REDIS_URL is set.
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import type { AppError } from "./errors.js";
 import type { Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";

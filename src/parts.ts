@@ -2,8 +2,8 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Config } from "./config.js";
-import { cpuLimit } from "./cpu-limit.js";
+import type { Config } from "./config/config.js";
+import { cpuLimit } from "./config/cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
 import { chooseDevice, type ChosenDevice } from "./inference/device/choose-device.js";
 import type { OnRan } from "./inference/generating.js";

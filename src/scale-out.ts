@@ -5,7 +5,7 @@
 //   worker                    Redis ▶ WorkerNode ▶ engines     only /health* and /metrics
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import { webhookBody, webhookSending } from "./embedded.js";
 import type { Inference } from "./inference/inference.js";
 import type { Logger } from "./log.js";

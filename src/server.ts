@@ -3,14 +3,14 @@ import type { AddressInfo } from "node:net";
 import closeWithGrace from "close-with-grace";
 import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
 import { banner } from "./cli/banner.js";
-import { ConfigError, readCommand, turnReportsOff, type Config } from "./config.js";
+import { ConfigError, readCommand, turnReportsOff, type Config } from "./config/config.js";
 import { createLog, isForPeople, type Logger } from "./log.js";
 import { connect, type Parts } from "./parts.js";
 import { withProgress } from "./cli/progress.js";
 import type { App } from "./routes/parts.js";
 import { shownUrl } from "./scale-out.js";
-import { commandHelp, commandRows, type CommandName } from "./command-line.js";
-import { helpText } from "./settings.js";
+import { commandHelp, commandRows, type CommandName } from "./config/command-line.js";
+import { helpText } from "./config/settings.js";
 import { version } from "./version.js";
 
 /** What still has to be closed, in this order. */

@@ -3,7 +3,7 @@
 //
 //   traceparent ──▶ HTTP span ──Prepared.trace──▶ generation ──▶ queue, encode, decode          (tracing/*-spans.ts: which, pure)
 //                                                    └──JobData.trace──▶ Redis ──▶ run ──▶ queue, encode, decode
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import type { TraceHeaders } from "./generation.js";
 import type { Logger } from "./log.js";
 import { version } from "./version.js";

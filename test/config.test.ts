@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { ConfigError, defaultConfig, readCommand, readConfig, turnReportsOff } from "../src/config.js";
-import { cpuLimit } from "../src/cpu-limit.js";
-import { flagOf, helpText, settingNames, settings, settingsPage } from "../src/settings.js";
+import { ConfigError, defaultConfig, readCommand, readConfig, turnReportsOff } from "../src/config/config.js";
+import { cpuLimit } from "../src/config/cpu-limit.js";
+import { flagOf, helpText, settingNames, settings, settingsPage } from "../src/config/settings.js";
 
 function wrong(args: string[], environment: Record<string, string> = {}): string {
   try {

@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeFile, type Service } from "./containers/compose-file.js";
-import { readConfig } from "../src/config.js";
-import { settingNames } from "../src/settings.js";
+import { readConfig } from "../src/config/config.js";
+import { settingNames } from "../src/config/settings.js";
 import { version } from "../src/version.js";
 
 const dockerfile = readFileSync("Dockerfile", "utf8");

@@ -2,7 +2,7 @@
 //
 //   text ──▶ parts (one model) ──▶ app ──inject──▶ events ──▶ standard output
 import { buildApp, type BuiltApp } from "../app.js";
-import { ConfigError, type Config, type GenerateCommand } from "../config.js";
+import { ConfigError, type Config, type GenerateCommand } from "../config/config.js";
 import { foldersIn } from "../inference/catalog.js";
 import { createLog } from "../log.js";
 import { connect, type Parts } from "../parts.js";

@@ -1,7 +1,7 @@
 // `seqserve pull owner/name`: a model of the Hub into MODELS_DIR; and MODEL=owner/name, which does the same before the start.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError, type Config, type PullCommand } from "../config.js";
+import { ConfigError, type Config, type PullCommand } from "../config/config.js";
 import { folderName, pullModel, readRecord, type PullProgress } from "../hub/pull.js";
 import { PullLines } from "./pull-lines.js";
 import { print } from "./terminal.js";

@@ -1,5 +1,5 @@
 // The commands that serve nobody: each does its work and tells its exit code. A thrown Error becomes one line and exit code 1 in server.ts.
-import type { OfflineCommand } from "../config.js";
+import type { OfflineCommand } from "../config/config.js";
 import { ReaderLeft } from "./terminal.js";
 
 /** The exit code. */

@@ -1,14 +1,14 @@
 // Writes the documents that are made from code: openapi.yaml, docs/settings.md and docs/seqserve.schema.json. Listens nowhere and loads no model.
 import { writeFile } from "node:fs/promises";
 import { buildApp } from "../app.js";
-import { defaultConfig } from "../config.js";
+import { defaultConfig } from "../config/config.js";
 import type { Inference } from "../inference/inference.js";
 import { manifestJsonSchema } from "../inference/manifest.js";
 import { embedded } from "../embedded.js";
 import { createLog } from "../log.js";
 import { createMetrics } from "../metrics.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import { settingsPage } from "../settings.js";
+import { settingsPage } from "../config/settings.js";
 import { version } from "../version.js";
 
 const unused = (): never => {

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
-import type { Config } from "../config.js";
+import type { Config } from "../config/config.js";
 import type { ChosenDevice } from "../inference/device/choose-device.js";
 import type { Inference } from "../inference/inference.js";
 import type { Metrics } from "../metrics.js";

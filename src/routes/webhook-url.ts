@@ -1,5 +1,5 @@
 // What can be told of a webhook_url before anything is sent: the rest is checked at the moment of connecting (queue/webhooks.ts).
-import type { Config } from "../config.js";
+import type { Config } from "../config/config.js";
 import { AppError } from "../errors.js";
 import { isPublicAddress, literalAddress } from "../queue/webhook-address.js";
 

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { commandHelp, commandRows, commands, type CommandName } from "../../src/command-line.js";
-import { ConfigError, readCommand } from "../../src/config.js";
+import { commandHelp, commandRows, commands, type CommandName } from "../../src/config/command-line.js";
+import { ConfigError, readCommand } from "../../src/config/config.js";
 import { runCommand } from "../support/command.js";
 
 const read = (...args: string[]) => readCommand(args, {});

@@ -5,9 +5,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
-import { readConfig, type Config } from "../../src/config.js";
+import { readConfig, type Config } from "../../src/config/config.js";
 import { createMetrics } from "../../src/metrics.js";
-import { settingNames } from "../../src/settings.js";
+import { settingNames } from "../../src/config/settings.js";
 
 const root = "deploy/k8s";
 const closeSeconds = 20;

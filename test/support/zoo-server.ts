@@ -3,7 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildApp, type BuiltApp } from "../../src/app.js";
-import { defaultConfig, type Config } from "../../src/config.js";
+import { defaultConfig, type Config } from "../../src/config/config.js";
 import { createLog } from "../../src/log.js";
 import { connect, type Parts } from "../../src/parts.js";
 import { metricSum } from "./metrics-text.js";

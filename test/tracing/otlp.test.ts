@@ -105,7 +105,7 @@ test("closing without a collector ends, and throws nothing", async () => {
 test("the SDK is loaded where an endpoint is set, and only there", async () => {
   const script = `
     import { createRequire } from "node:module";
-    import { defaultConfig } from "./dist/src/config.js";
+    import { defaultConfig } from "./dist/src/config/config.js";
     await import("./dist/src/app.js");
     await import("./dist/src/parts.js");
     const { openTracing } = await import("./dist/src/tracing.js");

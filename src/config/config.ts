@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { readCommandLine, splitFlag, type CommandLine, type CommandName } from "./command-line.js";
 import { ConfigError } from "./config-error.js";
-import { editDistance, suggestion } from "./nearest.js";
+import { editDistance, suggestion } from "../nearest.js";
 import { flagOf, settingNames, settings, type Config, type Setting, type SettingKey } from "./settings.js";
 
 export { ConfigError } from "./config-error.js";

@@ -2,7 +2,7 @@
 //
 //   seqserve generate "some text" --json --max-beams 4   →   generate | ["some text"] | {--json} | ["--max-beams", "4"]
 import { ConfigError } from "./config-error.js";
-import { nearest, suggestion } from "./nearest.js";
+import { nearest, suggestion } from "../nearest.js";
 import { flagOf, settingNames } from "./settings.js";
 
 export type CommandName = "serve" | "generate" | "check" | "pull";

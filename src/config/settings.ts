@@ -226,7 +226,7 @@ export function settingsPage(): string {
   return [
     "# Settings",
     "",
-    "Made from `src/settings.ts` by `npm run openapi`; edit there. Environment variables and flags are the same settings; flags win.",
+    "Made from `src/config/settings.ts` by `npm run openapi`; edit there. Environment variables and flags are the same settings; flags win.",
     "An empty variable counts as not set. A wrong value, an unknown flag or a misspelt variable stops the start with one line that names it.",
     "",
     "| variable | flag | default | values | meaning |",
