@@ -2,8 +2,8 @@
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyServerOptions } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { Config } from "./config/config.js";
-import type { Logger } from "./log.js";
-import type { Metrics } from "./metrics.js";
+import type { Logger } from "./telemetry/log.js";
+import type { Metrics } from "./telemetry/metrics.js";
 import { ParametersSchema } from "./parameters.js";
 import type { Parts } from "./parts.js";
 import { OpenGenerations } from "./queue/open-generations.js";

@@ -9,16 +9,16 @@ import { chooseDevice, type ChosenDevice } from "./inference/device/choose-devic
 import type { OnRan } from "./inference/generating.js";
 import { createInference, type Inference } from "./inference/inference.js";
 import type { ModelInfo } from "./inference/model-info.js";
-import type { Logger } from "./log.js";
-import { createMetrics, type Metrics } from "./metrics.js";
+import type { Logger } from "./telemetry/log.js";
+import { createMetrics, type Metrics } from "./telemetry/metrics.js";
 import { ModelAdmission } from "./queue/admission.js";
 import { MeasuredQueue } from "./queue/measured-queue.js";
 import { MemoryQueue } from "./queue/memory-queue.js";
 import type { GenerationQueue } from "./queue/queue.js";
 import type { SseTimings } from "./routes/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";
-import { openTracing, record, type Tracing } from "./tracing.js";
-import { engineSpans } from "./tracing/generation-spans.js";
+import { openTracing, record, type Tracing } from "./telemetry/tracing/spans.js";
+import { engineSpans } from "./telemetry/tracing/generation-spans.js";
 import { version } from "./version.js";
 
 /** What the routes stand on. Tests put their own in. */

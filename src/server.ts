@@ -4,7 +4,7 @@ import closeWithGrace from "close-with-grace";
 import { buildApp, buildMetricsApp, type BuiltApp } from "./app.js";
 import { banner } from "./cli/banner.js";
 import { ConfigError, readCommand, turnReportsOff, type Config } from "./config/config.js";
-import { createLog, isForPeople, type Logger } from "./log.js";
+import { createLog, isForPeople, type Logger } from "./telemetry/log.js";
 import { connect, type Parts } from "./parts.js";
 import { withProgress } from "./cli/progress.js";
 import type { App } from "./routes/parts.js";

@@ -4,7 +4,7 @@ import diagnostics from "node:diagnostics_channel";
 import { describe, test } from "node:test";
 import { Ajv } from "ajv";
 import { buildMetricsApp } from "../src/app.js";
-import { createLog } from "../src/log.js";
+import { createLog } from "../src/telemetry/log.js";
 import { modelInfo, ScriptedInference, testServer, wireEvents, type TestServer } from "./support/scripted.js";
 
 async function withServer(

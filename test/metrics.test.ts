@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GenerationEvent, Prepared } from "../src/generation.js";
-import { createMetrics, type Metrics } from "../src/metrics.js";
+import { createMetrics, type Metrics } from "../src/telemetry/metrics.js";
 import { MeasuredQueue } from "../src/queue/measured-queue.js";
 import type { GenerationQueue } from "../src/queue/queue.js";
 import { readRedisInfo } from "../src/queue/redis-info.js";

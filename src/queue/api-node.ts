@@ -1,10 +1,10 @@
 // A process that answers requests with models that run elsewhere (or here too): its connections, its picture of the workers, its queue and generations.
 import type { EngineFacts } from "../inference/engine-facts.js";
 import type { Inference } from "../inference/inference.js";
-import type { Metrics } from "../metrics.js";
-import type { JobLevel, RedisLevel } from "../scale-out-metrics.js";
-import type { Logger } from "../log.js";
-import type { Tracing } from "../tracing.js";
+import type { Metrics } from "../telemetry/metrics.js";
+import type { JobLevel, RedisLevel } from "../telemetry/scale-out-metrics.js";
+import type { Logger } from "../telemetry/log.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
 import type { ModelAdmission } from "./admission.js";
 import type { Target } from "./bull-job.js";
 import { BullGenerations } from "./bull-generations.js";

@@ -2,8 +2,8 @@
 //
 //   start ──▶ worker there? ──▶ admission ──▶ expect ──▶ log.create, job ──▶ … a worker appends … ──▶ entries
 import { AppError } from "../errors.js";
-import type { Outcome } from "../metrics.js";
-import type { Tracing } from "../tracing.js";
+import type { Outcome } from "../telemetry/metrics.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
 import type { Depth, ModelAdmission, Place } from "./admission.js";
 import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "./generations.js";

@@ -6,7 +6,7 @@ import { Queue, UnrecoverableError, Worker, type ConnectionOptions, type Job } f
 import type { Redis } from "ioredis";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.js";
-import type { WebhookResult } from "../metrics.js";
+import type { WebhookResult } from "../telemetry/metrics.js";
 import { maxEvents } from "./bull-job.js";
 import type { Found, GenerationStatus } from "./token-log.js";
 import { retryDelayMs, webhookAttempts } from "./webhook-timers.js";

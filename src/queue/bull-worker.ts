@@ -6,9 +6,9 @@
 //    └──a second later──┘ not for this worker ▶ "elsewhere"
 import { DelayedError, WaitingError, Worker, type ConnectionOptions, type Job } from "bullmq";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "../log.js";
-import type { ScaleOutMetrics, WorkerLevel } from "../scale-out-metrics.js";
-import type { OpenSpan, Tracing } from "../tracing.js";
+import type { Logger } from "../telemetry/log.js";
+import type { ScaleOutMetrics, WorkerLevel } from "../telemetry/scale-out-metrics.js";
+import type { OpenSpan, Tracing } from "../telemetry/tracing/spans.js";
 import { attemptOf, maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
 import type { JobData, JobTimings, Target } from "./bull-job.js";
 import { concurrencyFor } from "./concurrency.js";

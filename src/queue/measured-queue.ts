@@ -1,9 +1,9 @@
 // Any queue with its generations measured, and traced where traces are on: one start and exactly one end each, whatever happens in between.
 import { AppError } from "../errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared } from "../generation.js";
-import type { GenerationReport, Metrics, Outcome } from "../metrics.js";
-import type { OpenSpan, Tracing } from "../tracing.js";
-import { generationEnd, generationStart } from "../tracing/generation-spans.js";
+import type { GenerationReport, Metrics, Outcome } from "../telemetry/metrics.js";
+import type { OpenSpan, Tracing } from "../telemetry/tracing/spans.js";
+import { generationEnd, generationStart } from "../telemetry/tracing/generation-spans.js";
 import type { Depth } from "./admission.js";
 import type { GenerationQueue } from "./queue.js";
 

@@ -1,5 +1,5 @@
 // What Redis' INFO says, as numbers for metrics. Pure.
-import type { RedisLevel } from "../scale-out-metrics.js";
+import type { RedisLevel } from "../telemetry/scale-out-metrics.js";
 
 /** Fields that a Redis (or one of its kin) does not have count as 0, and as nothing wrong. */
 export function readRedisInfo(info: string): RedisLevel {

@@ -1,5 +1,5 @@
 // Calls of a webhook as spans, each attempt one, under the generation that wanted it; the receiver gets the call's own traceparent.
-import type { Tracing } from "../tracing.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
 import { deliver, WebhookError } from "./webhooks.js";
 
 export type Deliver = typeof deliver;

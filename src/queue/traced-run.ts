@@ -1,6 +1,6 @@
 // A pick-up of a job as spans, where traces are on: what it waited in Redis, then this worker's run with whatever the engine does below it.
-import { record, type OpenSpan, type Tracing } from "../tracing.js";
-import { runStart, waitInRedis } from "../tracing/job-spans.js";
+import { record, type OpenSpan, type Tracing } from "../telemetry/tracing/spans.js";
+import { runStart, waitInRedis } from "../telemetry/tracing/job-spans.js";
 import type { JobData, Target } from "./bull-job.js";
 
 export interface RunPlace {

@@ -2,7 +2,7 @@
 //
 //   send ──▶ deliver ──▶ delivered        retryable: wait longer each time, or as long as the receiver asks ──▶ deliver …
 //               └──▶ given up: not retryable, the last attempt, or close
-import type { WebhookResult } from "../metrics.js";
+import type { WebhookResult } from "../telemetry/metrics.js";
 import type { TraceHeaders } from "../generation.js";
 import type { Deliver } from "./traced-delivery.js";
 import { deliver, WebhookError } from "./webhooks.js";

@@ -1,9 +1,9 @@
 // A process that runs models for others: one BullWorker per model that is loaded, their announcements, its control channel, and the drain at the end.
 import type { EngineFacts } from "../inference/engine-facts.js";
 import type { Inference } from "../inference/inference.js";
-import type { Logger } from "../log.js";
-import type { ScaleOutMetrics, WorkerLevel } from "../scale-out-metrics.js";
-import type { Tracing } from "../tracing.js";
+import type { Logger } from "../telemetry/log.js";
+import type { ScaleOutMetrics, WorkerLevel } from "../telemetry/scale-out-metrics.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
 import { usualJobTimings, type JobTimings } from "./bull-job.js";
 import { BullWorker } from "./bull-worker.js";
 import { WebhookOutbox } from "./bull-webhooks.js";

@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../errors.js";
-import type { ResumeResult } from "../metrics.js";
+import type { ResumeResult } from "../telemetry/metrics.js";
 import { logEvent, type DurableStatus } from "./durable-answer.js";
 import { ownGeneration, unknownGeneration } from "./durable-lookup.js";
 import { ReconnectEventSchema, idParam } from "./durable-schemas.js";

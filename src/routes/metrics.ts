@@ -1,7 +1,7 @@
 // GET /metrics for Prometheus: on the main port, or on METRICS_PORT.
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import type { Metrics } from "../metrics.js";
+import type { Metrics } from "../telemetry/metrics.js";
 import { open } from "./schemas.js";
 
 const text = { description: "Prometheus' text format", content: { "text/plain": { schema: Type.String() } } };

@@ -5,7 +5,7 @@ import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { Config } from "../config/config.js";
 import type { ChosenDevice } from "../inference/device/choose-device.js";
 import type { Inference } from "../inference/inference.js";
-import type { Metrics } from "../metrics.js";
+import type { Metrics } from "../telemetry/metrics.js";
 import type { Generations } from "../queue/generations.js";
 import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";

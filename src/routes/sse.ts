@@ -2,7 +2,7 @@
 // Own writer because @fastify/sse's send() never settles when a client leaves under backpressure (fastify/sse #54).
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
-import type { Metrics } from "../metrics.js";
+import type { Metrics } from "../telemetry/metrics.js";
 
 export interface SseTimings {
   /** Silence after which a comment is sent. */

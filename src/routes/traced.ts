@@ -1,7 +1,7 @@
 // A span for every request but probes: under the caller's traceparent, told back as traceresponse, its ids on the request's log lines.
 import type { FastifyRequest } from "fastify";
-import type { OpenSpan, Tracing } from "../tracing.js";
-import { requestEnd, requestStart } from "../tracing/http-spans.js";
+import type { OpenSpan, Tracing } from "../telemetry/tracing/spans.js";
+import { requestEnd, requestStart } from "../telemetry/tracing/http-spans.js";
 import type { TraceHeaders } from "../generation.js";
 import { isProbe } from "./hooks.js";
 import type { App } from "./parts.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { readConfig, type Config } from "../../src/config/config.js";
-import { createMetrics } from "../../src/metrics.js";
+import { createMetrics } from "../../src/telemetry/metrics.js";
 import { settingNames } from "../../src/config/settings.js";
 
 const root = "deploy/k8s";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createMetrics } from "../../src/metrics.js";
+import { createMetrics } from "../../src/telemetry/metrics.js";
 import { dashboards, panelsOf, substituted } from "./dashboards.js";
 import { leftSides, rules } from "./rules.js";
 

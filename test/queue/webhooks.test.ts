@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
-import type { WebhookResult } from "../../src/metrics.js";
+import type { WebhookResult } from "../../src/telemetry/metrics.js";
 import { isPublicAddress } from "../../src/queue/webhook-address.js";
 import { retryDelayMs, webhookAttempts, WebhookTimers } from "../../src/queue/webhook-timers.js";
 import { deliver, retryAfterMs, signingKey, WebhookError } from "../../src/queue/webhooks.js";

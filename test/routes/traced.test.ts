@@ -1,7 +1,7 @@
 // Requests under a caller's trace, through the real app and queue, to a real receiver.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { OtlpTracing } from "../../src/tracing/otlp.js";
+import { OtlpTracing } from "../../src/telemetry/tracing/otlp.js";
 import { OtlpReceiver, type ReceivedSpan } from "../support/otlp-receiver.js";
 import { testServer, type TestServer } from "../support/scripted.js";
 import { webhookReceiver } from "../support/webhook-receiver.js";

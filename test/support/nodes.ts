@@ -1,7 +1,7 @@
 // API nodes and workers over a real Redis, in this process, with a scripted inference in place of models.
 import { pino } from "pino";
 import type { Prepared, TokenEvent, GenerationEvent } from "../../src/generation.js";
-import { createMetrics } from "../../src/metrics.js";
+import { createMetrics } from "../../src/telemetry/metrics.js";
 import { ModelAdmission, type AdmissionLimits } from "../../src/queue/admission.js";
 import { ApiNode, type ApiNodeOptions, type ApiTimings } from "../../src/queue/api-node.js";
 import type { JobTimings } from "../../src/queue/bull-job.js";

@@ -12,13 +12,13 @@ import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEv
 import type { ChosenDevice } from "../../src/inference/device/choose-device.js";
 import type { Inference } from "../../src/inference/inference.js";
 import type { ModelInfo } from "../../src/inference/model-info.js";
-import { createLog, type Logger } from "../../src/log.js";
-import { createMetrics, type Metrics } from "../../src/metrics.js";
+import { createLog, type Logger } from "../../src/telemetry/log.js";
+import { createMetrics, type Metrics } from "../../src/telemetry/metrics.js";
 import { ModelAdmission } from "../../src/queue/admission.js";
 import { MeasuredQueue } from "../../src/queue/measured-queue.js";
 import { MemoryQueue } from "../../src/queue/memory-queue.js";
 import type { SseTimings } from "../../src/routes/sse.js";
-import type { Tracing } from "../../src/tracing.js";
+import type { Tracing } from "../../src/telemetry/tracing/spans.js";
 import { decoding } from "./decoding.js";
 
 export const words = ["<pad>", "</s>", "<unk>"];

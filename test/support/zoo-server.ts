@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config/config.js";
-import { createLog } from "../../src/log.js";
+import { createLog } from "../../src/telemetry/log.js";
 import { connect, type Parts } from "../../src/parts.js";
 import { metricSum } from "./metrics-text.js";
 

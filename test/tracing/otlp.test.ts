@@ -4,8 +4,8 @@ import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { record } from "../../src/tracing.js";
-import { OtlpTracing, type OtlpOptions } from "../../src/tracing/otlp.js";
+import { record } from "../../src/telemetry/tracing/spans.js";
+import { OtlpTracing, type OtlpOptions } from "../../src/telemetry/tracing/otlp.js";
 import { OtlpReceiver } from "../support/otlp-receiver.js";
 import { freePort } from "../support/redis.js";
 
@@ -108,7 +108,7 @@ test("the SDK is loaded where an endpoint is set, and only there", async () => {
     import { defaultConfig } from "./dist/src/config/config.js";
     await import("./dist/src/app.js");
     await import("./dist/src/parts.js");
-    const { openTracing } = await import("./dist/src/tracing.js");
+    const { openTracing } = await import("./dist/src/telemetry/tracing/spans.js");
     const { cache } = createRequire(import.meta.url);
     const loaded = () => Object.keys(cache).some((file) => file.includes("@opentelemetry/sdk-trace"));
     const without = [await openTracing(defaultConfig()), loaded()];

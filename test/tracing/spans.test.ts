@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndEvent, Prepared } from "../../src/generation.js";
-import { FailureNotes } from "../../src/tracing/failure-notes.js";
-import { engineSpans, generationEnd, generationStart } from "../../src/tracing/generation-spans.js";
-import { requestEnd, requestStart } from "../../src/tracing/http-spans.js";
-import { runStart, waitInRedis } from "../../src/tracing/job-spans.js";
+import { FailureNotes } from "../../src/telemetry/tracing/failure-notes.js";
+import { engineSpans, generationEnd, generationStart } from "../../src/telemetry/tracing/generation-spans.js";
+import { requestEnd, requestStart } from "../../src/telemetry/tracing/http-spans.js";
+import { runStart, waitInRedis } from "../../src/telemetry/tracing/job-spans.js";
 import { decoding } from "../support/decoding.js";
 
 const secret = "a text of a user";

@@ -27,8 +27,8 @@ import {
   type ReadableSpan,
   type SpanExporter,
 } from "@opentelemetry/sdk-trace";
-import type { TraceHeaders } from "../generation.js";
-import type { OpenSpan, SpanEnd, SpanStart, Tracing } from "../tracing.js";
+import type { TraceHeaders } from "../../generation.js";
+import type { OpenSpan, SpanEnd, SpanStart, Tracing } from "./spans.js";
 import { FailureNotes, type NoteFailure } from "./failure-notes.js";
 
 export interface OtlpOptions {

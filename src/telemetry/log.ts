@@ -1,6 +1,6 @@
 // The logger: pino's JSON lines, or the same lines for people on a terminal. Request bodies, texts and keys are never given to it.
 import { pino, type DestinationStream, type Logger } from "pino";
-import type { Config } from "./config/config.js";
+import type { Config } from "../config/config.js";
 
 export type { Logger } from "pino";
 

@@ -3,10 +3,10 @@
 //
 //   traceparent ──▶ HTTP span ──Prepared.trace──▶ generation ──▶ queue, encode, decode          (tracing/*-spans.ts: which, pure)
 //                                                    └──JobData.trace──▶ Redis ──▶ run ──▶ queue, encode, decode
-import type { Config } from "./config/config.js";
-import type { TraceHeaders } from "./generation.js";
-import type { Logger } from "./log.js";
-import { version } from "./version.js";
+import type { Config } from "../../config/config.js";
+import type { TraceHeaders } from "../../generation.js";
+import type { Logger } from "../log.js";
+import { version } from "../../version.js";
 
 export type Attributes = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
@@ -60,7 +60,7 @@ type TracingConfig = Pick<
 export async function openTracing(config: TracingConfig, log: Logger): Promise<Tracing | null> {
   const { otlpEndpoint, otlpHeaders, otelServiceName, otelTracesSamplerArg, role } = config;
   if (otlpEndpoint === null) return null;
-  const { OtlpTracing } = await import("./tracing/otlp.js");
+  const { OtlpTracing } = await import("./otlp.js");
   return new OtlpTracing({
     url: `${otlpEndpoint.replace(/\/+$/u, "")}/v1/traces`,
     headers: otlpHeaders,

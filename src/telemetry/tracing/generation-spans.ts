@@ -2,10 +2,10 @@
 // names, never a text.
 //
 //   generation ├── queue ──┼── encode ──┼── decode ──┤        times are the engine's own
-import type { EndEvent, Prepared } from "../generation.js";
-import type { EngineEnd } from "../inference/engine-protocol.js";
+import type { EndEvent, Prepared } from "../../generation.js";
+import type { EngineEnd } from "../../inference/engine-protocol.js";
 import type { Outcome } from "../metrics.js";
-import type { Attributes, PastSpan, SpanEnd, SpanStart } from "../tracing.js";
+import type { Attributes, PastSpan, SpanEnd, SpanStart } from "./spans.js";
 
 export function generationStart(prepared: Prepared): SpanStart {
   return {

@@ -1,7 +1,7 @@
 // The spans of one pick-up of a job: how long it waited in Redis, and the run on this worker. Pure.
 //
 //   added ──queue──▶ taken ──run──▶ settled, or back to the queue ──▶ … another worker's run, one attempt more
-import type { Attributes, PastSpan, SpanStart } from "../tracing.js";
+import type { Attributes, PastSpan, SpanStart } from "./spans.js";
 import { past } from "./generation-spans.js";
 
 export interface PickUp {

@@ -1,5 +1,5 @@
 // The span of one HTTP request, with the names of OpenTelemetry's HTTP conventions. Pure. Queries, headers with secrets and bodies are not in it.
-import type { Attributes, SpanEnd, SpanStart } from "../tracing.js";
+import type { Attributes, SpanEnd, SpanStart } from "./spans.js";
 
 export interface TracedRequest {
   readonly method: string;
