@@ -5,7 +5,7 @@ import type { Config } from "./config/config.js";
 import type { Logger } from "./telemetry/log.js";
 import type { Metrics } from "./telemetry/metrics.js";
 import { ParametersSchema } from "./parameters.js";
-import type { Parts } from "./parts.js";
+import type { Parts } from "./wiring/parts.js";
 import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/errors.js";

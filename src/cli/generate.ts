@@ -5,7 +5,7 @@ import { buildApp, type BuiltApp } from "../app.js";
 import { ConfigError, type Config, type GenerateCommand } from "../config/config.js";
 import { foldersIn } from "../inference/catalog.js";
 import { createLog } from "../telemetry/log.js";
-import { connect, type Parts } from "../parts.js";
+import { connect, type Parts } from "../wiring/parts.js";
 import { withProgress } from "./progress.js";
 import { answerOf, streamOf, type Ask } from "./ask.js";
 import { note, print } from "./terminal.js";

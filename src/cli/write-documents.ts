@@ -4,7 +4,7 @@ import { buildApp } from "../app.js";
 import { defaultConfig } from "../config/config.js";
 import type { Inference } from "../inference/inference.js";
 import { manifestJsonSchema } from "../inference/manifest.js";
-import { embedded } from "../embedded.js";
+import { embedded } from "../wiring/embedded.js";
 import { createLog } from "../telemetry/log.js";
 import { createMetrics } from "../telemetry/metrics.js";
 import type { GenerationQueue } from "../queue/queue.js";

@@ -9,7 +9,7 @@ import type { Metrics } from "../telemetry/metrics.js";
 import type { Generations } from "../queue/generations.js";
 import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import type { ScaleOut } from "../scale-out.js";
+import type { ScaleOut } from "../wiring/scale-out.js";
 import type { Lifetime } from "./lifetime.js";
 import type { SseTimings } from "./sse.js";
 

@@ -6,7 +6,7 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config/config.js";
-import { embedded, type Embedded } from "../../src/embedded.js";
+import { embedded, type Embedded } from "../../src/wiring/embedded.js";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../src/generation.js";
 import type { ChosenDevice } from "../../src/inference/device/choose-device.js";

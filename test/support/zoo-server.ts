@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { buildApp, type BuiltApp } from "../../src/app.js";
 import { defaultConfig, type Config } from "../../src/config/config.js";
 import { createLog } from "../../src/telemetry/log.js";
-import { connect, type Parts } from "../../src/parts.js";
+import { connect, type Parts } from "../../src/wiring/parts.js";
 import { metricSum } from "./metrics-text.js";
 
 export interface ZooServer extends BuiltApp {

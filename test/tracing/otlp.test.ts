@@ -107,7 +107,7 @@ test("the SDK is loaded where an endpoint is set, and only there", async () => {
     import { createRequire } from "node:module";
     import { defaultConfig } from "./dist/src/config/config.js";
     await import("./dist/src/app.js");
-    await import("./dist/src/parts.js");
+    await import("./dist/src/wiring/parts.js");
     const { openTracing } = await import("./dist/src/telemetry/tracing/spans.js");
     const { cache } = createRequire(import.meta.url);
     const loaded = () => Object.keys(cache).some((file) => file.includes("@opentelemetry/sdk-trace"));

@@ -5,18 +5,18 @@
 //   worker                    Redis ▶ WorkerNode ▶ engines     only /health* and /metrics
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import type { Config } from "./config/config.js";
+import type { Config } from "../config/config.js";
 import { webhookBody, webhookSending } from "./embedded.js";
-import type { Inference } from "./inference/inference.js";
-import type { Logger } from "./telemetry/log.js";
-import type { Metrics } from "./telemetry/metrics.js";
-import type { ModelAdmission } from "./queue/admission.js";
-import { ApiNode } from "./queue/api-node.js";
-import { WorkerNode } from "./queue/worker-node.js";
-import type { GenerationStatus } from "./queue/token-log.js";
-import type { DurableStatus } from "./routes/durable-answer.js";
-import type { Tracing } from "./telemetry/tracing/spans.js";
-import { version } from "./version.js";
+import type { Inference } from "../inference/inference.js";
+import type { Logger } from "../telemetry/log.js";
+import type { Metrics } from "../telemetry/metrics.js";
+import type { ModelAdmission } from "../queue/admission.js";
+import { ApiNode } from "../queue/api-node.js";
+import { WorkerNode } from "../queue/worker-node.js";
+import type { GenerationStatus } from "../queue/token-log.js";
+import type { DurableStatus } from "../routes/durable-answer.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
+import { version } from "../version.js";
 
 /** The nodes of this process; at least one. */
 export interface ScaleOut {

@@ -1,19 +1,19 @@
 // Durable generations without Redis: kept, run and reported by this process. parts.ts puts them in where no REDIS_URL is set.
-import type { Config } from "./config/config.js";
-import type { AppError } from "./errors.js";
-import type { Inference } from "./inference/inference.js";
-import type { Logger } from "./telemetry/log.js";
-import type { Metrics } from "./telemetry/metrics.js";
-import { EmbeddedGenerations } from "./queue/embedded-generations.js";
-import type { Generations } from "./queue/generations.js";
-import { MemoryTokenLog } from "./queue/memory-token-log.js";
-import type { GenerationQueue } from "./queue/queue.js";
-import type { GenerationStatus } from "./queue/token-log.js";
-import { tracedDelivery } from "./queue/traced-delivery.js";
-import { WebhookTimers, type WebhookOptions } from "./queue/webhook-timers.js";
-import { signingKey } from "./queue/webhooks.js";
-import type { Tracing } from "./telemetry/tracing/spans.js";
-import { stateBody, type DurableStatus } from "./routes/durable-answer.js";
+import type { Config } from "../config/config.js";
+import type { AppError } from "../errors.js";
+import type { Inference } from "../inference/inference.js";
+import type { Logger } from "../telemetry/log.js";
+import type { Metrics } from "../telemetry/metrics.js";
+import { EmbeddedGenerations } from "../queue/embedded-generations.js";
+import type { Generations } from "../queue/generations.js";
+import { MemoryTokenLog } from "../queue/memory-token-log.js";
+import type { GenerationQueue } from "../queue/queue.js";
+import type { GenerationStatus } from "../queue/token-log.js";
+import { tracedDelivery } from "../queue/traced-delivery.js";
+import { WebhookTimers, type WebhookOptions } from "../queue/webhook-timers.js";
+import { signingKey } from "../queue/webhooks.js";
+import type { Tracing } from "../telemetry/tracing/spans.js";
+import { stateBody, type DurableStatus } from "../routes/durable-answer.js";
 
 export interface Foundations {
   readonly log: Logger;

@@ -2,24 +2,24 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Config } from "./config/config.js";
-import { cpuLimit } from "./config/cpu-limit.js";
+import type { Config } from "../config/config.js";
+import { cpuLimit } from "../config/cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
-import { chooseDevice, type ChosenDevice } from "./inference/device/choose-device.js";
-import type { OnRan } from "./inference/generating.js";
-import { createInference, type Inference } from "./inference/inference.js";
-import type { ModelInfo } from "./inference/model-info.js";
-import type { Logger } from "./telemetry/log.js";
-import { createMetrics, type Metrics } from "./telemetry/metrics.js";
-import { ModelAdmission } from "./queue/admission.js";
-import { MeasuredQueue } from "./queue/measured-queue.js";
-import { MemoryQueue } from "./queue/memory-queue.js";
-import type { GenerationQueue } from "./queue/queue.js";
-import type { SseTimings } from "./routes/sse.js";
+import { chooseDevice, type ChosenDevice } from "../inference/device/choose-device.js";
+import type { OnRan } from "../inference/generating.js";
+import { createInference, type Inference } from "../inference/inference.js";
+import type { ModelInfo } from "../inference/model-info.js";
+import type { Logger } from "../telemetry/log.js";
+import { createMetrics, type Metrics } from "../telemetry/metrics.js";
+import { ModelAdmission } from "../queue/admission.js";
+import { MeasuredQueue } from "../queue/measured-queue.js";
+import { MemoryQueue } from "../queue/memory-queue.js";
+import type { GenerationQueue } from "../queue/queue.js";
+import type { SseTimings } from "../routes/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";
-import { openTracing, record, type Tracing } from "./telemetry/tracing/spans.js";
-import { engineSpans } from "./telemetry/tracing/generation-spans.js";
-import { version } from "./version.js";
+import { openTracing, record, type Tracing } from "../telemetry/tracing/spans.js";
+import { engineSpans } from "../telemetry/tracing/generation-spans.js";
+import { version } from "../version.js";
 
 /** What the routes stand on. Tests put their own in. */
 export interface Parts extends Embedded {
