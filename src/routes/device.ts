@@ -1,7 +1,7 @@
 // What models run on, as /info and /health tell it.
 import { Type, type Static } from "typebox";
 import type { ChosenDevice } from "../inference/device/choose-device.js";
-import { nullable } from "./schemas.js";
+import { nullable } from "./http/schemas.js";
 
 export const DeviceSchema = Type.Object(
   {

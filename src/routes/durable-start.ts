@@ -5,10 +5,10 @@ import { AppError } from "../errors.js";
 import type { GenerationEvent } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import { failureError } from "./durable-answer.js";
-import { usualPriority } from "./generate-schemas.js";
-import type { Generation } from "./generations.js";
-import type { RouteParts } from "./parts.js";
+import { failureError } from "./generations/answer.js";
+import { usualPriority } from "./generate/schemas.js";
+import type { Generation } from "./generate/prepare.js";
+import type { RouteParts } from "./route-parts.js";
 
 /** What all generations of one request have in common. */
 export interface Origin {

@@ -2,8 +2,8 @@
 import { Type } from "typebox";
 import type { Inference } from "../inference/inference.js";
 import { deviceBody, DeviceSchema } from "./device.js";
-import type { App, RouteParts } from "./parts.js";
-import { described, open, ref } from "./schemas.js";
+import type { App, RouteParts } from "./route-parts.js";
+import { described, open, ref } from "./http/schemas.js";
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { Metrics } from "../telemetry/metrics.js";
-import { open } from "./schemas.js";
+import { open } from "./http/schemas.js";
 
 const text = { description: "Prometheus' text format", content: { "text/plain": { schema: Type.String() } } };
 

@@ -1,9 +1,9 @@
 // POST /tokenize and /detokenize: text to ids and back, with a model's own tokenizer.
 import { Type } from "typebox";
 import { ParametersSchema } from "../parameters.js";
-import type { App, RouteParts } from "./parts.js";
-import { checkedInputs } from "./request-rules.js";
-import { described, errorAnswers, keyed, modelName } from "./schemas.js";
+import type { App, RouteParts } from "./route-parts.js";
+import { checkedInputs } from "./generate/rules.js";
+import { described, errorAnswers, keyed, modelName } from "./http/schemas.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 500, 503);
 

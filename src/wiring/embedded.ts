@@ -13,7 +13,7 @@ import { tracedDelivery } from "../queue/traced-delivery.js";
 import { WebhookTimers, type WebhookOptions } from "../queue/webhook-timers.js";
 import { signingKey } from "../queue/webhooks.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
-import { stateBody, type DurableStatus } from "../routes/durable-answer.js";
+import { stateBody, type DurableStatus } from "../routes/generations/answer.js";
 
 export interface Foundations {
   readonly log: Logger;

@@ -15,7 +15,7 @@ import { ModelAdmission } from "../queue/admission.js";
 import { MeasuredQueue } from "../queue/measured-queue.js";
 import { MemoryQueue } from "../queue/memory-queue.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import type { SseTimings } from "../routes/sse.js";
+import type { SseTimings } from "../routes/http/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";
 import { openTracing, record, type Tracing } from "../telemetry/tracing/spans.js";
 import { engineSpans } from "../telemetry/tracing/generation-spans.js";

@@ -14,7 +14,7 @@ import type { ModelAdmission } from "../queue/admission.js";
 import { ApiNode } from "../queue/api-node.js";
 import { WorkerNode } from "../queue/worker-node.js";
 import type { GenerationStatus } from "../queue/token-log.js";
-import type { DurableStatus } from "../routes/durable-answer.js";
+import type { DurableStatus } from "../routes/generations/answer.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
 import { version } from "../version.js";
 

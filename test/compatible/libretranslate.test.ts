@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Translate } from "translate";
-import { detectedAmong, detectedSource } from "../../src/routes/libretranslate/detector.js";
-import { modelFor, languageList } from "../../src/routes/libretranslate/languages.js";
+import { detectedAmong, detectedSource } from "../../src/routes/compatible/libretranslate/detector.js";
+import { modelFor, languageList } from "../../src/routes/compatible/libretranslate/languages.js";
 import { modelInfo, ScriptedInference, testServer } from "../support/scripted.js";
 import { zooServer, type ZooServer } from "../support/zoo-server.js";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkManifest } from "../../src/inference/manifest.js";
-import { sourceOf } from "../../src/routes/openai/messages.js";
+import { sourceOf } from "../../src/routes/compatible/openai/messages.js";
 import { modelInfo, ScriptedInference, testServer } from "../support/scripted.js";
 
 const chat = { system: "{}\n", user: "User: {}\n", assistant: "Bot: {}\n", prompt: "Bot:" };

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../src/errors.js";
 import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import { bodyHash, startOnce, type KeyedStart } from "../../src/routes/idempotency.js";
+import { bodyHash, startOnce, type KeyedStart } from "../../src/routes/generations/idempotency.js";
 import { recordOf } from "../support/generations-contract.js";
 
 function log(): MemoryTokenLog {

@@ -1,0 +1,56 @@
+// Which of the served languages a text is in: the configured detector's candidates, held against what models declare. Pure but for loading it.
+import { AppError } from "../../../errors.js";
+import { languageNamed } from "../../../inference/tokenizer/language-names.js";
+import { shortCode } from "./languages.js";
+
+export interface Candidate {
+  /** ISO 639-1. */
+  readonly language: string;
+  /** 0 to 1: how well the text fits; no probability. */
+  readonly score: number;
+}
+
+/** Best first. */
+export type Detect = (text: string) => readonly Candidate[];
+
+/** What LibreTranslate answers: a percentage. */
+export interface Detected {
+  readonly confidence: number;
+  readonly language: string;
+}
+
+/** The detector that LANGUAGE_DETECTOR names; null when it names none: nothing is loaded then. */
+export async function loadDetector(setting: string | null): Promise<Detect | null> {
+  return setting === null ? null : (await import("./eld.js")).candidates;
+}
+
+const shown = 3;
+
+/** Served ones only, where any are declared. Never empty: where nothing is told it is English without confidence, as LibreTranslate has it. */
+export function detectedAmong(candidates: readonly Candidate[], served: readonly string[]): Detected[] {
+  const known = candidates.filter(({ language }) => served.length === 0 || languageNamed(language, served) !== null);
+  if (known.length === 0) return [{ confidence: 0, language: "en" }];
+  return known.slice(0, shown).map((candidate) => percent(candidate, served));
+}
+
+/** A served language that fits nearly as well as the best of all may be meant; one that fits worse would be a guess. */
+const nearlyAsWell = 0.9;
+
+/** The language to translate from. Throws AppError "validation" that names `source`. */
+export function detectedSource(candidates: readonly Candidate[], served: readonly string[]): Detected {
+  const [best] = candidates;
+  if (best === undefined) refuse("the language of this text cannot be told; name it");
+  const known = candidates.find(({ language }) => languageNamed(language, served) !== null);
+  if (known !== undefined && known.score >= best.score * nearlyAsWell) return percent(known, served);
+  return refuse(`this text looks like "${best.language}", which no served model translates; name the language`);
+}
+
+// By the code that /languages has.
+function percent({ language, score }: Candidate, served: readonly string[]): Detected {
+  const own = languageNamed(language, served);
+  return { confidence: Math.round(score * 1000) / 10, language: own === null ? language : shortCode(own, served) };
+}
+
+function refuse(reason: string): never {
+  throw new AppError("validation", `source: ${reason}`, { field: "source" });
+}

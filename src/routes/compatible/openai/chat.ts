@@ -1,0 +1,105 @@
+// POST /v1/chat/completions: the chat becomes one source text, its output the assistant's message.
+import type { AppError } from "../../../errors.js";
+import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
+import type { ChatForm } from "../../../inference/model-info.js";
+import { checkedInputs } from "../../generate/rules.js";
+import type { Finished, Place } from "../../generate/run.js";
+import type { Row, Translation } from "../translation.js";
+import { chatLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
+import { openAiError } from "./error.js";
+import { sourceOf } from "./messages.js";
+import { modelAsked, optionsOf, type Options } from "./options.js";
+import type { ChatBody } from "./schemas.js";
+
+export class ChatTranslation implements Translation {
+  readonly model: string | undefined;
+  readonly rows: readonly Row[];
+  readonly streams: boolean;
+  readonly endsWithDone = true;
+  readonly #options: Options;
+  readonly #facts: Facts;
+  readonly #sent = new SentTexts();
+
+  /** Throws AppError "validation", partly in our names of fields. */
+  constructor(body: ChatBody, form: ChatForm | null, facts: Facts) {
+    const options = optionsOf(body);
+    const [text = ""] = checkedInputs(sourceOf(body.messages, form), 1);
+    this.model = modelAsked(body.model);
+    this.rows = [{ text, parameters: options.parameters }];
+    this.streams = options.streams;
+    this.#options = options;
+    this.#facts = facts;
+  }
+
+  answer(finished: readonly Finished[]) {
+    const choices = finished
+      .flatMap(({ end }) => end.outputs)
+      .map((output, index) => {
+        const { text, tokens, finishReason: reason } = output;
+        const message = { role: "assistant", content: text, refusal: null };
+        return { index, message, logprobs: this.#logprobs(tokens), finish_reason: finishReason(reason) };
+      });
+    return { ...this.#head("chat.completion", finished[0], choices), usage: usageOf(finished) };
+  }
+
+  token(event: TokenEvent, place: Place) {
+    const opening = this.#opening(event.index, place);
+    this.#sent.add(event.index, event.text);
+    const logprobs = this.#logprobs([event]);
+    if (event.text === "" && (logprobs === null || event.special)) return opening;
+    const choice = { index: event.index, delta: { content: event.text }, logprobs, finish_reason: null };
+    return [...opening, this.#chunk(place, choice)];
+  }
+
+  end(event: EndEvent, place: Place) {
+    return event.outputs.flatMap((output, index) => [...this.#opening(index, place), this.#rest(index, output, place)]);
+  }
+
+  closing(finished: readonly Finished[]) {
+    if (!this.#options.includesUsage) return [];
+    return [{ ...this.#head("chat.completion.chunk", finished[0], []), usage: usageOf(finished) }];
+  }
+
+  error(error: AppError) {
+    return { ...openAiError(error), error_type: error.code };
+  }
+
+  #opening(index: number, place: Place): readonly object[] {
+    if (this.#sent.has(index)) return [];
+    this.#sent.add(index, "");
+    const delta = { role: "assistant", content: "" };
+    return [this.#chunk(place, { index, delta, logprobs: null, finish_reason: null })];
+  }
+
+  // Lower beams come at the end, whole.
+  #rest(index: number, { text, tokens, finishReason: reason }: Output, place: Place) {
+    const content = this.#sent.rest(index, text);
+    const isWhole = content !== "" && content === text;
+    return this.#chunk(place, {
+      index,
+      delta: content === "" ? {} : { content },
+      logprobs: isWhole ? this.#logprobs(tokens) : null,
+      finish_reason: finishReason(reason),
+    });
+  }
+
+  #head(object: string, of: Pick<Place, "generation"> | undefined, choices: readonly object[]) {
+    return {
+      id: `chatcmpl-${this.#facts.id}`,
+      object,
+      created: this.#facts.now,
+      model: of?.generation.prepared.model ?? "",
+      system_fingerprint: `seqserve-${this.#facts.version}`,
+      choices,
+    };
+  }
+
+  #chunk(place: Place, choice: object) {
+    const usage = this.#options.includesUsage ? { usage: null } : {};
+    return { ...this.#head("chat.completion.chunk", place, [choice]), ...usage };
+  }
+
+  #logprobs(tokens: readonly OutputToken[]) {
+    return this.#options.wantsLogprobs ? chatLogprobs(tokens) : null;
+  }
+}

@@ -1,0 +1,95 @@
+// POST /v1/completions: prompts are source texts. Chunks of a stream are OpenAI's and TGI's at once, since Hugging Face's JavaScript client reads TGI's fields here.
+import type { AppError } from "../../../errors.js";
+import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
+import { endEvent, tokenEvent } from "../../generate/answer.js";
+import { checkedInputs } from "../../generate/rules.js";
+import type { Finished, Place } from "../../generate/run.js";
+import type { Row, Translation } from "../translation.js";
+import { chosen, completionLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
+import { openAiError } from "./error.js";
+import { modelAsked, optionsOf, type Options } from "./options.js";
+import type { CompletionBody } from "./schemas.js";
+
+export class CompletionTranslation implements Translation {
+  readonly model: string | undefined;
+  readonly rows: readonly Row[];
+  readonly streams: boolean;
+  readonly endsWithDone = true;
+  readonly #options: Options;
+  readonly #facts: Facts;
+  readonly #sent = new SentTexts();
+
+  /** Throws AppError "validation" in our names of fields. */
+  constructor(body: CompletionBody, facts: Facts) {
+    const options = optionsOf(body);
+    this.model = modelAsked(body.model);
+    this.rows = checkedInputs(body.prompt, facts.maxInputs).map((text) => ({ text, parameters: options.parameters }));
+    this.streams = options.streams;
+    this.#options = options;
+    this.#facts = facts;
+  }
+
+  answer(finished: readonly Finished[]) {
+    const { n } = this.#options;
+    const choices = finished.flatMap(({ end }, row) => {
+      return chosen(end.outputs, n).map((output, k) => this.#whole(row * n + k, output));
+    });
+    return { ...this.#head(finished[0], choices), usage: usageOf(finished) };
+  }
+
+  token(event: TokenEvent, place: Place) {
+    const index = place.row * this.#options.n + event.index;
+    const offset = this.#sent.add(index, event.text);
+    const choice = { index, text: event.text, logprobs: this.#logprobs([event], offset), finish_reason: null };
+    return [{ ...this.#chunk(place, choice), ...tokenEvent(event, this.#options.parameters, { index: place.index }) }];
+  }
+
+  end(event: EndEvent, place: Place) {
+    return event.outputs.map((output, k) => {
+      const chunk = this.#chunk(place, this.#rest(place.row * this.#options.n + k, output));
+      return k === 0 ? { ...chunk, ...this.#tgiEnd(event, place) } : chunk;
+    });
+  }
+
+  closing(finished: readonly Finished[]) {
+    return this.#options.includesUsage ? [{ ...this.#head(finished[0], []), usage: usageOf(finished) }] : [];
+  }
+
+  error(error: AppError) {
+    return { ...openAiError(error), error_type: error.code };
+  }
+
+  #head(of: Pick<Place, "generation"> | undefined, choices: readonly object[]) {
+    return {
+      id: `cmpl-${this.#facts.id}`,
+      object: "text_completion",
+      created: this.#facts.now,
+      model: of?.generation.prepared.model ?? "",
+      system_fingerprint: `seqserve-${this.#facts.version}`,
+      choices,
+    };
+  }
+
+  #chunk(place: Place, choice: object) {
+    return { ...this.#head(place, [choice]), ...(this.#options.includesUsage ? { usage: null } : {}) };
+  }
+
+  #whole(index: number, { text, tokens, finishReason: reason }: Output) {
+    return { index, text, logprobs: this.#logprobs(tokens, 0), finish_reason: finishReason(reason) };
+  }
+
+  // Lower beams come at the end, whole.
+  #rest(index: number, output: Output) {
+    const tokens = this.#sent.has(index) ? [] : output.tokens;
+    return { ...this.#whole(index, { ...output, tokens }), text: this.#sent.rest(index, output.text) };
+  }
+
+  #logprobs(tokens: readonly OutputToken[], start: number) {
+    return this.#options.wantsLogprobs ? completionLogprobs(tokens, start) : null;
+  }
+
+  #tgiEnd(event: EndEvent, { generation, index }: Place) {
+    const { token, generated_text, details } = endEvent(generation, event, this.#options.parameters, { index });
+    return { index, token, generated_text, details };
+  }
+}

@@ -1,0 +1,141 @@
+// POST /explain: attention, occlusion, entropy and alternatives of one input and its output.
+//
+//   prepare ─▶ generate (unless an output is given) ─▶ score it with the whole source, and without each source token ─▶ compare
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { AppError } from "../../errors.js";
+import type { Output, Prepared } from "../../generation.js";
+import type { Scoring } from "../../inference/scoring.js";
+import type { Parameters } from "../../parameters.js";
+import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
+import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./schemas.js";
+import type { OpenRequest } from "../http/lifetime.js";
+import type { App, RouteParts } from "../route-parts.js";
+import { finished } from "../generate/run.js";
+import { described, errorAnswers, keyed, ref } from "../http/schemas.js";
+
+const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
+
+export function explainRoute(app: App, parts: RouteParts): void {
+  app.post(
+    "/explain",
+    {
+      schema: {
+        tags: ["generate"],
+        security: keyed,
+        operationId: "explain",
+        summary: "Look inside one answer",
+        description:
+          "Attention, occlusion, and per token its probability, entropy and alternatives. See docs/explain.md.",
+        body: ref(ExplainRequestSchema),
+        response: { 200: described(ref(ExplanationSchema), "What speaks for each token"), ...errors },
+      },
+    },
+    (request, reply) => explain(parts, request, reply),
+  );
+}
+
+interface Run {
+  readonly parts: RouteParts;
+  readonly open: OpenRequest;
+}
+
+type Request = Pick<FastifyRequest, "span"> & { readonly body: ExplainBody };
+
+async function explain(parts: RouteParts, { body, span }: Request, reply: FastifyReply): Promise<Explanation> {
+  const parameters = checkedExplain(body);
+  const open = parts.lifetime.begin(reply.raw, false);
+  try {
+    const { inputs, model } = body;
+    const asked = { inputs, parameters: { ...parameters, details: true }, trace: span?.headers };
+    const prepared = await parts.inference.prepare({ ...asked, ...(model == null ? {} : { model }) });
+    return await explained({ parts, open }, prepared, body, parameters);
+  } catch (error) {
+    open.abort(error);
+    throw error;
+  } finally {
+    open.end();
+  }
+}
+
+async function explained(
+  run: Run,
+  prepared: Prepared,
+  body: ExplainBody,
+  parameters: Parameters,
+): Promise<Explanation> {
+  const { inference, config } = run.parts;
+  const generates = bounded(prepared, parameters);
+  const output = hasOutput(body) ? (body.output ?? "") : (await outputOf(run, generates)).ids;
+  const asked = await inference.scoring(prepared, output);
+  checkTarget(asked.whole.scored?.length ?? 0, prepared.sourceIds.length);
+  const whole = await outputOf(run, asked.whole);
+  const others = body.occlusion === false ? null : await occluded(run, asked, config.maxInputs);
+  const given = hasOutput(body) ? whole.ids.length : prepared.decoding.prefix.length - 1;
+  const piece = (id: number) => inference.detokenize(prepared.model, [id], false);
+  return explanation(asked, whole, others, (id, at) => ({ piece: piece(id), given: at < given }));
+}
+
+type Labels = (id: number, at: number) => { readonly piece: string; readonly given: boolean };
+
+function explanation(
+  { source, whole: asked }: Scoring,
+  whole: Output,
+  others: Others | null,
+  labels: Labels,
+): Explanation {
+  const { tokens } = whole;
+  return {
+    generated_text: whole.text,
+    source: [...source],
+    tokens: tokens.map(({ id, text, special, logprob = 0, entropy = 0, top = [] }, at) => {
+      return { id, text, special, ...labels(id, at), logprob, entropy, top: [...top] };
+    }),
+    score: whole.score,
+    attention: asked.wantAttention ? tokens.map(({ attention = [] }) => [...attention]) : null,
+    occlusion: others && tokens.map((token, at) => others.map((other) => drop(token, other?.tokens[at]))),
+    model: asked.model,
+    usage: {
+      source_tokens: source.length,
+      generated_tokens: tokens.length,
+      scored_outputs: 1 + (others?.filter((other) => other !== null).length ?? 0),
+    },
+  };
+}
+
+type Others = readonly (Output | null)[];
+type Scored = { readonly logprob?: number };
+
+function drop({ logprob = 0 }: Scored, other: Scored | undefined): number | null {
+  return other?.logprob === undefined ? null : logprob - other.logprob;
+}
+
+// A few at a time: as many as one request may have texts.
+async function occluded(run: Run, { without }: Scoring, atOnce: number): Promise<Others> {
+  const outputs = new Map<Prepared, Output>();
+  const all = without.filter((prepared) => prepared !== null);
+  for (let at = 0; at < all.length; at += atOnce) {
+    const some = all.slice(at, at + atOnce);
+    const ends = await outputsOf(run, some);
+    some.forEach((prepared, i) => outputs.set(prepared, ends[i] ?? missing()));
+  }
+  return without.map((prepared) => (prepared === null ? null : (outputs.get(prepared) ?? null)));
+}
+
+async function outputOf(run: Run, prepared: Prepared): Promise<Output> {
+  const [output = missing()] = await outputsOf(run, [prepared]);
+  return output;
+}
+
+async function outputsOf({ parts: { queue }, open }: Run, all: readonly Prepared[]): Promise<Output[]> {
+  const generations = all.map((prepared) => ({ text: "", prepared }));
+  return (await finished({ queue, generations, open })).map(({ end }) => best(end));
+}
+
+function best({ outputs: [output = missing()] }: { readonly outputs: readonly Output[] }): Output {
+  if (output.finishReason === "deadline") throw new AppError("deadline", "the deadline passed before all was scored");
+  return output;
+}
+
+function missing(): never {
+  throw new AppError("internal", "a generation ended without an output");
+}

@@ -1,0 +1,71 @@
+// What is told of a durable generation: its state, and each entry of its log as the event that /generate streams.
+import { AppError, type ErrorKind } from "../../errors.js";
+import type { FailureEvent, GenerationRecord, GenerationStatus, LogEntry } from "../../queue/token-log.js";
+import type { StateBody, StatusName, Summary } from "./schemas.js";
+import { errorBody } from "../http/errors.js";
+import { answer, endEvent, tokenEvent, type EventPlace } from "../generate/answer.js";
+import type { SseEvent } from "../http/sse.js";
+
+/** The piece of a decoder id of a model, for details.prefill. */
+export type PieceOf = (model: string, id: number) => string;
+
+/** A record that can be looked up. */
+export type DurableRecord = GenerationRecord & { readonly request: NonNullable<GenerationRecord["request"]> };
+
+/** A generation that somebody may look up. */
+export type DurableStatus = GenerationStatus & { readonly record: DurableRecord };
+
+/** Without what it gave. */
+export function summaryBody(status: GenerationStatus): Summary {
+  const { record, top } = status;
+  return {
+    id: record.id,
+    status: statusName(status),
+    model: record.prepared.model,
+    created_at: new Date(record.createdAt).toISOString(),
+    priority: record.priority,
+    last_event_id: top,
+  };
+}
+
+/** All there is to know: GET /generations/{id} and webhooks. */
+export function stateBody(status: DurableStatus, pieceOf: PieceOf): StateBody {
+  const { terminal, record } = status;
+  const { prepared, request } = record;
+  const piece = (id: number) => pieceOf(prepared.model, id);
+  const end = terminal?.type === "end" ? terminal : null;
+  return {
+    ...summaryBody(status),
+    result: end && answer({ text: request.text, prepared }, end, request.parameters, piece),
+    error: terminal?.type === "failure" ? errorBody(failureError(terminal)) : null,
+  };
+}
+
+/** An entry as an event; its number is the log's. */
+export function logEvent({ prepared, request }: DurableRecord, { seq, event }: LogEntry, place?: EventPlace): SseEvent {
+  const at = place ?? { index: seq };
+  if (event.type === "token") return { id: at.index, data: tokenEvent(event, request.parameters, at) };
+  if (event.type === "failure") return { id: at.index, event: "error", data: errorBody(failureError(event)) };
+  return {
+    id: at.index,
+    event: "end",
+    data: endEvent({ text: request.text, prepared }, event, request.parameters, at),
+  };
+}
+
+/** Whether reading a log failed, not the generation: such an error has no number, so that a reader who comes back misses nothing. */
+export function isOfReading({ kind }: AppError): boolean {
+  return kind === "log_lost" || kind === "gone" || kind === "unavailable";
+}
+
+/** The error that a failure stands for. */
+export function failureError({ kind, message }: FailureEvent): AppError {
+  return new AppError(kind, message);
+}
+
+const failed: Partial<Record<ErrorKind, StatusName>> = { cancelled: "cancelled" };
+
+function statusName({ state, terminal }: GenerationStatus): StatusName {
+  if (state !== "ended" || terminal === null) return state === "queued" ? "queued" : "running";
+  return terminal.type === "end" ? "succeeded" : (failed[terminal.kind] ?? "failed");
+}

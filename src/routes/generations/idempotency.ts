@@ -1,0 +1,91 @@
+// Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): one start per key and body, however often and from wherever it is sent.
+//
+//   bindKey ──▶ bound to us: start; if that fails, the key is free again
+//      └──▶ bound before: other body → 409; same body → what that start began, waited for while it is not there yet, begun for it where its node died
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AppError } from "../../errors.js";
+import type { Generations } from "../../queue/generations.js";
+import type { KeyBinding } from "../../queue/token-log.js";
+
+const longestKey = 255;
+const pollMs = 50;
+const usualPolls = 100;
+
+/** The key of a request: a quoted string as the draft says, or bare visible characters as many clients send it. null without the header. */
+export function idempotencyKey(header: string | string[] | undefined): string | null {
+  if (header === undefined) return null;
+  if (typeof header !== "string") return refuse("must be sent once");
+  const quoted = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/u.exec(header)?.[1];
+  const key = quoted === undefined ? header : quoted.replace(/\\(["\\])/gu, "$1");
+  if (quoted === undefined && !/^[!#-~]*$/u.test(header))
+    return refuse('must be "quoted", or visible ASCII characters');
+  if (key === "") return refuse("must not be empty");
+  if (key.length > longestKey) return refuse(`must have at most ${longestKey} characters (got ${key.length})`);
+  return key;
+}
+
+/** SHA-256 of a JSON value, whatever the order of its keys. */
+export function bodyHash(body: unknown): string {
+  return createHash("sha256").update(canonical(body)).digest("hex");
+}
+
+export interface KeyedStart {
+  readonly owner: string;
+  readonly key: string;
+  readonly bodyHash: string;
+  /** Of the generation that `start` would begin. */
+  readonly id: string;
+  /** Begins it under this id; harmless where it has begun. */
+  start(id: string): Promise<void>;
+}
+
+/** Starts it, or finds out what was started with this key before. Throws AppError "conflict" when that was another body. */
+export async function startOnce(
+  generations: Pick<Generations, "bindKey" | "unbindKey" | "find">,
+  { owner, key, bodyHash, id, start }: KeyedStart,
+  polls = usualPolls,
+): Promise<{ readonly id: string; readonly isReplay: boolean }> {
+  let bound: KeyBinding = { id, bodyHash };
+  for (let poll = 0; poll < polls; poll += 1) {
+    bound = await generations.bindKey(owner, key, { id, bodyHash });
+    if (bound.id === id) {
+      await orElse(
+        () => start(id),
+        () => generations.unbindKey(owner, key),
+      );
+      return { id, isReplay: false };
+    }
+    if (bound.bodyHash !== bodyHash) throw conflict("this key came with another body before");
+    if ((await generations.find(bound.id)) !== "gone") return { id: bound.id, isReplay: true };
+    await sleep(pollMs);
+  }
+  // The same id: should that node live after all, both began one generation.
+  await start(bound.id);
+  return { id: bound.id, isReplay: false };
+}
+
+async function orElse(start: () => Promise<void>, undo: () => Promise<void>): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    await undo();
+    throw error;
+  }
+}
+
+// As RFC 8785 in what matters here: keys sorted, no white space.
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+  return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonical(inner)}`).join(",")}}`;
+}
+
+function refuse(reason: string): never {
+  throw new AppError("validation", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
+}
+
+function conflict(reason: string): AppError {
+  return new AppError("conflict", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
+}

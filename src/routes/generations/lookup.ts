@@ -1,0 +1,133 @@
+// GET /generations and /generations/{id}, DELETE /generations/{id}: only ever one's own.
+import type { FastifyRequest } from "fastify";
+import { Type } from "typebox";
+import { AppError } from "../../errors.js";
+import { stateBody, summaryBody, type DurableStatus } from "./answer.js";
+import { idParam, noQuery, PageSchema, StateSchema, SummarySchema } from "./schemas.js";
+import { pagePositionPattern } from "../../queue/log-rules.js";
+import type { GenerationStatus } from "../../queue/token-log.js";
+import { ownerOf } from "../http/owner.js";
+import type { App, RouteParts } from "../route-parts.js";
+import { described, errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
+
+const tags = ["durable"];
+const usualPage = 20;
+
+/** No such generation, or somebody else's. */
+export const unknownGeneration = described(ref(ErrorSchema), "No such generation among those of this key");
+
+const pageQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.String({
+        pattern: "^([1-9][0-9]?|100)$",
+        description: `1 to 100; ${usualPage} when absent.`,
+        examples: [String(usualPage)],
+      }),
+    ),
+    before: Type.Optional(Type.String({ pattern: pagePositionPattern, description: "`next` of the page before." })),
+  },
+  { additionalProperties: false },
+);
+
+export function lookupRoutes(app: App, parts: RouteParts): void {
+  listRoute(app, parts);
+  stateRoute(app, parts);
+  cancelRoute(app, parts);
+}
+
+/** The generation, if the caller's. Throws AppError "not_found", or "gone" when it has expired. */
+export async function ownGeneration(
+  { generations, config }: RouteParts,
+  { headers }: Pick<FastifyRequest, "headers">,
+  id: string,
+): Promise<DurableStatus> {
+  const found = /^[\da-f]{32}$/u.test(id) ? await generations.find(id) : "gone";
+  if (found === "expired") throw new AppError("gone", "this generation is not kept any longer (GENERATION_TTL)");
+  if (found === "gone" || !isVisible(found, ownerOf(headers, config.apiKeys))) {
+    throw new AppError("not_found", "no such generation");
+  }
+  return found as DurableStatus;
+}
+
+function isVisible({ record }: GenerationStatus, owner: string): boolean {
+  return record.owner === owner && record.request !== null;
+}
+
+function listRoute(app: App, parts: RouteParts): void {
+  app.get(
+    "/generations",
+    {
+      schema: {
+        tags,
+        security: keyed,
+        operationId: "listGenerations",
+        summary: "One's own durable generations",
+        description: "Those of the caller's key, newest first. Without keys: all.",
+        querystring: pageQuery,
+        response: { 200: described(ref(PageSchema), "A page of them"), ...errorAnswers(401, 422, 500, 503) },
+      },
+    },
+    async ({ headers, query }) => {
+      const page = { before: query.before ?? null, limit: Number(query.limit ?? usualPage) };
+      const { statuses, next } = await parts.generations.list(ownerOf(headers, parts.config.apiKeys), page);
+      return { generations: statuses.map(summaryBody), next };
+    },
+  );
+}
+
+function stateRoute(app: App, parts: RouteParts): void {
+  const { inference } = parts;
+  app.get(
+    "/generations/:id",
+    {
+      schema: {
+        tags,
+        security: keyed,
+        operationId: "getGeneration",
+        summary: "A durable generation, and its result once there is one",
+        params: idParam,
+        querystring: noQuery,
+        response: {
+          200: described(ref(StateSchema), "Its state"),
+          ...errorAnswers(401, 410, 422, 500, 503),
+          404: unknownGeneration,
+        },
+      },
+    },
+    async (request) => {
+      const status = await ownGeneration(parts, request, request.params.id);
+      return stateBody(status, (model, id) => inference.detokenize(model, [id], false));
+    },
+  );
+}
+
+function cancelRoute(app: App, parts: RouteParts): void {
+  app.delete(
+    "/generations/:id",
+    {
+      schema: {
+        tags,
+        security: keyed,
+        operationId: "cancelGeneration",
+        summary: "Cancel a durable generation",
+        description: "It ends with an `error` event of type `cancelled`. What it gave so far stays readable.",
+        params: idParam,
+        querystring: noQuery,
+        response: {
+          202: described(ref(SummarySchema), "It is being cancelled"),
+          204: { type: "null", description: "It had ended before: nothing to cancel" },
+          ...errorAnswers(401, 410, 422, 500, 503),
+          404: unknownGeneration,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const before = await ownGeneration(parts, request, id);
+      if (!(await parts.generations.cancel(id))) return reply.code(204).send(null);
+      const now = await parts.generations.find(id);
+      return reply.code(202).send(summaryBody(typeof now === "object" ? now : before));
+    },
+  );
+}

@@ -1,0 +1,150 @@
+// POST /generations: starts a generation that goes on whether anybody listens or not, once per Idempotency-Key.
+import { randomBytes } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { AppError } from "../../errors.js";
+import { summaryBody } from "./answer.js";
+import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
+import { startDurable } from "../durable-start.js";
+import { usualPriority } from "../generate/schemas.js";
+import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
+import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
+import { ownerOf } from "../http/owner.js";
+import type { App, RouteParts } from "../route-parts.js";
+import { checkedInputs, checkedParameters } from "../generate/rules.js";
+import { errorAnswers, keyed, ref } from "../http/schemas.js";
+import { checkedWebhookUrl } from "./webhook-url.js";
+
+const headers = {
+  type: "object",
+  properties: {
+    "Idempotency-Key": {
+      type: "string",
+      description:
+        "1 to 255 characters. The same key with the same body starts nothing again and gets the same generation, with the header " +
+        "`Idempotent-Replayed: true`; with another body it is a 409. Kept for GENERATION_TTL.",
+      examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    },
+  },
+};
+
+const accepted = {
+  ...ref(SummarySchema),
+  description: "It is admitted",
+  headers: {
+    Location: { type: "string", description: "/generations/{id}" },
+    "X-Generation-Id": { type: "string" },
+    "Idempotent-Replayed": { type: "string", description: "`true` when this key had started it before." },
+  },
+};
+
+export function startRoute(app: App, parts: RouteParts): void {
+  app.post(
+    "/generations",
+    {
+      schema: {
+        tags: ["durable"],
+        security: keyed,
+        operationId: "startGeneration",
+        summary: "Start a durable generation",
+        description:
+          "Answers once it is admitted; `Location` is where to look it up, `{Location}/events` where to read it.",
+        headers,
+        querystring: noQuery,
+        body: ref(StartRequestSchema),
+        response: { 202: accepted, ...errorAnswers(400, 401, 404, 409, 410, 413, 415, 422, 429, 500, 503) },
+      },
+      preValidation: async ({ body }) => refuseOfOtherRoutes(body),
+    },
+    (request, reply) => start(parts, request, reply),
+  );
+}
+
+type Request = Pick<FastifyRequest, "headers" | "span"> & { readonly body: StartBody };
+
+/** What the body asks, checked. */
+interface Start extends GenerateRequest {
+  readonly priority: number;
+  readonly webhookUrl: string | null;
+}
+
+async function start(parts: RouteParts, request: Request, reply: FastifyReply): Promise<Summary> {
+  const { headers, body } = request;
+  const key = idempotencyKey(headers["idempotency-key"]);
+  const asked = checkedStart(parts, request);
+  const owner = ownerOf(headers, parts.config.apiKeys);
+  // Who leaves before the answer has started it all the same.
+  const open = parts.lifetime.begin(reply.raw, true);
+  try {
+    const id = randomBytes(16).toString("hex");
+    const begin = (under: string) => begun(parts, asked, { owner, id: under });
+    const started =
+      key === null
+        ? await begin(id).then(() => ({ id, isReplay: false }))
+        : await startOnce(parts.generations, { owner, key, bodyHash: bodyHash(body), id, start: begin });
+    const summary = await summaryOf(parts, started.id);
+    if (started.isReplay) reply.header("idempotent-replayed", "true");
+    reply.header("location", `/generations/${started.id}`).header("x-generation-id", started.id).code(202);
+    return summary;
+  } finally {
+    open.end();
+  }
+}
+
+async function begun(parts: RouteParts, asked: Start, { owner, id }: { owner: string; id: string }): Promise<void> {
+  const places = parts.openGenerations.enter(owner, 1);
+  try {
+    const [generation] = await prepareAll(parts.inference, asked);
+    if (generation === undefined) throw new AppError("internal", "a request without its generation");
+    const { text, prepared } = generation;
+    const { parameters, priority, webhookUrl } = asked;
+    const takePlace = () => places.pop() ?? (() => undefined);
+    const origin = { owner, priority, parameters, webhookUrl, takePlace };
+    await startDurable(parts, { text, prepared: { ...prepared, id } }, origin);
+  } finally {
+    for (const leave of places) leave();
+  }
+}
+
+async function summaryOf({ generations }: RouteParts, id: string): Promise<Summary> {
+  const found = await generations.find(id);
+  if (typeof found === "object") return summaryBody(found);
+  throw new AppError("gone", "the generation that this key began is not kept any longer");
+}
+
+function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
+  const url = body.webhook_url ?? null;
+  const parameters = checkedParameters(body.parameters ?? undefined, { streams: false });
+  if (parameters.on_disconnect === "cancel") {
+    const field = "parameters.on_disconnect";
+    throw new AppError("validation", `${field}: a durable generation goes on: cancel it by DELETE`, { field });
+  }
+  if (parameters.split !== undefined) {
+    const field = "parameters.split";
+    throw new AppError("validation", `${field}: not for durable generations: start one a sentence`, { field });
+  }
+  return {
+    texts: checkedInputs(body.inputs, 1),
+    isList: false,
+    model: body.model ?? undefined,
+    parameters,
+    priority: body.priority ?? usualPriority,
+    webhookUrl: url === null ? null : checkedWebhookUrl(url, config),
+    trace: span?.headers,
+  };
+}
+
+// Fields that /generate takes: "unknown field" would not say where else to turn.
+function refuseOfOtherRoutes(body: unknown): void {
+  if (typeof body !== "object" || body === null) return;
+  const { stream, inputs } = body as { readonly stream?: unknown; readonly inputs?: unknown };
+  if (stream !== undefined) {
+    throw new AppError("validation", "stream: not here: read the events at GET /generations/{id}/events", {
+      field: "stream",
+    });
+  }
+  if (Array.isArray(inputs)) {
+    throw new AppError("validation", "inputs: must be one text: start a generation for each of several", {
+      field: "inputs",
+    });
+  }
+}
