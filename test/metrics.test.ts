@@ -6,7 +6,7 @@ import type { GenerationEvent, Prepared } from "../src/generation.js";
 import { createMetrics, type Metrics } from "../src/telemetry/metrics.js";
 import { MeasuredQueue } from "../src/queue/measured-queue.js";
 import type { GenerationQueue } from "../src/queue/queue.js";
-import { readRedisInfo } from "../src/queue/redis-info.js";
+import { readRedisInfo } from "../src/queue/redis/redis-info.js";
 import { metricSum } from "./support/metrics-text.js";
 import { testServer } from "./support/scripted.js";
 

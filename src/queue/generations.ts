@@ -1,6 +1,6 @@
 // What routes know of generations that outlive their request: start one, follow its log from any number, look it up, cancel it.
 // EmbeddedGenerations keeps them in this process, BullGenerations in Redis; one contract suite runs on both.
-import type { Found, GenerationRecord, KeyBinding, LogEntry, Page } from "./token-log.js";
+import type { Found, GenerationRecord, KeyBinding, LogEntry, Page } from "./log/token-log.js";
 
 export interface Generations {
   /** Resolves when it has its place; one that runs already stays as it is. Throws AppError "overloaded" (with retryAfterSeconds) or "unavailable"; then nothing is kept. */

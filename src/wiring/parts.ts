@@ -13,7 +13,7 @@ import type { Logger } from "../telemetry/log.js";
 import { createMetrics, type Metrics } from "../telemetry/metrics.js";
 import { ModelAdmission } from "../queue/admission.js";
 import { MeasuredQueue } from "../queue/measured-queue.js";
-import { MemoryQueue } from "../queue/memory-queue.js";
+import { MemoryQueue } from "../queue/memory/memory-queue.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { SseTimings } from "../routes/http/sse.js";
 import { connectNodes, type ScaleOut } from "./scale-out.js";

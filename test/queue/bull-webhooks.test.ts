@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Generate } from "../../src/generation.js";
-import type { ApiNodeOptions } from "../../src/queue/api-node.js";
+import type { ApiNodeOptions } from "../../src/queue/bull/api-node.js";
 import { recordOf, Script } from "../support/generations-contract.js";
 import { startApi, startWorker } from "../support/nodes.js";
 import { RedisServer, withoutRedis } from "../support/redis.js";

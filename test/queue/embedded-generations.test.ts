@@ -5,10 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AppError } from "../../src/errors.js";
 import type { Generate } from "../../src/generation.js";
 import { ModelAdmission } from "../../src/queue/admission.js";
-import { EmbeddedGenerations } from "../../src/queue/embedded-generations.js";
-import { MemoryQueue } from "../../src/queue/memory-queue.js";
-import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import type { GenerationStatus } from "../../src/queue/token-log.js";
+import { EmbeddedGenerations } from "../../src/queue/memory/memory-generations.js";
+import { MemoryQueue } from "../../src/queue/memory/memory-queue.js";
+import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
+import type { GenerationStatus } from "../../src/queue/log/token-log.js";
 import { recordOf, Script, testGenerationsContract, type GenerationsLimits } from "../support/generations-contract.js";
 
 function build(generate: Generate, limits: GenerationsLimits) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ExpiringMap } from "../../src/queue/expiring-map.js";
+import { ExpiringMap } from "../../src/queue/memory/expiring-map.js";
 
 test("values end exactly ttlMs after they were set, and setting again begins anew", () => {
   let nowMs = 0;

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AppError } from "../../src/errors.js";
-import { Frontier } from "../../src/queue/frontier.js";
-import type { LogEntry, Reading } from "../../src/queue/token-log.js";
+import { Frontier } from "../../src/queue/log/frontier.js";
+import type { LogEntry, Reading } from "../../src/queue/log/token-log.js";
 import { end, failure, token, tokens } from "../support/generations.js";
 import { below, pick, seededRandom } from "../support/random.js";
 

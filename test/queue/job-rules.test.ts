@@ -1,14 +1,14 @@
 // The pure parts beside BullMQ: names, job data, concurrency, hearing, care for silent jobs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { queueName, readJobData, rowsOf } from "../../src/queue/bull-job.js";
-import { concurrencyFor } from "../../src/queue/concurrency.js";
-import { careFor } from "../../src/queue/job-keeper.js";
-import { Watchdog } from "../../src/queue/watchdog.js";
+import { queueName, readJobData, rowsOf } from "../../src/queue/bull/bull-job.js";
+import { concurrencyFor } from "../../src/queue/bull/concurrency.js";
+import { careFor } from "../../src/queue/bull/job-keeper.js";
+import { Watchdog } from "../../src/queue/bull/watchdog.js";
 import { AppError } from "../../src/errors.js";
-import { readControl, writeControl } from "../../src/queue/worker-control.js";
-import { WorkerDirectory } from "../../src/queue/worker-directory.js";
-import type { Announcement } from "../../src/queue/worker-announcements.js";
+import { readControl, writeControl } from "../../src/queue/bull/worker-control.js";
+import { WorkerDirectory } from "../../src/queue/bull/workers.js";
+import type { Announcement } from "../../src/queue/bull/worker-announcements.js";
 import { decoding } from "../support/decoding.js";
 
 test("queues are apart by model and by digest, and BullMQ takes any name", () => {

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { setImmediate as turnsEnd, setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../src/errors.js";
 import type { Prepared } from "../../src/generation.js";
-import { LogWriter, type LogWriterOptions } from "../../src/queue/log-writer.js";
-import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import type { AppendRequest } from "../../src/queue/redis-token-log.js";
-import type { Claim, Refusal } from "../../src/queue/token-log.js";
+import { LogWriter, type LogWriterOptions } from "../../src/queue/redis/log-writer.js";
+import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
+import type { AppendRequest } from "../../src/queue/redis/redis-token-log.js";
+import type { Claim, Refusal } from "../../src/queue/log/token-log.js";
 import { end, recordOf, token, tokens } from "../support/generations.js";
 
 async function claimed(

@@ -1,6 +1,6 @@
 // The embedded queue keeps the contract.
 import { ModelAdmission } from "../../src/queue/admission.js";
-import { MemoryQueue } from "../../src/queue/memory-queue.js";
+import { MemoryQueue } from "../../src/queue/memory/memory-queue.js";
 import { testQueueContract } from "../support/queue-contract.js";
 
 testQueueContract("MemoryQueue", (generate, limits) => {

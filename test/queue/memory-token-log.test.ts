@@ -1,8 +1,8 @@
 // The token log of one process keeps the contract, within its memory.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
-import type { LogEntry } from "../../src/queue/token-log.js";
+import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
+import type { LogEntry } from "../../src/queue/log/token-log.js";
 import { end, recordOf, tokens } from "../support/generations.js";
 import { claimed, running, testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
 import { testTokenLogModel } from "../support/token-log-model.js";

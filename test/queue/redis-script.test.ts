@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AppError } from "../../src/errors.js";
-import { orUnavailable } from "../../src/queue/redis-script.js";
+import { orUnavailable } from "../../src/queue/redis/redis-script.js";
 
 function replyError(message: string): Error {
   const error = new Error(message);

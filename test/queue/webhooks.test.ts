@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import type { WebhookResult } from "../../src/telemetry/metrics.js";
-import { isPublicAddress } from "../../src/queue/webhook-address.js";
-import { retryDelayMs, webhookAttempts, WebhookTimers } from "../../src/queue/webhook-timers.js";
-import { deliver, retryAfterMs, signingKey, WebhookError } from "../../src/queue/webhooks.js";
+import { isPublicAddress } from "../../src/queue/webhooks/webhook-address.js";
+import { retryDelayMs, webhookAttempts, WebhookTimers } from "../../src/queue/webhooks/webhook-timers.js";
+import { deliver, retryAfterMs, signingKey, WebhookError } from "../../src/queue/webhooks/webhooks.js";
 import { webhookReceiver, type PlannedAnswer, type WebhookReceiver } from "../support/webhook-receiver.js";
 
 const secret = `whsec_${Buffer.from("a secret of thirty-two bytes, ok").toString("base64")}`;

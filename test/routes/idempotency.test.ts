@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../src/errors.js";
-import { MemoryTokenLog } from "../../src/queue/memory-token-log.js";
+import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import { bodyHash, startOnce, type KeyedStart } from "../../src/routes/generations/idempotency.js";
 import { recordOf } from "../support/generations-contract.js";
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorKind } from "../../src/errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared, TokenEvent } from "../../src/generation.js";
 import type { Generations } from "../../src/queue/generations.js";
-import type { Found, GenerationRecord, LogEntry } from "../../src/queue/token-log.js";
+import type { Found, GenerationRecord, LogEntry } from "../../src/queue/log/token-log.js";
 import { decoding } from "./decoding.js";
 import type { QueueLimits } from "./queue-contract.js";
 

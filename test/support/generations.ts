@@ -1,7 +1,7 @@
 // Generations for tests of logs: records, tokens, ends.
 import { randomBytes } from "node:crypto";
 import type { EndEvent, TokenEvent } from "../../src/generation.js";
-import type { FailureEvent, GenerationRecord, LogEntry, LogEvent } from "../../src/queue/token-log.js";
+import type { FailureEvent, GenerationRecord, LogEntry, LogEvent } from "../../src/queue/log/token-log.js";
 import { decoding } from "./decoding.js";
 
 export function recordOf(overrides: Partial<GenerationRecord> = {}): GenerationRecord {

@@ -3,9 +3,9 @@ import { pino } from "pino";
 import type { Prepared, TokenEvent, GenerationEvent } from "../../src/generation.js";
 import { createMetrics } from "../../src/telemetry/metrics.js";
 import { ModelAdmission, type AdmissionLimits } from "../../src/queue/admission.js";
-import { ApiNode, type ApiNodeOptions, type ApiTimings } from "../../src/queue/api-node.js";
-import type { JobTimings } from "../../src/queue/bull-job.js";
-import { WorkerNode } from "../../src/queue/worker-node.js";
+import { ApiNode, type ApiNodeOptions, type ApiTimings } from "../../src/queue/bull/api-node.js";
+import type { JobTimings } from "../../src/queue/bull/bull-job.js";
+import { WorkerNode } from "../../src/queue/bull/worker-node.js";
 import { modelInfo } from "./scripted.js";
 
 export type Continue = (

@@ -16,7 +16,7 @@ import { createLog, type Logger } from "../../src/telemetry/log.js";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.js";
 import { ModelAdmission } from "../../src/queue/admission.js";
 import { MeasuredQueue } from "../../src/queue/measured-queue.js";
-import { MemoryQueue } from "../../src/queue/memory-queue.js";
+import { MemoryQueue } from "../../src/queue/memory/memory-queue.js";
 import type { SseTimings } from "../../src/routes/http/sse.js";
 import type { Tracing } from "../../src/telemetry/tracing/spans.js";
 import { decoding } from "./decoding.js";

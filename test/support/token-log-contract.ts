@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { AppError } from "../../src/errors.js";
-import type { Claim, GenerationStatus, TokenLog } from "../../src/queue/token-log.js";
+import type { Claim, GenerationStatus, TokenLog } from "../../src/queue/log/token-log.js";
 import { end, failure, recordOf, token, tokens } from "./generations.js";
 
 export interface LogUnderTest {

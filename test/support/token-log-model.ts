@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { terminalOf, type LogEntry, type TokenLog } from "../../src/queue/token-log.js";
+import { terminalOf, type LogEntry, type TokenLog } from "../../src/queue/log/token-log.js";
 import { end, failure, recordOf, token } from "./generations.js";
 import { below, pick, seededRandom } from "./random.js";
 import type { ContractOptions } from "./token-log-contract.js";

@@ -1,6 +1,6 @@
 // What is told of a durable generation: its state, and each entry of its log as the event that /generate streams.
 import { AppError, type ErrorKind } from "../../errors.js";
-import type { FailureEvent, GenerationRecord, GenerationStatus, LogEntry } from "../../queue/token-log.js";
+import type { FailureEvent, GenerationRecord, GenerationStatus, LogEntry } from "../../queue/log/token-log.js";
 import type { StateBody, StatusName, Summary } from "./schemas.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent, type EventPlace } from "../generate/answer.js";

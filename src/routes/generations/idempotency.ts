@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors.js";
 import type { Generations } from "../../queue/generations.js";
-import type { KeyBinding } from "../../queue/token-log.js";
+import type { KeyBinding } from "../../queue/log/token-log.js";
 
 const longestKey = 255;
 const pollMs = 50;

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
-import { startDurable } from "../durable-start.js";
+import { startDurable } from "../../queue/durable-queue.js";
 import { usualPriority } from "../generate/schemas.js";
 import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
 import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";

@@ -1,7 +1,7 @@
 // What can be told of a webhook_url before anything is sent: the rest is checked at the moment of connecting (queue/webhooks.ts).
 import type { Config } from "../../config/config.js";
 import { AppError } from "../../errors.js";
-import { isPublicAddress, literalAddress } from "../../queue/webhook-address.js";
+import { isPublicAddress, literalAddress } from "../../queue/webhooks/webhook-address.js";
 
 /** The URL as it will be called; throws AppError "validation" naming `webhook_url`. */
 export function checkedWebhookUrl(

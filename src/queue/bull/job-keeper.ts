@@ -1,0 +1,151 @@
+// Watches over the jobs that this node has started, or is asked about, until their logs end: a job that Redis lost is added again, one that BullMQ
+// gave up gets its terminal event, one that waits beyond its deadline ends.
+import type { JobData, Target } from "./bull-job.js";
+import type { JobQueues, JobState } from "./job-queues.js";
+import type { AppendRequest } from "../redis/redis-token-log.js";
+import type { FailureEvent, LogEntry, TokenLog } from "../log/token-log.js";
+
+export interface KeptJob {
+  readonly data: JobData;
+  readonly target: Target;
+  readonly priority: number;
+  /** Milliseconds since the epoch. */
+  readonly deadlineAt: number | null;
+}
+
+export interface JobKeeperOptions {
+  readonly log: Pick<TokenLog, "find" | "claim">;
+  /** Appends and tells the API nodes that follow. */
+  readonly flush: (requests: readonly AppendRequest[]) => Promise<unknown>;
+  readonly jobs: Pick<JobQueues, "add" | "state" | "remove">;
+  /** Names this node in the claims it takes to end what nobody else ends. */
+  readonly node: string;
+  /** A generation that is silent for so long is looked after. */
+  readonly silenceMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** It tries again later. */
+  readonly onError: (error: unknown) => void;
+}
+
+interface Kept extends KeptJob {
+  heardAt: number;
+  hasEntries: boolean;
+}
+
+/** What a look at a silent job leads to. Pure. */
+export type Care = "wait" | "add" | "deadline" | "fail";
+
+/** @param isPast its deadline, with no token logged */
+export function careFor(state: JobState, isPast: boolean): Care {
+  if (state === "failed") return "fail";
+  if (isPast && state !== "active") return "deadline";
+  return state === "unknown" || state === "completed" ? "add" : "wait";
+}
+
+/** Workers notice deadlines themselves: only jobs that none of them has end here. */
+const graceMs = 250;
+
+export class JobKeeper {
+  readonly #options: JobKeeperOptions;
+  readonly #kept = new Map<string, Kept>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: JobKeeperOptions) {
+    this.#options = options;
+  }
+
+  start(everyMs: number): void {
+    const turn = async () => {
+      await this.sweep();
+      if (this.#timer !== null) this.#timer = setTimeout(() => void turn(), everyMs).unref();
+    };
+    this.#timer = setTimeout(() => void turn(), everyMs).unref();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  keep(job: KeptJob): void {
+    this.#kept.set(job.data.id, { ...job, heardAt: this.#options.now(), hasEntries: false });
+  }
+
+  has(id: string): boolean {
+    return this.#kept.has(id);
+  }
+
+  /** An entry of its log has come. */
+  heard(id: string, { event }: LogEntry): void {
+    const job = this.#kept.get(id);
+    if (job === undefined) return;
+    job.heardAt = this.#options.now();
+    job.hasEntries = true;
+    if (event.type !== "token") this.#kept.delete(id);
+  }
+
+  targetOf(id: string): Target | null {
+    return this.#kept.get(id)?.target ?? null;
+  }
+
+  /** Looks after all that are silent or late. Redis being away is not their fault: later, then. */
+  async sweep(): Promise<void> {
+    const now = this.#options.now();
+    for (const job of this.#kept.values()) {
+      const isPast = !job.hasEntries && job.deadlineAt !== null && now > job.deadlineAt + graceMs;
+      if (!isPast && now - job.heardAt < this.#options.silenceMs) continue;
+      try {
+        await this.#lookAfter(job, isPast);
+      } catch (error) {
+        this.#options.onError(error);
+        return;
+      }
+    }
+  }
+
+  async #lookAfter(job: Kept, isPast: boolean): Promise<void> {
+    const { log, jobs, now } = this.#options;
+    const { id } = job.data;
+    const care = careFor(await jobs.state(job.target, id), isPast);
+    job.heardAt = now();
+    if (care === "wait") return;
+    const found = await log.find(id);
+    if (typeof found === "string" || found.state === "ended") {
+      this.#kept.delete(id);
+      return;
+    }
+    if (care === "add") await this.#addAgain(job);
+    if (care === "deadline") await this.#end(job, late);
+    if (care === "fail") await this.#end(job, givenUp);
+  }
+
+  // Its pick-ups are counted from 1 again, and must all the same be above those of its earlier life.
+  async #addAgain({ data, target, priority }: Kept): Promise<void> {
+    const { jobs, now } = this.#options;
+    await jobs.remove(target, data.id);
+    await jobs.add(target, { ...data, attemptsBefore: Math.floor(now() / 1000) }, priority);
+  }
+
+  async #end({ data, target }: Kept, failure: FailureEvent): Promise<void> {
+    const { log, flush, jobs, node, now } = this.#options;
+    const claim = await log.claim(data.id, Math.floor(now() / 1000), node);
+    if (typeof claim === "string") return;
+    const entries = [{ seq: claim.entries.length + 1, event: failure }];
+    await flush([{ id: data.id, writer: claim.writer, entries }]);
+    await jobs.remove(target, data.id);
+  }
+}
+
+const late: FailureEvent = {
+  type: "failure",
+  kind: "deadline",
+  message: "the deadline passed before the first token",
+};
+
+/** Its workers died on it again and again, or none of those that took it could go on with it. */
+export const givenUp: FailureEvent = {
+  type: "failure",
+  kind: "generation",
+  message: "the generation was given up: workers took it up too often without coming to its end",
+};

@@ -1,0 +1,124 @@
+// How pushes and readings of one log become one sequence: each entry once, in order, and never two stories. Pure.
+//
+//   passed on … last │ last+1 … (held until the hole is filled)
+//        ▲ trusted: the log has been seen to hold the same up to here; lower after the log got shorter, or may have
+import { AppError } from "../../errors.js";
+import { terminalOf, type LogEntry, type Reading } from "./token-log.js";
+
+export class Frontier {
+  readonly #after: number;
+  /** What was passed on, by which it is recognised: its first has number after + 1. */
+  readonly #passed: string[] = [];
+  readonly #held = new Map<number, LogEntry>();
+  #trusted: number;
+  #isKnown = false;
+  #isOver = false;
+
+  /** @param after the last number that the reader has already */
+  constructor(after: number) {
+    this.#after = after;
+    this.#trusted = after;
+  }
+
+  /** Of a log that this process creates: it is known to be there, with nothing in it. */
+  static ofNew(): Frontier {
+    const frontier = new Frontier(0);
+    frontier.#isKnown = true;
+    return frontier;
+  }
+
+  /** It was there once: what is missing now was lost. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
+  /** The terminal entry was passed on, or there will be no other one. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Entries wait for one that is missing or in doubt: only a reading can bring it. */
+  get hasHole(): boolean {
+    return this.#held.size > 0 && this.#next() === undefined;
+  }
+
+  /** Read what comes after this number. */
+  get readAfter(): number {
+    return this.#trusted;
+  }
+
+  get #last(): number {
+    return this.#after + this.#passed.length;
+  }
+
+  /** The log may have been rewritten meanwhile: believe nothing that was only pushed, compare all that was passed on. */
+  suspect(): void {
+    this.#held.clear();
+    this.#trusted = this.#after;
+  }
+
+  /** Throws AppError "log_lost" for an entry that contradicts what was passed on. */
+  offer(entries: readonly LogEntry[]): void {
+    for (const entry of entries) this.#offer(entry);
+  }
+
+  /** Throws AppError "not_found", "gone" or "log_lost". */
+  accept(reading: Reading): void {
+    this.#checkThere(reading);
+    this.#checkLength(reading);
+    this.#isKnown = true;
+    this.#trusted = Math.min(this.#trusted, Math.max(reading.top, this.#after));
+    this.offer(reading.entries);
+    if (reading.state === "ended" && reading.top === this.#last) this.#isOver = true;
+  }
+
+  /** What can be passed on now, in order. */
+  take(): LogEntry[] {
+    const taken: LogEntry[] = [];
+    for (let entry = this.#next(); entry !== undefined; entry = this.#next()) {
+      taken.push(entry);
+      this.#pass(entry);
+    }
+    return taken;
+  }
+
+  #checkThere({ state }: Reading): void {
+    if (state === "gone") throw this.#isKnown ? lost() : new AppError("not_found", "no such generation");
+    if (state === "expired") throw new AppError("gone", "the generation's events are not kept any longer");
+  }
+
+  // One that got shorter may grow again, as long as somebody may write to it.
+  #checkLength({ entries, state, top }: Reading): void {
+    if (top > this.#trusted && entries.at(-1)?.seq !== top) throw lost();
+    if (top < this.#last && (!this.#isKnown || state === "ended")) throw lost();
+  }
+
+  #next(): LogEntry | undefined {
+    return this.#isOver || this.#trusted < this.#last ? undefined : this.#held.get(this.#last + 1);
+  }
+
+  #pass(entry: LogEntry): void {
+    this.#held.delete(entry.seq);
+    this.#passed.push(identityOf(entry));
+    this.#trusted = entry.seq;
+    if (terminalOf(entry) !== null) this.#isOver = true;
+  }
+
+  #offer(entry: LogEntry): void {
+    if (entry.seq > this.#last) this.#held.set(entry.seq, entry);
+    else if (entry.seq > this.#after) this.#compare(entry);
+  }
+
+  #compare(entry: LogEntry): void {
+    if (this.#passed[entry.seq - this.#after - 1] !== identityOf(entry)) throw lost();
+    if (entry.seq === this.#trusted + 1) this.#trusted = entry.seq;
+  }
+}
+
+function identityOf({ event }: LogEntry): string {
+  return event.type === "token" ? `${event.index}:${event.id}` : event.type;
+}
+
+function lost(): AppError {
+  return new AppError("log_lost", "the log of this generation lost events that were sent already: start it again");
+}

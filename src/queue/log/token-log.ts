@@ -1,0 +1,145 @@
+// The truth about generations that outlive the request that began them: one record and one numbered log each. Memory and Redis keep it alike.
+//
+//   create ──▶ queued ──claim──▶ running ──append … append(terminal)──▶ ended ──GENERATION_TTL──▶ expired ──▶ gone
+//                 └──cancel──▶ ended          claim again: a new writer, the old one is fenced
+import type { ErrorKind } from "../../errors.js";
+import type { EndEvent, Prepared, TokenEvent } from "../../generation.js";
+import type { Parameters } from "../../parameters.js";
+
+/** A generation that failed or was cancelled: kind "cancelled" for the latter. */
+export interface FailureEvent {
+  readonly type: "failure";
+  readonly kind: ErrorKind;
+  readonly message: string;
+}
+
+/** What a log holds: tokens, then one end or one failure, which is its last entry. */
+export type LogEvent = TokenEvent | EndEvent | FailureEvent;
+
+/** Numbered from 1 without gaps; a token's seq is its own, the terminal event's is one more than the last token's. */
+export interface LogEntry {
+  readonly seq: number;
+  readonly event: LogEvent;
+}
+
+/** What a generation is, fixed at its start. Plain JSON. */
+export interface GenerationRecord {
+  /** 128 random bits, hexadecimal; the same as prepared.id. */
+  readonly id: string;
+  /** Whose it is: a digest of the caller's key, or "" on a server without keys. */
+  readonly owner: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** 1 (first) to 10. */
+  readonly priority: number;
+  /** Of the model's files, where jobs go by it. */
+  readonly digest?: string;
+  readonly prepared: Prepared;
+  /** What an answer needs besides, for generations that can be looked up; null for those that only their own request reads. */
+  readonly request: { readonly text: string; readonly parameters: Parameters } | null;
+  readonly webhookUrl: string | null;
+}
+
+export type GenerationState = "queued" | "running" | "ended";
+
+/** A generation as it stands. */
+export interface GenerationStatus {
+  readonly record: GenerationRecord;
+  readonly state: GenerationState;
+  /** Number of the last entry, 0 for none. */
+  readonly top: number;
+  /** The last entry once it has ended. */
+  readonly terminal: EndEvent | FailureEvent | null;
+  /** Somebody asked to stop it. */
+  readonly isCancelled: boolean;
+}
+
+/** "expired": it was there, its log is not kept any longer. "gone": never heard of it. */
+export type Found = GenerationStatus | "expired" | "gone";
+
+/** A right to write, taken from whoever had it before. */
+export interface Claim {
+  /** Names this claim in each append; another claim makes it void. */
+  readonly writer: string;
+  readonly record: GenerationRecord;
+  /** What earlier writers appended: the new one goes on behind it. */
+  readonly entries: readonly LogEntry[];
+  /** What those writers called the arithmetic they choose tokens by; the new one's own when there are no entries. */
+  readonly variant: string;
+  readonly isCancelled: boolean;
+}
+
+/** Why nothing may be written: it has ended (or was cancelled while queued); a later attempt has it; its log is not there. */
+export type Refusal = "ended" | "fenced" | "gone";
+
+export interface Appended {
+  /** "gap": firstSeq is beyond the top's successor: the log lost entries, append again from top + 1. */
+  readonly result: "ok" | "gap" | Refusal;
+  /** Number of the last entry now. */
+  readonly top: number;
+  /** Somebody asked to stop it: end it with a failure of kind "cancelled". */
+  readonly isCancelled: boolean;
+}
+
+export interface Reading {
+  /** Entries after the asked seq, in order. */
+  readonly entries: readonly LogEntry[];
+  readonly state: GenerationState | "expired" | "gone";
+  readonly top: number;
+}
+
+/** A page of one owner's generations, newest first. */
+export interface Page {
+  readonly statuses: readonly GenerationStatus[];
+  /** Pass it as `before` for the next page; null at the end. */
+  readonly next: string | null;
+}
+
+export interface PageRequest {
+  /** A Page's next, or null for the newest. */
+  readonly before: string | null;
+  readonly limit: number;
+}
+
+export interface Cancelled {
+  /**
+   * "cancelled": it was queued and ends here with a failure of kind "cancelled"; "asked": its writer will be told by its next claim or append,
+   * and `worker` can be told at once.
+   */
+  readonly result: "cancelled" | "asked" | "ended" | "gone";
+  /** The name its last claim gave; null unless "asked". */
+  readonly worker: string | null;
+}
+
+/** What an Idempotency-Key is bound to. */
+export interface KeyBinding {
+  readonly id: string;
+  readonly bodyHash: string;
+}
+
+/** All methods throw AppError "unavailable" when the log can't be reached. */
+export interface TokenLog {
+  /** A repeat is harmless: what is there already stays as it is. */
+  create(record: GenerationRecord): Promise<void>;
+  find(id: string): Promise<Found>;
+  /** @param attempt counts pick-ups of the job from 1: a lower one than the last claim's is refused as "fenced" */
+  claim(id: string, attempt: number, worker: string, variant?: string): Promise<Claim | Refusal>;
+  /**
+   * Skips what is there already (a repeat is harmless, also of the terminal entry), refuses gaps. Atomic: all entries or none.
+   * No entries at all: asks for isCancelled and keeps the generation from expiring.
+   */
+  append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended>;
+  read(id: string, after: number): Promise<Reading>;
+  cancel(id: string): Promise<Cancelled>;
+  /** Those with a request to look up, not expired. Throws AppError "validation" for a `before` that no page gave. */
+  list(owner: string, page: PageRequest): Promise<Page>;
+  /** Binds an owner's Idempotency-Key, or returns what it is bound to already. Kept for GENERATION_TTL. */
+  bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding>;
+  /** Undoes bindKey when the start then failed. */
+  unbindKey(owner: string, key: string): Promise<void>;
+}
+
+/** The terminal event of a log, or null for a token. */
+export function terminalOf({ event }: LogEntry): EndEvent | FailureEvent | null {
+  return event.type === "token" ? null : event;
+}

@@ -1,0 +1,159 @@
+// Generations of one process: admitted by its queue, run to their end in the background, every event kept in the memory's token log.
+//
+//   start ──queue──▶ accepted ──▶ create ──▶ events ──append──▶ log ──▶ followers, now and later
+//                                              └── error, cancel, close ──▶ a failure is the last entry
+import { setMaxListeners } from "node:events";
+import { AppError } from "../../errors.js";
+import type { GenerationEvent } from "../../generation.js";
+import { follow } from "../log/follow.js";
+import type { Generations } from "../generations.js";
+import { cancelledFailure } from "../log/log-rules.js";
+import type { MemoryTokenLog } from "./memory-token-log.js";
+import type { GenerationQueue } from "../queue.js";
+import type {
+  Found,
+  GenerationRecord,
+  GenerationStatus,
+  KeyBinding,
+  LogEntry,
+  LogEvent,
+  Page,
+} from "../log/token-log.js";
+
+export interface EmbeddedOptions {
+  /** How long close() lets generations run before it ends them. */
+  readonly drainTimeoutMs: number;
+  /** A generation has ended. */
+  onEnded(status: GenerationStatus): void;
+  /** Why it failed: its log holds only what a client may read. */
+  onFailed(error: AppError, id: string): void;
+}
+
+interface Running {
+  readonly controller: AbortController;
+  readonly done: Promise<void>;
+}
+
+export class EmbeddedGenerations implements Generations {
+  readonly #queue: GenerationQueue;
+  readonly #log: MemoryTokenLog;
+  readonly #options: EmbeddedOptions;
+  readonly #running = new Map<string, Running>();
+  #isClosed = false;
+
+  constructor(queue: GenerationQueue, log: MemoryTokenLog, options: EmbeddedOptions) {
+    this.#queue = queue;
+    this.#log = log;
+    this.#options = options;
+  }
+
+  async start(record: GenerationRecord): Promise<void> {
+    if (this.#isClosed) throw shuttingDown();
+    if (this.#running.has(record.id)) return;
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
+    const events = this.#queue.submit(record.prepared, controller.signal)[Symbol.asyncIterator]();
+    // The first event says that it has its place; a full queue throws here.
+    await events.next();
+    await this.#log.create(record);
+    const done = this.#run(record.id, events).finally(() => this.#running.delete(record.id));
+    this.#running.set(record.id, { controller, done });
+  }
+
+  follow(id: string, after: number, signal: AbortSignal): AsyncIterable<LogEntry> {
+    return follow(this.#log, this.#log.watch, id, after, signal);
+  }
+
+  find(id: string): Promise<Found> {
+    return this.#log.find(id);
+  }
+
+  async cancel(id: string): Promise<boolean> {
+    const { result } = await this.#log.cancel(id);
+    this.#running.get(id)?.controller.abort(new AppError("cancelled", cancelledFailure.message));
+    return result === "asked" || result === "cancelled";
+  }
+
+  list(owner: string, page: { readonly before: string | null; readonly limit: number }): Promise<Page> {
+    return this.#log.list(owner, page);
+  }
+
+  bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding> {
+    return this.#log.bindKey(owner, key, binding);
+  }
+
+  unbindKey(owner: string, key: string): Promise<void> {
+    return this.#log.unbindKey(owner, key);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const running = [...this.#running.values()];
+    const timer = setTimeout(() => {
+      for (const { controller } of running) controller.abort(shuttingDown());
+    }, this.#options.drainTimeoutMs);
+    await Promise.all(running.map(({ done }) => done));
+    clearTimeout(timer);
+  }
+
+  async #run(id: string, events: AsyncIterator<GenerationEvent>): Promise<void> {
+    const writer = new Writer(this.#log, id);
+    try {
+      for (let next = await events.next(); next.done !== true; next = await events.next()) {
+        if (next.value.type !== "accepted") await writer.write(next.value);
+      }
+    } catch (thrown) {
+      const error = thrown instanceof AppError ? thrown : new AppError("internal", "internal error", { cause: thrown });
+      if (await writer.fail(error)) this.#options.onFailed(error, id);
+    } finally {
+      await events.return?.();
+    }
+    const status = await this.#log.find(id);
+    if (typeof status === "object") this.#options.onEnded(status);
+  }
+}
+
+/** Appends what one run yields. The claim, and with it "running", comes with the first event. */
+class Writer {
+  readonly #log: MemoryTokenLog;
+  readonly #id: string;
+  #name: string | null = null;
+  #top = 0;
+
+  constructor(log: MemoryTokenLog, id: string) {
+    this.#log = log;
+    this.#id = id;
+  }
+
+  /** Throws AppError "cancelled" when the log takes nothing more. */
+  async write(event: LogEvent): Promise<void> {
+    const seq = event.type === "token" ? event.seq : this.#top + 1;
+    const name = await this.#claimed();
+    const { result, top } = await this.#log.append(this.#id, name, [{ seq, event }]);
+    if (result === "gap") throw new AppError("internal", "internal error", { cause: `event ${seq} after ${top}` });
+    if (result !== "ok") throw new AppError("cancelled", cancelledFailure.message);
+    this.#top = top;
+  }
+
+  /** False when the log had ended already: by a cancel while it was queued. */
+  async fail({ kind, message }: AppError): Promise<boolean> {
+    try {
+      await this.write({ type: "failure", kind, message });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #claimed(): Promise<string> {
+    if (this.#name !== null) return this.#name;
+    const claim = await this.#log.claim(this.#id, 1, "");
+    if (typeof claim === "string") throw new AppError("cancelled", cancelledFailure.message);
+    this.#name = claim.writer;
+    return claim.writer;
+  }
+}
+
+function shuttingDown(): AppError {
+  return new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
+}

@@ -1,0 +1,197 @@
+// The token log of one process. What has ended is dropped after GENERATION_TTL, or earlier when it is too much; followers are woken as entries come.
+//
+//   open ──terminal──▶ ended ──ttlMs, or the oldest of too many──▶ expired ──10 × ttlMs──▶ gone
+import { randomUUID } from "node:crypto";
+import { ExpiringMap } from "./expiring-map.js";
+import { cancelledFailure, checkBatch, expiredForTtls, idAtPosition, pagePosition } from "../log/log-rules.js";
+import {
+  terminalOf,
+  type Appended,
+  type Cancelled,
+  type Claim,
+  type Found,
+  type GenerationRecord,
+  type GenerationState,
+  type GenerationStatus,
+  type KeyBinding,
+  type LogEntry,
+  type Page,
+  type PageRequest,
+  type Reading,
+  type Refusal,
+  type TokenLog,
+} from "../log/token-log.js";
+import { Watchers, type Watch } from "../log/watchers.js";
+
+export interface MemoryTokenLogOptions {
+  readonly ttlMs: number;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** How much of ended generations is kept at most, counted in tokens; the oldest expire early. */
+  readonly maxEndedTokens?: number;
+}
+
+interface Kept {
+  readonly record: GenerationRecord;
+  readonly entries: LogEntry[];
+  state: GenerationState;
+  attempt: number;
+  writer: string;
+  worker: string | null;
+  variant: string;
+  isCancelled: boolean;
+}
+
+/** About 200 MB. */
+const usualMaxEndedTokens = 500_000;
+const maxTraces = 100_000;
+
+export class MemoryTokenLog implements TokenLog {
+  readonly #open = new Map<string, Kept>();
+  readonly #ended: ExpiringMap<Kept>;
+  readonly #expired: ExpiringMap<true>;
+  readonly #keys: ExpiringMap<KeyBinding>;
+  readonly #watchers = new Watchers();
+  readonly #maxEndedTokens: number;
+  #endedTokens = 0;
+
+  constructor({ ttlMs, now, maxEndedTokens = usualMaxEndedTokens }: MemoryTokenLogOptions) {
+    const onForgotten = (id: string, kept: Kept): void => this.#expire(id, kept);
+    this.#ended = new ExpiringMap({ ttlMs, now, maxSize: maxTraces, onForgotten });
+    this.#expired = new ExpiringMap({ ttlMs: ttlMs * expiredForTtls, now, maxSize: maxTraces });
+    this.#keys = new ExpiringMap({ ttlMs, now, maxSize: maxTraces });
+    this.#maxEndedTokens = maxEndedTokens;
+  }
+
+  readonly watch: Watch = (id, onEntries) => this.#watchers.watch(id, onEntries);
+
+  async create(record: GenerationRecord): Promise<void> {
+    if (this.#find(record.id) !== undefined || this.#isExpired(record.id)) return;
+    const fresh = { state: "queued", attempt: 0, writer: "", worker: null, variant: "", isCancelled: false } as const;
+    this.#open.set(record.id, { record, entries: [], ...fresh });
+  }
+
+  async find(id: string): Promise<Found> {
+    const kept = this.#find(id);
+    return kept === undefined ? this.#absence(id) : statusOf(kept);
+  }
+
+  async claim(id: string, attempt: number, worker: string, variant = ""): Promise<Claim | Refusal> {
+    const kept = this.#find(id);
+    if (kept === undefined) return "gone";
+    if (kept.state === "ended") return "ended";
+    if (attempt < kept.attempt) return "fenced";
+    Object.assign(kept, { state: "running", writer: randomUUID(), attempt, worker });
+    if (kept.entries.length === 0) kept.variant = variant;
+    const { record, writer, isCancelled } = kept;
+    return { record, writer, isCancelled, variant: kept.variant, entries: [...kept.entries] };
+  }
+
+  async append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended> {
+    checkBatch(entries);
+    const kept = this.#find(id);
+    if (kept === undefined) return { result: "gone", top: 0, isCancelled: false };
+    const result = judge(kept, writer, entries);
+    const fresh = result === "ok" ? entries.slice(Math.max(0, topOf(kept) + 1 - (entries[0]?.seq ?? 0))) : [];
+    this.#write(id, kept, fresh);
+    return { result, top: topOf(kept), isCancelled: kept.isCancelled };
+  }
+
+  async read(id: string, after: number): Promise<Reading> {
+    const kept = this.#find(id);
+    if (kept === undefined) return { entries: [], state: this.#absence(id), top: 0 };
+    return { entries: kept.entries.slice(after), state: kept.state, top: topOf(kept) };
+  }
+
+  async cancel(id: string): Promise<Cancelled> {
+    const kept = this.#find(id);
+    if (kept === undefined) return { result: "gone", worker: null };
+    if (kept.state === "ended") return { result: "ended", worker: null };
+    kept.isCancelled = true;
+    if (kept.state === "running") return { result: "asked", worker: kept.worker };
+    this.#write(id, kept, [{ seq: topOf(kept) + 1, event: cancelledFailure }]);
+    return { result: "cancelled", worker: null };
+  }
+
+  async list(owner: string, { before, limit }: PageRequest): Promise<Page> {
+    if (before !== null) idAtPosition(before);
+    const mine = [...this.#open.values(), ...this.#ended.values()]
+      .filter(({ record }) => record.owner === owner && record.request !== null)
+      .map((kept) => ({ kept, position: pagePosition(kept.record) }))
+      .filter(({ position }) => before === null || position < before)
+      .sort((a, b) => (a.position < b.position ? 1 : -1));
+    const page = mine.slice(0, limit);
+    const next = mine.length > limit ? (page.at(-1)?.position ?? null) : null;
+    return { statuses: page.map(({ kept }) => statusOf(kept)), next };
+  }
+
+  async bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding> {
+    const name = JSON.stringify([owner, key]);
+    const bound = this.#keys.get(name);
+    if (bound === undefined) this.#keys.set(name, binding);
+    return bound ?? binding;
+  }
+
+  async unbindKey(owner: string, key: string): Promise<void> {
+    this.#keys.delete(JSON.stringify([owner, key]));
+  }
+
+  #find(id: string): Kept | undefined {
+    return this.#open.get(id) ?? this.#ended.get(id);
+  }
+
+  #isExpired(id: string): boolean {
+    return this.#expired.get(id) ?? false;
+  }
+
+  #absence(id: string): "expired" | "gone" {
+    return this.#isExpired(id) ? "expired" : "gone";
+  }
+
+  #write(id: string, kept: Kept, entries: readonly LogEntry[]): void {
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    kept.entries.push(...entries);
+    if (terminalOf(last) !== null) this.#end(id, kept);
+    this.#watchers.notify(id, entries);
+  }
+
+  #end(id: string, kept: Kept): void {
+    kept.state = "ended";
+    this.#open.delete(id);
+    this.#endedTokens += weightOf(kept);
+    this.#ended.set(id, kept);
+    while (this.#endedTokens > this.#maxEndedTokens && this.#ended.size > 1) this.#ended.forgetOldest();
+  }
+
+  #expire(id: string, kept: Kept): void {
+    this.#endedTokens -= weightOf(kept);
+    this.#expired.set(id, true);
+  }
+}
+
+function topOf({ entries }: Kept): number {
+  return entries.length;
+}
+
+function judge(kept: Kept, writer: string, entries: readonly LogEntry[]): Appended["result"] {
+  if (kept.writer !== writer || writer === "") return "fenced";
+  const last = entries.at(-1);
+  if (last !== undefined && last.seq <= topOf(kept)) return "ok";
+  if (kept.state === "ended") return "ended";
+  return entries[0] !== undefined && entries[0].seq > topOf(kept) + 1 ? "gap" : "ok";
+}
+
+function statusOf({ record, state, entries, isCancelled }: Kept): GenerationStatus {
+  const last = entries.at(-1);
+  return { record, state, top: entries.length, terminal: last === undefined ? null : terminalOf(last), isCancelled };
+}
+
+/** In tokens: attention and source ids weigh by their numbers, an end event repeats its tokens. */
+function weightOf({ record, entries }: Kept): number {
+  const numbers = entries.reduce(
+    (sum, { event }) => sum + (event.type === "token" ? (event.attention?.length ?? 0) : 0),
+    record.prepared.sourceIds.length,
+  );
+  return 2 * entries.length + numbers / 10;
+}
