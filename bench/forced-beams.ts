@@ -2,9 +2,9 @@
 // The reason why a take-over searches again from the start (docs/decisions/0005-…).
 import { AppError } from "../src/errors.js";
 import type { Decoding, Prepared } from "../src/generation.js";
-import { Catalog } from "../src/inference/catalog.js";
+import { Catalog } from "../src/inference/catalog/catalog.js";
 import type { EngineOutput } from "../src/inference/engine-protocol.js";
-import type { ModelSlot } from "../src/inference/model-slot.js";
+import type { ModelSlot } from "../src/inference/catalog/model-slot.js";
 import { prepare } from "../src/inference/prepare.js";
 import { readTsv, workloads, type Workload } from "./workload.js";
 

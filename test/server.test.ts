@@ -10,7 +10,7 @@ import { after, test } from "node:test";
 import { banner } from "../src/cli/banner.js";
 import { cudaFault } from "../src/inference/device/cuda-fault.js";
 import { cudaParts } from "../src/inference/device/cuda-parts.js";
-import type { ModelInfo } from "../src/inference/model-info.js";
+import type { ModelInfo } from "../src/inference/catalog/model-info.js";
 import { shownUrl } from "../src/wiring/scale-out.js";
 import { withProgress } from "../src/cli/progress.js";
 import { modelInfo, wireEvents } from "./support/scripted.js";

@@ -1,5 +1,5 @@
 // What a person reads at the start: what is loaded, from where, on which device, and where to call it. Pure: text out.
-import type { ModelInfo } from "../inference/model-info.js";
+import type { ModelInfo } from "../inference/catalog/model-info.js";
 
 export interface BannerFacts {
   readonly version: string;

@@ -3,7 +3,7 @@
 //   text ──▶ parts (one model) ──▶ app ──inject──▶ events ──▶ standard output
 import { buildApp, type BuiltApp } from "../app.js";
 import { ConfigError, type Config, type GenerateCommand } from "../config/config.js";
-import { foldersIn } from "../inference/catalog.js";
+import { foldersIn } from "../inference/catalog/catalog.js";
 import { createLog } from "../telemetry/log.js";
 import { connect, type Parts } from "../wiring/parts.js";
 import { withProgress } from "./progress.js";

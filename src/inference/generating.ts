@@ -7,7 +7,7 @@ import type { GenerationEvent, Prepared, TokenEvent } from "../generation.js";
 import type { EngineRun } from "./engine-host.js";
 import type { EngineEnd } from "./engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
-import type { ModelSlot } from "./model-slot.js";
+import type { ModelSlot } from "./catalog/model-slot.js";
 import type { Tokenizer } from "./tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
 

@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
 import { goOn, type OnRan } from "./generating.js";
-import { Catalog, type CatalogOptions } from "./catalog.js";
-import type { EngineFacts } from "./engine-facts.js";
-import type { ModelInfo } from "./model-info.js";
+import { Catalog, type CatalogOptions } from "./catalog/catalog.js";
+import type { EngineFacts } from "./catalog/engine-facts.js";
+import type { ModelInfo } from "./catalog/model-info.js";
 import { encodeSource, prepare } from "./prepare.js";
 import { scoring, type Scoring } from "./scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";

@@ -2,10 +2,10 @@
 import { AppError } from "../errors.js";
 import type { GenerationRequest, Prepared } from "../generation.js";
 import type { Parameters } from "../parameters.js";
-import { requestLanguages, type RequestLanguages } from "./languages.js";
+import { requestLanguages, type RequestLanguages } from "./catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
-import type { ServedModel } from "./served-model.js";
-import { forTask } from "./tasks.js";
+import type { ServedModel } from "./catalog/served-model.js";
+import { forTask } from "./catalog/tasks.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 
 /** Of a request that doesn't say. */

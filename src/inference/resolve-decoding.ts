@@ -2,7 +2,7 @@
 import { AppError } from "../errors.js";
 import type { Decoding } from "../generation.js";
 import type { Parameters } from "../parameters.js";
-import { idList, type ServedModel } from "./served-model.js";
+import { idList, type ServedModel } from "./catalog/served-model.js";
 
 /** transformers stops at 20 ids when nothing sets a length; people expect whole answers. */
 const defaultNewTokens = 256;

@@ -2,7 +2,7 @@
 import { Type, type Static, type TSchema } from "typebox";
 import { AppError } from "../errors.js";
 import type { Inference } from "../inference/inference.js";
-import { rowBytesAtLimits, type ModelInfo } from "../inference/model-info.js";
+import { rowBytesAtLimits, type ModelInfo } from "../inference/catalog/model-info.js";
 import { suggestion } from "../nearest.js";
 import { deviceBody, DeviceSchema } from "./device.js";
 import type { App, RouteParts } from "./route-parts.js";

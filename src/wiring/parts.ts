@@ -8,7 +8,7 @@ import { embedded, type Embedded } from "./embedded.js";
 import { chooseDevice, type ChosenDevice } from "../inference/device/choose-device.js";
 import type { OnRan } from "../inference/generating.js";
 import { createInference, type Inference } from "../inference/inference.js";
-import type { ModelInfo } from "../inference/model-info.js";
+import type { ModelInfo } from "../inference/catalog/model-info.js";
 import type { Logger } from "../telemetry/log.js";
 import { createMetrics, type Metrics } from "../telemetry/metrics.js";
 import { ModelAdmission } from "../queue/admission.js";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, NodeProtoSchema } from "onnx-buf";
 import { draftManifest } from "../../src/inference/draft-manifest.js";
-import { runDraft } from "../../src/inference/draft-run.js";
+import { runDraft } from "../../src/inference/catalog/draft-run.js";
 import { checkManifest } from "../../src/inference/manifest.js";
 import { loadManifestFolder, manifestFixtures, oracleJob } from "../support/manifests.js";
 import { runAlone } from "../support/schedules.js";

@@ -2,9 +2,9 @@
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
 import { loadModel, type LoadOptions } from "../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../src/inference/engine/models/plan.js";
-import { enginePlan } from "../../src/inference/engine-plan.js";
+import { enginePlan } from "../../src/inference/catalog/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../src/inference/folder.js";
-import { specialIds, type SpecialIds } from "../../src/inference/served-model.js";
+import { specialIds, type SpecialIds } from "../../src/inference/catalog/served-model.js";
 import { loadTokenizers } from "../../src/inference/tokenizer/load-tokenizer.js";
 import type { Tokenizer } from "../../src/inference/tokenizer/tokenizer.js";
 import { decoding, randomDecoding } from "./decoding.js";

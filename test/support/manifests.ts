@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Decoding } from "../../src/generation.js";
-import { enginePlan } from "../../src/inference/engine-plan.js";
+import { enginePlan } from "../../src/inference/catalog/engine-plan.js";
 import { loadModel } from "../../src/inference/engine/models/load-model.js";
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
 import { readFolder } from "../../src/inference/folder.js";
-import { specialIds } from "../../src/inference/served-model.js";
+import { specialIds } from "../../src/inference/catalog/served-model.js";
 import { loadTokenizers } from "../../src/inference/tokenizer/load-tokenizer.js";
 import type { Tokenizer } from "../../src/inference/tokenizer/tokenizer.js";
 import { decoding } from "./decoding.js";

@@ -11,7 +11,7 @@ import { AppError } from "../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../src/generation.js";
 import type { ChosenDevice } from "../../src/inference/device/choose-device.js";
 import type { Inference } from "../../src/inference/inference.js";
-import type { ModelInfo } from "../../src/inference/model-info.js";
+import type { ModelInfo } from "../../src/inference/catalog/model-info.js";
 import { createLog, type Logger } from "../../src/telemetry/log.js";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.js";
 import { ModelAdmission } from "../../src/queue/admission.js";

@@ -1,5 +1,5 @@
 // A process that answers requests with models that run elsewhere (or here too): its connections, its picture of the workers, its queue and generations.
-import type { EngineFacts } from "../../inference/engine-facts.js";
+import type { EngineFacts } from "../../inference/catalog/engine-facts.js";
 import type { Inference } from "../../inference/inference.js";
 import type { Metrics } from "../../telemetry/metrics.js";
 import type { JobLevel, RedisLevel } from "../../telemetry/scale-out-metrics.js";

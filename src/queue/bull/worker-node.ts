@@ -1,5 +1,5 @@
 // A process that runs models for others: one BullWorker per model that is loaded, their announcements, its control channel, and the drain at the end.
-import type { EngineFacts } from "../../inference/engine-facts.js";
+import type { EngineFacts } from "../../inference/catalog/engine-facts.js";
 import type { Inference } from "../../inference/inference.js";
 import type { Logger } from "../../telemetry/log.js";
 import type { ScaleOutMetrics, WorkerLevel } from "../../telemetry/scale-out-metrics.js";

@@ -1,7 +1,7 @@
 // What /v2 tells of the server and its models, and which model a path means.
 import { Type } from "typebox";
 import { AppError } from "../../../errors.js";
-import type { ModelInfo } from "../../../inference/model-info.js";
+import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import { suggestion } from "../../../nearest.js";
 import { readiness } from "../../health.js";
 import type { App, RouteParts } from "../../route-parts.js";

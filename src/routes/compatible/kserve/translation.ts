@@ -1,7 +1,7 @@
 // Triton's generate request as one row, and its answer: text_output whole, or piece by piece.
 import { AppError } from "../../../errors.js";
 import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
-import type { ModelInfo } from "../../../inference/model-info.js";
+import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import type { Parameters } from "../../../parameters.js";
 import { errorBody } from "../../http/errors.js";
 import { tokenOf } from "../../generate/answer.js";

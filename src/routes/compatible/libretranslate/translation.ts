@@ -1,6 +1,6 @@
 // LibreTranslate's request as rows of one batch, each with its own languages, and its answer.
 import { AppError } from "../../../errors.js";
-import type { ModelInfo } from "../../../inference/model-info.js";
+import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import type { Parameters } from "../../../parameters.js";
 import { checkedInputs, checkedParameters } from "../../generate/rules.js";
 import type { Finished } from "../../generate/run.js";

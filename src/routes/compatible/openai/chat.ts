@@ -1,7 +1,7 @@
 // POST /v1/chat/completions: the chat becomes one source text, its output the assistant's message.
 import type { AppError } from "../../../errors.js";
 import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
-import type { ChatForm } from "../../../inference/model-info.js";
+import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import { checkedInputs } from "../../generate/rules.js";
 import type { Finished, Place } from "../../generate/run.js";
 import type { Row, Translation } from "../translation.js";

@@ -1,6 +1,6 @@
 // From a chat to one source text: the last user message, or all messages in the form that the model's seqserve.json gives. Pure.
 import { AppError } from "../../../errors.js";
-import type { ChatForm } from "../../../inference/model-info.js";
+import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import type { ChatMessage } from "./schemas.js";
 
 /** Throws AppError "validation" that names a message. */

@@ -1,8 +1,8 @@
 // The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
-import type { Parameters } from "../parameters.js";
+import type { Parameters } from "../../parameters.js";
 import type { EngineFacts } from "./engine-facts.js";
-import type { Probe } from "./engine/probe.js";
-import type { FolderPlan } from "./folder.js";
+import type { Probe } from "../engine/probe.js";
+import type { FolderPlan } from "../folder.js";
 import {
   idList,
   modelLimits,
@@ -12,7 +12,7 @@ import {
   type SpecialIds,
 } from "./served-model.js";
 import { usualTask } from "./tasks.js";
-import { loadTokenizers } from "./tokenizer/load-tokenizer.js";
+import { loadTokenizers } from "../tokenizer/load-tokenizer.js";
 
 export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
 

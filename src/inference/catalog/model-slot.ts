@@ -2,18 +2,18 @@
 //
 //   loading ──▶ ready ◀──▶ idle (engines closed for want of requests, started again by the next one)        failed: one line says why
 import { join } from "node:path";
-import { AppError } from "../errors.js";
-import type { EngineRun, SubmitSpec } from "./engine-host.js";
-import { EnginePool } from "./engine-pool.js";
-import { folderDigest } from "./digest.js";
+import { AppError } from "../../errors.js";
+import type { EngineRun, SubmitSpec } from "../engine-host.js";
+import { EnginePool } from "../engine-pool.js";
+import { folderDigest } from "../digest.js";
 import { engineFacts, type EngineFacts } from "./engine-facts.js";
-import type { EngineLoads } from "./engine/engine-loads.js";
-import type { StepReport } from "./engine-protocol.js";
-import { surveyFiles, surveyFolder, namedFiles } from "./folder-survey.js";
-import { draftManifest, type ManifestDraft } from "./draft-manifest.js";
+import type { EngineLoads } from "../engine/engine-loads.js";
+import type { StepReport } from "../engine-protocol.js";
+import { surveyFiles, surveyFolder, namedFiles } from "../folder-survey.js";
+import { draftManifest, type ManifestDraft } from "../draft-manifest.js";
 import { runDraft } from "./draft-run.js";
 import { enginePlan } from "./engine-plan.js";
-import { readFolder, type FolderPlan } from "./folder.js";
+import { readFolder, type FolderPlan } from "../folder.js";
 import type { LoadMeter } from "./load-meter.js";
 import { vocabularyFault, oneLine, probeOf, textSide, type TextSide } from "./load-steps.js";
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";

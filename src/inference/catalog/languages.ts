@@ -1,8 +1,8 @@
 // Which languages a request means: names and codes as people write them, in the model's own spelling, and where they go.
-import { AppError } from "../errors.js";
-import type { Parameters } from "../parameters.js";
+import { AppError } from "../../errors.js";
+import type { Parameters } from "../../parameters.js";
 import type { ServedModel } from "./served-model.js";
-import { knownLanguage } from "./tokenizer/language-edges.js";
+import { knownLanguage } from "../tokenizer/language-edges.js";
 
 export interface RequestLanguages {
   /** Language token of the source, where the tokenizer puts it. */

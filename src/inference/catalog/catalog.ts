@@ -1,9 +1,9 @@
 // The models of one process: finds folders, loads them side by side, shares the cores out. One broken folder never stops another.
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { AppError } from "../errors.js";
-import { suggestion } from "../nearest.js";
-import { EngineLoads } from "./engine/engine-loads.js";
+import { AppError } from "../../errors.js";
+import { suggestion } from "../../nearest.js";
+import { EngineLoads } from "../engine/engine-loads.js";
 import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";

@@ -1,9 +1,9 @@
 // Tasks of one model (T5, BART): config.json's task_specific_params give each a prefix of the input and defaults of its own.
-import { AppError } from "../errors.js";
-import { suggestion } from "../nearest.js";
-import type { Parameters } from "../parameters.js";
-import { defaultParameters } from "./default-parameters.js";
-import type { FolderPlan } from "./folder.js";
+import { AppError } from "../../errors.js";
+import { suggestion } from "../../nearest.js";
+import type { Parameters } from "../../parameters.js";
+import { defaultParameters } from "../default-parameters.js";
+import type { FolderPlan } from "../folder.js";
 import type { ServedModel } from "./served-model.js";
 
 /** What is done without a word of the request. */

@@ -1,9 +1,9 @@
 // A folder's plan with what only its tokenizers know: ids of padding, sizes of vocabularies, texts as ids. The engine knows no text.
 import { checkTexts } from "./check-texts.js";
-import type { ModelPlan, SourcePlan } from "./engine/models/plan.js";
-import type { FolderPlan } from "./folder.js";
+import type { ModelPlan, SourcePlan } from "../engine/models/plan.js";
+import type { FolderPlan } from "../folder.js";
 import type { SpecialIds } from "./served-model.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export async function enginePlan(folder: FolderPlan, source: Tokenizer, special: SpecialIds): Promise<ModelPlan> {
   const { plan } = folder;
