@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../src/inference/engine/models/load-model.js";
-import { readFolder } from "../src/inference/folder.js";
+import { readFolder } from "../src/inference/folder/folder.js";
 
 const [, , folder = "", dtype = "fp32", cacheDir = ".cache/bench"] = process.argv;
 const started = performance.now();

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { buildApp } from "../app.js";
 import { defaultConfig } from "../config/config.js";
 import type { Inference } from "../inference/inference.js";
-import { manifestJsonSchema } from "../inference/manifest.js";
+import { manifestJsonSchema } from "../inference/folder/manifest.js";
 import { embedded } from "../wiring/embedded.js";
 import { createLog } from "../telemetry/log.js";
 import { createMetrics } from "../telemetry/metrics.js";

@@ -1,7 +1,7 @@
 // Which files of a repository a server needs: those it reads beside the graphs, and the graphs of one dtype with their weights. Pure.
 import { basename, dirname, posix } from "node:path";
-import { manifestFile } from "../inference/manifest.js";
-import { chooseAmong } from "../inference/transformer-files.js";
+import { manifestFile } from "../inference/folder/manifest.js";
+import { chooseAmong } from "../inference/folder/transformer-files.js";
 import { HubRefusal, type HubFile, type Repository } from "./hub.js";
 
 /** All that the text side may read (inference/tokenizer/, inference/folder.ts). */

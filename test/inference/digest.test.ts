@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { folderDigest } from "../../src/inference/digest.js";
+import { folderDigest } from "../../src/inference/folder/digest.js";
 import { createInference, type InferenceOptions } from "../../src/inference/inference.js";
 import { inferenceOptions } from "../support/inference-options.js";
 

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, NodeProtoSchema } from "onnx-buf";
-import { draftManifest } from "../../src/inference/draft-manifest.js";
+import { draftManifest } from "../../src/inference/folder/draft/draft-manifest.js";
 import { runDraft } from "../../src/inference/catalog/draft-run.js";
-import { checkManifest } from "../../src/inference/manifest.js";
+import { checkManifest } from "../../src/inference/folder/manifest.js";
 import { loadManifestFolder, manifestFixtures, oracleJob } from "../support/manifests.js";
 import { runAlone } from "../support/schedules.js";
 

@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import type { TransformerPlan } from "../../src/inference/engine/models/plan.js";
 import { readModel } from "../../src/inference/engine/graph/read-model.js";
 import { saveModels } from "../../src/inference/engine/graph/weights-file.js";
-import { readFolder } from "../../src/inference/folder.js";
+import { readFolder } from "../../src/inference/folder/folder.js";
 import { loadJobs } from "../support/jobs.js";
 import { seededRandom } from "../support/random.js";
 import { largestDifference, runAlone, runSchedule } from "../support/schedules.js";

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Tokenizer as HubCore } from "tokenizers";
-import { loadTokenizers } from "../../src/inference/tokenizer/load-tokenizer.js";
+import { loadTokenizers } from "../../src/inference/folder/folder-tokenizers.js";
 import { cleaningUp, Pipeline } from "../../src/inference/tokenizer/text-stages.js";
 import { readTokenizerFiles } from "../../src/inference/tokenizer/tokenizer-files.js";
 import { VocabularyTokenizer } from "../../src/inference/tokenizer/vocabulary.js";

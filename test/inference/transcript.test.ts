@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import type { EndEvent, Prepared, TokenEvent } from "../../src/generation.js";
-import { readFolder } from "../../src/inference/folder.js";
+import { readFolder } from "../../src/inference/folder/folder.js";
 import { textSide } from "../../src/inference/catalog/load-steps.js";
 import { LoggedTokens } from "../../src/inference/logged-tokens.js";
 import type { Tokenizer } from "../../src/inference/tokenizer/tokenizer.js";

@@ -1,7 +1,7 @@
 // How a chat becomes one source text: the last user message, or the model's own form.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkManifest } from "../../src/inference/manifest.js";
+import { checkManifest } from "../../src/inference/folder/manifest.js";
 import { sourceOf } from "../../src/routes/compatible/openai/messages.js";
 import { modelInfo, ScriptedInference, testServer } from "../support/scripted.js";
 

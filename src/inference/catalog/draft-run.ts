@@ -1,12 +1,12 @@
 // Runs a draft of seqserve.json once, in an engine of its own: what that confirms, and what it cannot. For the start-up message; nothing is served from it.
-import type { ManifestDraft } from "../draft-manifest.js";
+import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
 import { EnginePool } from "../engine-pool.js";
 import { engineFacts } from "./engine-facts.js";
 import type { EngineInfo } from "../engine-protocol.js";
 import { enginePlan } from "./engine-plan.js";
-import { folderPlan, type FolderOptions } from "../folder.js";
+import { folderPlan, type FolderOptions } from "../folder/folder.js";
 import { oneLine, probeOf, textSide, vocabularyFault } from "./load-steps.js";
-import { checkManifest, type Manifest } from "../manifest.js";
+import { checkManifest, type Manifest } from "../folder/manifest.js";
 
 export interface DraftRunOptions extends FolderOptions {
   readonly loadTimeoutMs: number;

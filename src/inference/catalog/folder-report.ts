@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
 import { planFiles } from "../engine/check-files.js";
-import type { FolderPlan } from "../folder.js";
+import type { FolderPlan } from "../folder/folder.js";
 import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";

@@ -2,7 +2,7 @@
 import type { Parameters } from "../../parameters.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { Probe } from "../engine/probe.js";
-import type { FolderPlan } from "../folder.js";
+import type { FolderPlan } from "../folder/folder.js";
 import {
   idList,
   modelLimits,
@@ -12,7 +12,7 @@ import {
   type SpecialIds,
 } from "./served-model.js";
 import { usualTask } from "./tasks.js";
-import { loadTokenizers } from "../tokenizer/load-tokenizer.js";
+import { loadTokenizers } from "../folder/folder-tokenizers.js";
 
 export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
 

@@ -1,8 +1,8 @@
 // What /models, /info and the banner tell of a model.
-import type { ManifestDraft } from "../draft-manifest.js";
+import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
 import { rowBytes, type TransformerFacts } from "../engine/models/facts.js";
 import type { EngineFacts } from "./engine-facts.js";
-import type { FolderPlan } from "../folder.js";
+import type { FolderPlan } from "../folder/folder.js";
 import { modelLanguages } from "./languages.js";
 import type { ServedModel } from "./served-model.js";
 import { taskNames } from "./tasks.js";

@@ -1,6 +1,6 @@
 // A model as the text side holds it: tokenizers, defaults and limits. Made by the catalog from a folder; knows no threads.
 import type { Parameters } from "../../parameters.js";
-import type { FolderPlan } from "../folder.js";
+import type { FolderPlan } from "../folder/folder.js";
 import type { ModelLimits } from "./model-info.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 

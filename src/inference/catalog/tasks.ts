@@ -2,8 +2,8 @@
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
 import type { Parameters } from "../../parameters.js";
-import { defaultParameters } from "../default-parameters.js";
-import type { FolderPlan } from "../folder.js";
+import { defaultParameters } from "../folder/default-parameters.js";
+import type { FolderPlan } from "../folder/folder.js";
 import type { ServedModel } from "./served-model.js";
 
 /** What is done without a word of the request. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadModel } from "../../../src/inference/engine/models/load-model.js";
-import { readFolder } from "../../../src/inference/folder.js";
+import { readFolder } from "../../../src/inference/folder/folder.js";
 import { copyTransformer } from "../../support/broken-folders.js";
 
 async function loaded(manifest: object) {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Ajv } from "ajv";
-import { manifestJsonSchema } from "../../../src/inference/manifest.js";
+import { manifestJsonSchema } from "../../../src/inference/folder/manifest.js";
 import { loadManifestFolder } from "../../support/manifests.js";
 
 /** Loads that kind with one value of its manifest set (or, when undefined, removed). */

@@ -9,7 +9,7 @@ import {
   nllbLanguages,
 } from "../../../src/inference/tokenizer/language-codes.js";
 import { languageNamed, wrongLanguage } from "../../../src/inference/tokenizer/language-names.js";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
+import { loadTokenizers } from "../../../src/inference/folder/folder-tokenizers.js";
 import { root } from "./oracles.js";
 
 const fixture = (name: string) => join(root, "test/fixtures/tokenizer", name);

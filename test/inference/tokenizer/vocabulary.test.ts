@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { AppError } from "../../../src/errors.js";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
+import { loadTokenizers } from "../../../src/inference/folder/folder-tokenizers.js";
 import { VocabularyTokenizer, type VocabularyOptions } from "../../../src/inference/tokenizer/vocabulary.js";
 import { readVocabulary, tableOfJson, tableOfList } from "../../../src/inference/tokenizer/vocabulary-table.js";
 

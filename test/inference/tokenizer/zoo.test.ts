@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
-import { loadTokenizers } from "../../../src/inference/tokenizer/load-tokenizer.js";
-import { readManifest } from "../../../src/inference/manifest.js";
+import { loadTokenizers } from "../../../src/inference/folder/folder-tokenizers.js";
+import { readManifest } from "../../../src/inference/folder/manifest.js";
 import { oracleFolders, type Oracle } from "./oracles.js";
 import { streamed } from "./streamed.js";
 

@@ -1,5 +1,5 @@
 // The defaults of a model: generation_config.json (or the generation fields of config.json), then its task's, then seqserve.json, under each request's own parameters.
-import { ParametersSchema, type Parameters } from "../parameters.js";
+import { ParametersSchema, type Parameters } from "../../parameters.js";
 import type { FolderPlan } from "./folder.js";
 
 const known = new Set(Object.keys(ParametersSchema.properties));

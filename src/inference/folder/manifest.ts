@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { Value } from "typebox/value";
-import { suggestion } from "../nearest.js";
+import { suggestion } from "../../nearest.js";
 
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 512, description });
 const nullable = (description: string) => Type.Optional(Type.Union([name(description), Type.Null()]));

@@ -1,9 +1,9 @@
 // Holds the fields of config.json, generation_config.json and the manifest's parameters that we read against the types they must have.
 import { readFile } from "node:fs/promises";
 import { Value } from "typebox/value";
-import { suggestion } from "../nearest.js";
-import { ParametersSchema } from "../parameters.js";
-import { refusalReason } from "../refused-parameters.js";
+import { suggestion } from "../../nearest.js";
+import { ParametersSchema } from "../../parameters.js";
+import { refusalReason } from "../../refused-parameters.js";
 import { notDefaults } from "./default-parameters.js";
 
 type Json = Readonly<Record<string, unknown>>;
