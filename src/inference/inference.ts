@@ -1,7 +1,7 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
-import { goOn, type OnRan } from "./generating.js";
+import { goOn, type OnRan } from "./generation/generate.js";
 import { Catalog, type CatalogOptions } from "./catalog/catalog.js";
 import type { EngineFacts } from "./catalog/engine-facts.js";
 import type { ModelInfo } from "./catalog/model-info.js";

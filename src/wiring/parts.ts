@@ -6,7 +6,7 @@ import type { Config } from "../config/config.js";
 import { cpuLimit } from "../config/cpu-limit.js";
 import { embedded, type Embedded } from "./embedded.js";
 import { chooseDevice, type ChosenDevice } from "../inference/device/choose-device.js";
-import type { OnRan } from "../inference/generating.js";
+import type { OnRan } from "../inference/generation/generate.js";
 import { createInference, type Inference } from "../inference/inference.js";
 import type { ModelInfo } from "../inference/catalog/model-info.js";
 import type { Logger } from "../telemetry/log.js";

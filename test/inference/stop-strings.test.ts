@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { StopWatcher } from "../../src/inference/stop-strings.js";
+import { StopWatcher } from "../../src/inference/generation/stop-strings.js";
 import { seededRandom } from "../support/random.js";
 
 function watched(stops: readonly string[], pieces: readonly string[]) {

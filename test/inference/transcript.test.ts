@@ -4,9 +4,9 @@ import { before, test } from "node:test";
 import type { EndEvent, Prepared, TokenEvent } from "../../src/generation.js";
 import { readFolder } from "../../src/inference/folder/folder.js";
 import { textSide } from "../../src/inference/catalog/load-steps.js";
-import { LoggedTokens } from "../../src/inference/logged-tokens.js";
+import { LoggedTokens } from "../../src/inference/generation/logged-tokens.js";
 import type { Tokenizer } from "../../src/inference/tokenizer/tokenizer.js";
-import { Transcript } from "../../src/inference/transcript.js";
+import { Transcript } from "../../src/inference/generation/transcript.js";
 import { decoding } from "../support/decoding.js";
 
 let target: Tokenizer;

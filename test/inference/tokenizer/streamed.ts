@@ -1,6 +1,6 @@
 // Text through a TextStream, checked on the way: no half characters, nothing taken back.
 import assert from "node:assert/strict";
-import { TextStream } from "../../../src/inference/text-stream.js";
+import { TextStream } from "../../../src/inference/generation/text-stream.js";
 import type { Tokenizer } from "../../../src/inference/tokenizer/tokenizer.js";
 
 export function streamed(tokenizer: Tokenizer, ids: readonly number[], skipSpecialTokens: boolean): string {

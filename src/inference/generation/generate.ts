@@ -2,13 +2,13 @@
 //
 //   greedy, samples   logged ids are walked over ─▶ chosen on behind them
 //   beams, scores     searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
-import { AppError } from "../errors.js";
-import type { GenerationEvent, Prepared, TokenEvent } from "../generation.js";
-import type { EngineRun } from "./engine-host.js";
-import type { EngineEnd } from "./engine-protocol.js";
+import { AppError } from "../../errors.js";
+import type { GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
+import type { EngineRun } from "../engine-host.js";
+import type { EngineEnd } from "../engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
-import type { ModelSlot } from "./catalog/model-slot.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
+import type { ModelSlot } from "../catalog/model-slot.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
 
 /** Told once an engine has run a sequence to its end; `startedAt` is when it was asked to, in milliseconds since the epoch. */

@@ -1,5 +1,5 @@
 // Incremental text of one output: ids in, whole characters out. Between the engine's tokens and the events that clients see.
-import type { Detokenizer, Tokenizer } from "./tokenizer/tokenizer.js";
+import type { Detokenizer, Tokenizer } from "../tokenizer/tokenizer.js";
 
 /** Pieces joined (push … push, flush) are exactly tokenizer.decode(all ids, skipSpecialTokens); each push costs O(1). */
 export class TextStream {
