@@ -5,7 +5,7 @@ import type { Decoding, Prepared } from "../src/generation.js";
 import { Catalog } from "../src/inference/catalog/catalog.js";
 import type { EngineOutput } from "../src/inference/engine-protocol.js";
 import type { ModelSlot } from "../src/inference/catalog/model-slot.js";
-import { prepare } from "../src/inference/prepare.js";
+import { prepare } from "../src/inference/request/prepare.js";
 import { readTsv, workloads, type Workload } from "./workload.js";
 
 const texts = 1000;

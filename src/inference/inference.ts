@@ -5,8 +5,8 @@ import { goOn, type OnRan } from "./generation/generate.js";
 import { Catalog, type CatalogOptions } from "./catalog/catalog.js";
 import type { EngineFacts } from "./catalog/engine-facts.js";
 import type { ModelInfo } from "./catalog/model-info.js";
-import { encodeSource, prepare } from "./prepare.js";
-import { scoring, type Scoring } from "./scoring.js";
+import { encodeSource, prepare } from "./request/prepare.js";
+import { scoring, type Scoring } from "./request/scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { Turns } from "./turns.js";
 

@@ -4,7 +4,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import type { Output, Prepared } from "../../generation.js";
-import type { Scoring } from "../../inference/scoring.js";
+import type { Scoring } from "../../inference/request/scoring.js";
 import type { Parameters } from "../../parameters.js";
 import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
 import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./schemas.js";

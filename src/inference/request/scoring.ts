@@ -1,7 +1,7 @@
 // What POST /explain runs: a given output scored with the whole source, and again with each source token taken away. All pure but the tokenizer.
-import { AppError } from "../errors.js";
-import type { Prepared } from "../generation.js";
-import type { ServedModel } from "./catalog/served-model.js";
+import { AppError } from "../../errors.js";
+import type { Prepared } from "../../generation.js";
+import type { ServedModel } from "../catalog/served-model.js";
 
 export interface SourcePiece {
   readonly id: number;

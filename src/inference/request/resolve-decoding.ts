@@ -1,8 +1,8 @@
 // Decoding options of one request, resolved: defaults filled as transformers fills them, lengths counted in decoder ids, ids held against the vocabulary.
-import { AppError } from "../errors.js";
-import type { Decoding } from "../generation.js";
-import type { Parameters } from "../parameters.js";
-import { idList, type ServedModel } from "./catalog/served-model.js";
+import { AppError } from "../../errors.js";
+import type { Decoding } from "../../generation.js";
+import type { Parameters } from "../../parameters.js";
+import { idList, type ServedModel } from "../catalog/served-model.js";
 
 /** transformers stops at 20 ids when nothing sets a length; people expect whole answers. */
 const defaultNewTokens = 256;
