@@ -8,7 +8,7 @@ import type { ModelInfo } from "./catalog/model-info.js";
 import { encodeSource, prepare } from "./request/prepare.js";
 import { scoring, type Scoring } from "./request/scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
-import { Turns } from "./turns.js";
+import { Turns } from "./host/turns.js";
 
 export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found", "unavailable", or what onArrival throws. */

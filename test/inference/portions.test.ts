@@ -1,7 +1,7 @@
 // Portions on an event loop that the test turns by hand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Portions } from "../../src/inference/portions.js";
+import { Portions } from "../../src/inference/host/portions.js";
 
 function portionsByHand() {
   const deferred: (() => void)[] = [];

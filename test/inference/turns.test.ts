@@ -1,7 +1,7 @@
 // Turns on an event loop that the test turns by hand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Turns } from "../../src/inference/turns.js";
+import { Turns } from "../../src/inference/host/turns.js";
 
 function turnsByHand() {
   const deferred: (() => void)[] = [];

@@ -5,7 +5,7 @@ import { Agent, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import Fastify from "fastify";
-import { Turns } from "../../src/inference/turns.js";
+import { Turns } from "../../src/inference/host/turns.js";
 import type { App } from "../../src/routes/route-parts.js";
 import { readInTurns } from "../../src/routes/http/read-in-turns.js";
 

@@ -3,8 +3,8 @@
 //   loading ──▶ ready ◀──▶ idle (engines closed for want of requests, started again by the next one)        failed: one line says why
 import { join } from "node:path";
 import { AppError } from "../../errors.js";
-import type { EngineRun, SubmitSpec } from "../engine-host.js";
-import { EnginePool } from "../engine-pool.js";
+import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
+import { EnginePool } from "../host/engine-pool.js";
 import { folderDigest } from "../folder/digest.js";
 import { engineFacts, type EngineFacts } from "./engine-facts.js";
 import type { EngineLoads } from "../engine/engine-loads.js";

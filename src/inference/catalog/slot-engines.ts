@@ -1,8 +1,8 @@
 // The engines of one slot over time: started by the first who needs them, closed after a while without requests, started again by the next one.
 //
 //   none ──running()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
-import type { EngineRun, SubmitSpec } from "../engine-host.js";
-import type { EnginePool } from "../engine-pool.js";
+import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
+import type { EnginePool } from "../host/engine-pool.js";
 
 export interface SlotEnginesOptions {
   readonly start: () => Promise<EnginePool>;

@@ -1,7 +1,7 @@
 // On which device this process runs its models: decided once, before any is loaded. DEVICE=cuda must work or says why not; auto takes the CPU then.
 //
 //   cpu ─▶ cpu      auto, cuda[:n] ─▶ all parts there? ─▶ a session opens and runs? ─▶ cuda:n       no: auto ─▶ cpu, with the reason; cuda ─▶ throws
-import { tryDevice } from "../engine-host.js";
+import { tryDevice } from "../host/engine-host.js";
 import { cudaFault, trialFault, type CudaFault, type CudaReason } from "./cuda-fault.js";
 import { cudaParts, type CudaParts } from "./cuda-parts.js";
 

@@ -4,7 +4,7 @@
 //   beams, scores     searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
 import { AppError } from "../../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
-import type { EngineRun } from "../engine-host.js";
+import type { EngineRun } from "../host/engine-host.js";
 import type { EngineEnd } from "../engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
 import type { ModelSlot } from "../catalog/model-slot.js";

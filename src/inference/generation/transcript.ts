@@ -1,7 +1,7 @@
 // The text side of one generation: engine tokens become text pieces, stop strings are watched, and at the end outputs are put together.
 // Joined, the pieces of an output are exactly its text. What a log holds already is gone through in silence.
 import type { EndEvent, FinishReason, Output, OutputToken, Prepared, TokenEvent } from "../../generation.js";
-import type { EngineEvent } from "../engine-host.js";
+import type { EngineEvent } from "../host/engine-host.js";
 import type { EngineOutput, EngineToken } from "../engine-protocol.js";
 import { penalisedScore } from "../engine/decoding/beam-finish.js";
 import { meanLogprob } from "../engine/decoding/chosen.js";

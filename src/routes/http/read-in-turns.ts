@@ -1,7 +1,7 @@
 // Bodies are read in turns, a few requests of each model per turn of the event loop: a request that comes with a burst on another model does
 // not wait for all of the burst's bodies. Whom a body asks for is known when it is read; until then a request counts as its connection's last.
 import type { Socket } from "node:net";
-import { Turns } from "../../inference/turns.js";
+import { Turns } from "../../inference/host/turns.js";
 import type { App } from "../route-parts.js";
 
 /** For the routes of `app` that are registered after this. */

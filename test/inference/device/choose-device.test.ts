@@ -9,7 +9,7 @@ import { chooseDevice, type Machine } from "../../../src/inference/device/choose
 import { cudaFault, trialFault } from "../../../src/inference/device/cuda-fault.js";
 import { cudaParts, type CudaParts } from "../../../src/inference/device/cuda-parts.js";
 import { neededLibraries } from "../../../src/inference/device/needed-libraries.js";
-import { tryDevice } from "../../../src/inference/engine-host.js";
+import { tryDevice } from "../../../src/inference/host/engine-host.js";
 import { writeSharedObject } from "../../support/elf.js";
 
 const work = mkdtempSync(join(tmpdir(), "seqserve-cuda-"));

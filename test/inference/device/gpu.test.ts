@@ -9,7 +9,7 @@ import { readTsv } from "../../../bench/workload.js";
 import { chooseDevice } from "../../../src/inference/device/choose-device.js";
 import { cudaFault } from "../../../src/inference/device/cuda-fault.js";
 import { cudaParts } from "../../../src/inference/device/cuda-parts.js";
-import { tryDevice } from "../../../src/inference/engine-host.js";
+import { tryDevice } from "../../../src/inference/host/engine-host.js";
 import { loadJobs } from "../../support/jobs.js";
 import { seededRandom } from "../../support/random.js";
 import { runAlone, runSchedule, type Job } from "../../support/schedules.js";

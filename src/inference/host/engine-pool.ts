@@ -1,8 +1,8 @@
 // The engines of one model: loads them side by side, gives each sequence to the least busy one.
-import type { EngineInfo } from "./engine-protocol.js";
+import type { EngineInfo } from "../engine-protocol.js";
 import { EngineHost, type EngineHostOptions, type EngineRun, type SubmitSpec } from "./engine-host.js";
-import type { ModelPlan } from "./engine/models/plan.js";
-import type { Probe } from "./engine/probe.js";
+import type { ModelPlan } from "../engine/models/plan.js";
+import type { Probe } from "../engine/probe.js";
 
 export class EnginePool {
   readonly #hosts: readonly EngineHost[];

@@ -2,7 +2,7 @@
 //
 //   submit ──postMessage──▶ engine/worker.ts        stepped{tokens, ended} ──▶ each sequence's channel ──▶ for await
 import { Worker } from "node:worker_threads";
-import { AppError } from "../errors.js";
+import { AppError } from "../../errors.js";
 import type {
   EngineEnd,
   EngineInfo,
@@ -12,10 +12,10 @@ import type {
   SequenceSpec,
   StepReport,
   ToEngine,
-} from "./engine-protocol.js";
-import type { EngineLoads, LoadPlace } from "./engine/engine-loads.js";
-import type { ModelPlan } from "./engine/models/plan.js";
-import type { Probe } from "./engine/probe.js";
+} from "../engine-protocol.js";
+import type { EngineLoads, LoadPlace } from "../engine/engine-loads.js";
+import type { ModelPlan } from "../engine/models/plan.js";
+import type { Probe } from "../engine/probe.js";
 import { EventChannel } from "./event-channel.js";
 import { Portions } from "./portions.js";
 
@@ -68,7 +68,7 @@ export class EngineHost {
   constructor(options: EngineHostOptions) {
     this.#options = options;
     this.#place = options.loads?.enrol(options.threads) ?? null;
-    this.#worker = new Worker(new URL("./engine/worker.js", import.meta.url), { workerData: this.#place?.shared });
+    this.#worker = new Worker(new URL("../engine/worker.js", import.meta.url), { workerData: this.#place?.shared });
     this.#worker.on("message", (message: FromEngine) => this.#receive(message));
     this.#worker.on("error", (error) => this.#crashed(error));
     this.#worker.on("exit", () => this.#exited());
@@ -210,7 +210,7 @@ export class EngineHost {
 
 /** ONNX Runtime's words when it can't open and run a session on the device. Tried in a thread of its own, which ends. */
 export async function tryDevice(device: string): Promise<string | null> {
-  const worker = new Worker(new URL("./engine/worker.js", import.meta.url));
+  const worker = new Worker(new URL("../engine/worker.js", import.meta.url));
   const post = (message: ToEngine) => worker.postMessage(message, []);
   return new Promise((resolve, reject) => {
     worker.on("message", (message: FromEngine) => {
