@@ -2,7 +2,7 @@
 import { AppError } from "../../errors.js";
 import type { Parameters } from "../../parameters.js";
 import type { ServedModel } from "./served-model.js";
-import { knownLanguage } from "../tokenizer/language-edges.js";
+import { knownLanguage } from "../tokenizer/languages/language-edges.js";
 
 export interface RequestLanguages {
   /** Language token of the source, where the tokenizer puts it. */

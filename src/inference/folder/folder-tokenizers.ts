@@ -1,11 +1,11 @@
 // The tokenizers of a model folder: what its manifest says, else what its files tell (folder-tokenizers.ts). Used by the catalog, once a model.
-export type { Tokenizers } from "../tokenizer/folder-tokenizers.js";
+export type { Tokenizers } from "../tokenizer/hub-folder.js";
 import type { Manifest } from "./manifest.js";
-import { folderTokenizers, hubTokenizer, inFolder, type Tokenizers } from "../tokenizer/folder-tokenizers.js";
-import type { Split } from "../tokenizer/split-text.js";
+import { folderTokenizers, hubTokenizer, inFolder, type Tokenizers } from "../tokenizer/hub-folder.js";
+import type { Split } from "../tokenizer/vocabulary/split-text.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { readVocabulary } from "../tokenizer/vocabulary-table.js";
-import { VocabularyTokenizer, type SymbolOrId, type VocabularyOptions } from "../tokenizer/vocabulary.js";
+import { readVocabulary } from "../tokenizer/vocabulary/vocabulary-table.js";
+import { VocabularyTokenizer, type SymbolOrId, type VocabularyOptions } from "../tokenizer/vocabulary/vocabulary.js";
 
 /** Throws one line that names the folder and the files that were expected, or the file at fault. */
 export async function loadTokenizers(folder: string, manifest: Manifest = {}): Promise<Tokenizers> {

@@ -1,5 +1,5 @@
 // Special tokens that tokenizer classes of transformers 4.57 have when a folder's files name none. One row a class.
-import { mbart50Languages, mbartLanguages, nllbLanguages } from "./language-codes.js";
+import { mbart50Languages, mbartLanguages, nllbLanguages } from "./languages/language-codes.js";
 
 /** How a special token treats the text around it. */
 export interface TokenFlags {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Tokenizer as HubCore } from "tokenizers";
-import { readDecoderChain } from "../../../src/inference/tokenizer/decoder-chain.js";
-import { HubTokenizer } from "../../../src/inference/tokenizer/hub-tokenizer.js";
+import { readDecoderChain } from "../../../src/inference/tokenizer/hub/decoder-chain.js";
+import { HubTokenizer } from "../../../src/inference/tokenizer/hub/hub-tokenizer.js";
 import { Pipeline } from "../../../src/inference/tokenizer/text-stages.js";
 import type { Json, TokenizerFiles } from "../../../src/inference/tokenizer/tokenizer-files.js";
 import { pick, seededRandom } from "../../support/random.js";

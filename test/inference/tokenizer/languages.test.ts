@@ -7,8 +7,8 @@ import {
   mbart50Languages,
   mbartLanguages,
   nllbLanguages,
-} from "../../../src/inference/tokenizer/language-codes.js";
-import { languageNamed, wrongLanguage } from "../../../src/inference/tokenizer/language-names.js";
+} from "../../../src/inference/tokenizer/languages/language-codes.js";
+import { languageNamed, wrongLanguage } from "../../../src/inference/tokenizer/languages/language-names.js";
 import { loadTokenizers } from "../../../src/inference/folder/folder-tokenizers.js";
 import { root } from "./oracles.js";
 

@@ -1,7 +1,7 @@
 // Long texts are split a window at a time: the same symbols as all at once, and never the whole text handed to V8's segmenter, which copies it for each symbol.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { splitText } from "../../../src/inference/tokenizer/split-text.js";
+import { splitText } from "../../../src/inference/tokenizer/vocabulary/split-text.js";
 import { below, seededRandom } from "../../support/random.js";
 
 const pieces = [

@@ -5,8 +5,12 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { AppError } from "../../../src/errors.js";
 import { loadTokenizers } from "../../../src/inference/folder/folder-tokenizers.js";
-import { VocabularyTokenizer, type VocabularyOptions } from "../../../src/inference/tokenizer/vocabulary.js";
-import { readVocabulary, tableOfJson, tableOfList } from "../../../src/inference/tokenizer/vocabulary-table.js";
+import { VocabularyTokenizer, type VocabularyOptions } from "../../../src/inference/tokenizer/vocabulary/vocabulary.js";
+import {
+  readVocabulary,
+  tableOfJson,
+  tableOfList,
+} from "../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vocabulary-"));
 const file = (name: string, content: string) => {

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { decoderRoles, draftGraph, encoderRoles, type DraftGraph, type DraftPart } from "./draft-roles.js";
 import { orderStates } from "./draft-states.js";
 import { readModel } from "../../engine/graph/read-model.js";
-import { readVocabulary } from "../../tokenizer/vocabulary-table.js";
+import { readVocabulary } from "../../tokenizer/vocabulary/vocabulary-table.js";
 
 export interface ManifestDraft {
   /** JSON, indented. */

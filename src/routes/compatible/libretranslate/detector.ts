@@ -1,6 +1,6 @@
 // Which of the served languages a text is in: the configured detector's candidates, held against what models declare. Pure but for loading it.
 import { AppError } from "../../../errors.js";
-import { languageNamed } from "../../../inference/tokenizer/language-names.js";
+import { languageNamed } from "../../../inference/tokenizer/languages/language-names.js";
 import { shortCode } from "./languages.js";
 
 export interface Candidate {

@@ -1,7 +1,7 @@
 // Which served model translates from one language into another, and GET /languages. Pure; only models that declare both sides count.
 import { AppError } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
-import { languageNamed, wrongLanguage } from "../../../inference/tokenizer/language-names.js";
+import { languageNamed, wrongLanguage } from "../../../inference/tokenizer/languages/language-names.js";
 
 type Model = Pick<ModelInfo, "name" | "state" | "isDefault" | "languages" | "limits">;
 

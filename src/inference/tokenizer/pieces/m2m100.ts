@@ -1,14 +1,14 @@
 // M2M100: a sentencepiece model cuts, vocab.json numbers, language tokens (__en__) follow behind the vocabulary. Source: M2M100Tokenizer of transformers 4.57.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { m2m100Languages, wmt21Languages } from "./language-codes.js";
-import { knownLanguage } from "./language-edges.js";
+import { m2m100Languages, wmt21Languages } from "../languages/language-codes.js";
+import { knownLanguage } from "../languages/language-edges.js";
 import { PieceTokenizer } from "./piece-tokenizer.js";
-import { readSentencePieceFile } from "./sentencepiece/model-file.js";
-import { pieceText } from "./sentencepiece/piece-text.js";
-import { SentencePiece } from "./sentencepiece/sentencepiece.js";
-import { strippingSpaces } from "./text-stages.js";
-import { readPieceIds, type TokenizerFiles } from "./tokenizer-files.js";
+import { readSentencePieceFile } from "../sentencepiece/model-file.js";
+import { pieceText } from "../sentencepiece/piece-text.js";
+import { SentencePiece } from "../sentencepiece/sentencepiece.js";
+import { strippingSpaces } from "../text-stages.js";
+import { readPieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 
 /** Throws one line that names a file that is missing or broken. */
 export async function m2m100Tokenizer(files: TokenizerFiles): Promise<PieceTokenizer> {

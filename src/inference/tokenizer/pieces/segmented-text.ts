@@ -1,6 +1,6 @@
 // Tokens to text where added tokens stand apart: runs of ordinary tokens become text on their own, joined by spaces.
 // Source: PreTrainedTokenizer._decode of transformers 4.57 (legacy_added_tokens, spaces_between_special_tokens).
-import { Pipeline, type Stage } from "./text-stages.js";
+import { Pipeline, type Stage } from "../text-stages.js";
 
 /** `standsApart` tells added tokens; `openRun` makes the stages that turn one run of other tokens into text (convert_tokens_to_string). */
 export function segmentedText(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {

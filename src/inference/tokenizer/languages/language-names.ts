@@ -1,6 +1,6 @@
 // Language names and codes as people write them ("de", "deu", "German", "de_DE") to the spelling of a model ("deu_Latn", "de_DE").
 // What is the same language is ICU's knowledge (CLDR aliases and English names), so there is no table to keep.
-import { nearest } from "../../nearest.js";
+import { nearest } from "../../../nearest.js";
 
 interface Spelling {
   readonly code: string;

@@ -1,5 +1,5 @@
 // The `decoder` of a tokenizer.json as a pipeline of stages, token by token. Each stage follows tokenizers/src/decoders/*.rs of huggingface/tokenizers 0.23.
-import { eachPiece, leading, replacing, stripping, trailing, Utf8Stream, type Stage } from "./text-stages.js";
+import { eachPiece, leading, replacing, stripping, trailing, Utf8Stream, type Stage } from "../text-stages.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

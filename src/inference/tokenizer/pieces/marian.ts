@@ -2,13 +2,13 @@
 // Source: MarianTokenizer of transformers 4.57, without sacremoses (its punctuation rules are an optional package there).
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { codesIn, leadingCode, missingCode } from "./marian-prefix.js";
+import { codesIn, leadingCode, missingCode } from "../languages/marian-prefix.js";
 import { PieceTokenizer, type RawPiece } from "./piece-tokenizer.js";
-import { readSentencePieceFile } from "./sentencepiece/model-file.js";
-import { pieceText } from "./sentencepiece/piece-text.js";
-import { SentencePiece } from "./sentencepiece/sentencepiece.js";
-import { eachPiece, strippingSpaces } from "./text-stages.js";
-import { readPieceIds, type PieceIds, type TokenizerFiles } from "./tokenizer-files.js";
+import { readSentencePieceFile } from "../sentencepiece/model-file.js";
+import { pieceText } from "../sentencepiece/piece-text.js";
+import { SentencePiece } from "../sentencepiece/sentencepiece.js";
+import { eachPiece, strippingSpaces } from "../text-stages.js";
+import { readPieceIds, type PieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 
 /** Source side and target side. Throws one line that names a file that is missing or broken. */
 export async function marianTokenizers(files: TokenizerFiles) {

@@ -1,7 +1,7 @@
 // Where multilingual models want the language of the source: before the text or behind it, and how they write it. As the tokenizers of transformers 4.57 do.
-import { AppError } from "../../errors.js";
+import { AppError } from "../../../errors.js";
 import { languageNamed, wrongLanguage } from "./language-names.js";
-import type { Json, TokenizerFiles } from "./tokenizer-files.js";
+import type { Json, TokenizerFiles } from "../tokenizer-files.js";
 
 export interface LanguageRule {
   readonly place: "first" | "last";

@@ -2,9 +2,9 @@
 // Source: PreTrainedTokenizer of transformers 4.57 (tokenization_utils.py).
 import { addedTokenSplitter, type Chunk } from "./added-token-split.js";
 import { segmentedText } from "./segmented-text.js";
-import { cleaningUp, Pipeline, type Stage } from "./text-stages.js";
-import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "./tokenizer.js";
-import type { AddedTokenSpec, TokenizerFiles } from "./tokenizer-files.js";
+import { cleaningUp, Pipeline, type Stage } from "../text-stages.js";
+import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "../tokenizer.js";
+import type { AddedTokenSpec, TokenizerFiles } from "../tokenizer-files.js";
 
 /** A piece of a text without added tokens; offsets into that text. */
 export interface RawPiece {

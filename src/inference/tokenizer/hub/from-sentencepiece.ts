@@ -1,10 +1,10 @@
 // A tokenizer.json made from a sentencepiece model alone, as transformers makes its fast tokenizers: T5, NLLB, mBART, mBART-50, Pegasus, XLM-R.
 // Source: convert_slow_tokenizer.py of transformers 4.57 (SpmConverter and its heirs).
-import { pegasusOffset, extraIdCount } from "./class-defaults.js";
+import { pegasusOffset, extraIdCount } from "../class-defaults.js";
 import type { HubJson } from "./hub-json.js";
-import { mbart50Languages, mbartLanguages } from "./language-codes.js";
-import { modelTypes, pieceTypes, type Piece, type SentencePieceFile } from "./sentencepiece/model-file.js";
-import type { Json, TokenizerFiles } from "./tokenizer-files.js";
+import { mbart50Languages, mbartLanguages } from "../languages/language-codes.js";
+import { modelTypes, pieceTypes, type Piece, type SentencePieceFile } from "../sentencepiece/model-file.js";
+import type { Json, TokenizerFiles } from "../tokenizer-files.js";
 
 type Scored = readonly [piece: string, score: number];
 

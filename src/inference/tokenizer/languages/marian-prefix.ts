@@ -1,5 +1,5 @@
 // Target languages of multilingual Marian models: a piece like ">>deu<<" at the very beginning of the source.
-import { AppError } from "../../errors.js";
+import { AppError } from "../../../errors.js";
 import { knownLanguage } from "./language-edges.js";
 
 /** The code with its signs that a text begins with, or "". Source: MarianTokenizer.remove_language_code of transformers 4.57. */

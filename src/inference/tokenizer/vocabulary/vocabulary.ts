@@ -1,7 +1,7 @@
 // The tokenizer of recurrent models: symbols looked up in a vocabulary list. Made from the manifest's `source` and `target` fields.
-import { AppError } from "../../errors.js";
+import { AppError } from "../../../errors.js";
 import { splitText, type Split } from "./split-text.js";
-import { decodeAll, type Detokenizer, type SourceToken, type Tokenizer } from "./tokenizer.js";
+import { decodeAll, type Detokenizer, type SourceToken, type Tokenizer } from "../tokenizer.js";
 import type { VocabularyTable } from "./vocabulary-table.js";
 
 /** A symbol, or an id where a number is given. */

@@ -1,8 +1,8 @@
 // ByT5: UTF-8 bytes, each its value + 3. No vocabulary file. Source: ByT5Tokenizer of transformers 4.57.
 import { PieceTokenizer, type RawPiece } from "./piece-tokenizer.js";
-import { ByteRun } from "./sentencepiece/byte-run.js";
-import type { Stage } from "./text-stages.js";
-import type { TokenizerFiles } from "./tokenizer-files.js";
+import { ByteRun } from "../sentencepiece/byte-run.js";
+import type { Stage } from "../text-stages.js";
+import type { TokenizerFiles } from "../tokenizer-files.js";
 
 const offset = 3;
 

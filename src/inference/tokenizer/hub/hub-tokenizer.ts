@@ -2,12 +2,12 @@
 // What transformers' fast tokenizers add to the file is added here: tokens of tokenizer_config.json, language codes, clean-up.
 import { AddedToken, Tokenizer as HubCore } from "tokenizers";
 import { readDecoderChain, type DecoderChain } from "./decoder-chain.js";
-import { knownLanguage, languageRule, type LanguageRule } from "./language-edges.js";
-import { codesIn, leadingCode, missingCode } from "./marian-prefix.js";
-import { cleaningUp, Pipeline } from "./text-stages.js";
-import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "./tokenizer.js";
+import { knownLanguage, languageRule, type LanguageRule } from "../languages/language-edges.js";
+import { codesIn, leadingCode, missingCode } from "../languages/marian-prefix.js";
+import { cleaningUp, Pipeline } from "../text-stages.js";
+import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "../tokenizer.js";
 import { piecesOf, withPrefixSpace, type HubJson } from "./hub-json.js";
-import type { TokenizerFiles } from "./tokenizer-files.js";
+import type { TokenizerFiles } from "../tokenizer-files.js";
 
 export class HubTokenizer implements Tokenizer {
   readonly languages: readonly string[];

@@ -1,5 +1,5 @@
 // The parts of a tokenizer.json that we read ourselves. Format: huggingface/tokenizers 0.23 (tokenizers/src/tokenizer/serialization.rs).
-import type { Json } from "./tokenizer-files.js";
+import type { Json } from "../tokenizer-files.js";
 
 export interface HubAddedToken {
   readonly id: number;

@@ -1,6 +1,6 @@
 // A tokenizer.json made from vocab.json and merges.txt: BART, MVP, LED, Blenderbot. Source: RobertaConverter in convert_slow_tokenizer.py of transformers 4.57.
 import type { HubJson } from "./hub-json.js";
-import type { Json, PieceIds, TokenizerFiles } from "./tokenizer-files.js";
+import type { Json, PieceIds, TokenizerFiles } from "../tokenizer-files.js";
 
 /** `merges` is the text of merges.txt. */
 export function hubJsonOfMerges(vocabulary: PieceIds, merges: string, files: TokenizerFiles): HubJson {

@@ -1,6 +1,6 @@
 // Cuts a text at added tokens ("</s>", "<extra_id_0>") before it is tokenised. As PreTrainedTokenizer.tokenize of transformers 4.57 does (tokens_trie, lstrip, rstrip).
-import { stripLeft, stripRight } from "./text-stages.js";
-import type { AddedTokenSpec } from "./tokenizer-files.js";
+import { stripLeft, stripRight } from "../text-stages.js";
+import type { AddedTokenSpec } from "../tokenizer-files.js";
 
 export interface Chunk {
   readonly text: string;
