@@ -3,7 +3,7 @@
 //   .name.partial/ (files, name.part) ──all there──▶ name/ (with .pulled.json: from where, which commit, which dtype)
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
-import { externalFiles, readModel } from "../inference/engine/graph/read-model.js";
+import { externalFiles, readModel } from "../inference/onnx/read-model.js";
 import { filesToPull, isInside, type Wanted } from "./choose-files.js";
 import { download, type Source } from "./download.js";
 import { whileLocked } from "./pull-lock.js";

@@ -4,11 +4,11 @@
 //   cross.L.key ─▶ Transpose ─▶ q· ─▶ + mask ─▶ Softmax [B,H,1,S] ─┬▶ ·cross.L.value, as before
 //                                                                  └▶ Gather(attention_rows) ─▶ [Gather(heads)] ─▶ mean ─▶ attention [A,S]
 import type { NodeProto } from "onnx-buf";
-import { readerOf } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { outputOf, valueInfo } from "./node.js";
-import { integersConstant } from "./operators.js";
-import { dataType } from "./tensor.js";
+import { readerOf } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { outputOf, valueInfo } from "../../onnx/node.js";
+import { integersConstant } from "../../onnx/operators.js";
+import { dataType } from "../../onnx/tensor.js";
 import type { CacheShape } from "./two-part-attention.js";
 
 /** Input: rows of the run whose attention is wanted, int64 [A], may be empty. */

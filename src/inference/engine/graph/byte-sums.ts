@@ -2,8 +2,8 @@
 // 16 bits and stick at 32,767: there our int8 weights keep to ±63, whose pairs always fit.
 import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema, type ModelProto } from "onnx-buf";
-import { node, valueInfo } from "./node.js";
-import { dataType, rawTensor } from "./tensor.js";
+import { node, valueInfo } from "../../onnx/node.js";
+import { dataType, rawTensor } from "../../onnx/tensor.js";
 
 export const byteSums = { input: "bytes", output: "sums", depth: 64, columns: 16, byte: 255, weight: 127 } as const;
 

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { compile, type CompileOptions, type Description, type StockFiles } from "./compile.js";
-import { attempt, type Outcome } from "./pattern.js";
-import { externalFiles, readModel } from "./read-model.js";
-import { saveModels } from "./weights-file.js";
+import { attempt, type Outcome } from "../../onnx/pattern.js";
+import { externalFiles, readModel } from "../../onnx/read-model.js";
+import { saveModels } from "../../onnx/weights-file.js";
 
 /** Goes up with every change of what the rewritings make. */
 export const rewriterVersion = 8;

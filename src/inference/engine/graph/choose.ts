@@ -5,10 +5,10 @@
 //                 └▶ Gather(full_rows) ─▶ logits [R,V]
 import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, type GraphProto } from "onnx-buf";
-import type { GraphView } from "./graph.js";
-import { node, valueInfo } from "./node.js";
-import { integersConstant, lastAxis, numberConstant, reduceLast, reshape } from "./operators.js";
-import { dataType, floatTensor } from "./tensor.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { node, valueInfo } from "../../onnx/node.js";
+import { integersConstant, lastAxis, numberConstant, reduceLast, reshape } from "../../onnx/operators.js";
+import { dataType, floatTensor } from "../../onnx/tensor.js";
 
 export interface Scores {
   /** Value [B,1,V]; its order is that of the logits. */

@@ -1,6 +1,6 @@
 // One weight matrix to int8, symmetric, one scale per column. Runs once per model; the result goes to the cache.
 import type { TensorProto } from "onnx-buf";
-import { dimsOf, floatsOf } from "./tensor.js";
+import { dimsOf, floatsOf } from "../../onnx/tensor.js";
 
 export interface ColumnWeights {
   /** [K,N], row after row, whatever the order of the source. */

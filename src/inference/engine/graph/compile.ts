@@ -3,17 +3,17 @@ import type { ModelProto } from "onnx-buf";
 import { alignmentOf, handOutAttention, type Alignment, type WantedAlignment } from "./attention-output.js";
 import { chooseHeads } from "./choose.js";
 import { encodeGraph } from "./cross-memory.js";
-import { GraphView } from "./graph.js";
+import { GraphView } from "../../onnx/graph.js";
 import { greedySteps } from "./greedy-steps.js";
 import { int8Products, type Int8Products } from "./int8.js";
 import { dropZeroBias, takeScores } from "./logits.js";
 import { hoistBranch, isMerged, type Branch } from "./merged.js";
-import { attempt, PatternMissing, type Outcome } from "./pattern.js";
+import { attempt, PatternMissing, type Outcome } from "../../onnx/pattern.js";
 import type { PositionRule } from "./positions.js";
-import { readModel } from "./read-model.js";
+import { readModel } from "../../onnx/read-model.js";
 import type { RelativeBias } from "./relative-bias.js";
 import { stepGraph, type StepGraph } from "./step-graph.js";
-import { dataType } from "./tensor.js";
+import { dataType } from "../../onnx/tensor.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (

@@ -3,10 +3,10 @@
 //   Shape(hidden) ─▶ Gather ─▶ Unsqueeze ─▶ Concat(batch, length, heads, size) ─▶ Reshape      becomes      Reshape(·, [0, 1, heads, size])
 //   Shape(cross key) ─▶ … ─▶ Slice(mask)                                                     becomes      mask
 import type { NodeProto } from "onnx-buf";
-import { ancestors, chain, sizeRead } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { inputOf, intAttribute, intsAttribute, outputOf } from "./node.js";
-import { integersConstant } from "./operators.js";
+import { ancestors, chain, sizeRead } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { inputOf, intAttribute, intsAttribute, outputOf } from "../../onnx/node.js";
+import { integersConstant } from "../../onnx/operators.js";
 
 /** Call on a pruned step graph, before its caches are renamed. */
 export function constantShapes(view: GraphView): void {

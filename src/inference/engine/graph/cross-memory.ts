@@ -3,11 +3,11 @@
 //   input_ids, attention_mask ─▶ encoder ─▶ encoder_hidden_states ─┬▶ ·Wk + b ─▶ Reshape ─▶ Transpose ─▶ cross.0.key
 //                                                                  └▶ ·Wv + b ─▶ Reshape ─▶ Transpose ─▶ cross.0.value …
 import type { ModelProto, NodeProto, ValueInfoProto } from "onnx-buf";
-import { ancestors } from "./chain.js";
-import { GraphView } from "./graph.js";
-import { copyNode, describeValue, valueInfo } from "./node.js";
-import { PatternMissing } from "./pattern.js";
-import { dataType, int64Tensor, renamedTensor } from "./tensor.js";
+import { ancestors } from "../../onnx/chain.js";
+import { GraphView } from "../../onnx/graph.js";
+import { copyNode, describeValue, valueInfo } from "../../onnx/node.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dataType, int64Tensor, renamedTensor } from "../../onnx/tensor.js";
 import type { CacheShape } from "./two-part-attention.js";
 
 const hiddenStates = "encoder_hidden_states";

@@ -6,13 +6,13 @@
 // A step reads the past as the one-step graph does, in the same columns and widths, so its sums are taken in the same order.
 import type { ModelProto } from "onnx-buf";
 import type { Scores } from "./choose.js";
-import type { GraphView } from "./graph.js";
+import type { GraphView } from "../../onnx/graph.js";
 import { bestIds, loopModel, openLoop, stepNumber } from "./loop.js";
-import { valueInfo } from "./node.js";
-import { integersConstant, reshape } from "./operators.js";
+import { valueInfo } from "../../onnx/node.js";
+import { integersConstant, reshape } from "../../onnx/operators.js";
 import { positionIds, type PositionRule } from "./positions.js";
 import { cacheNames } from "./step-feeds.js";
-import { dataType } from "./tensor.js";
+import { dataType } from "../../onnx/tensor.js";
 import { selfBias, type CacheShape } from "./two-part-attention.js";
 
 /** Inputs in place of the step's self_bias and position_ids. */

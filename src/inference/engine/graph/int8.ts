@@ -5,11 +5,11 @@
 //                                   (quantised once for all products that read x: q, k and v of a layer)
 import type { NodeProto, TensorProto } from "onnx-buf";
 import { besides, quantiseColumns, type ColumnWeights } from "./column-weights.js";
-import type { GraphView } from "./graph.js";
-import { intsAttribute, node } from "./node.js";
-import { integersConstant, numberConstant, reduceLast, reshape } from "./operators.js";
-import { PatternMissing } from "./pattern.js";
-import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "./tensor.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { intsAttribute, node } from "../../onnx/node.js";
+import { integersConstant, numberConstant, reduceLast, reshape } from "../../onnx/operators.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "../../onnx/tensor.js";
 
 export interface Int8Options {
   /** "rows": every product's input is one vector per row, [B,1,K]. "tokens": inputs [B,S,K], flattened around each product. */

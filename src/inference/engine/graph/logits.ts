@@ -1,8 +1,8 @@
 // Between the last product and the output logits: what can go, and what can wait until after the choice.
-import type { GraphView } from "./graph.js";
+import type { GraphView } from "../../onnx/graph.js";
 import type { Int8Products } from "./int8.js";
 import type { Scores } from "./choose.js";
-import { floatsOf, dataType } from "./tensor.js";
+import { floatsOf, dataType } from "../../onnx/tensor.js";
 
 /** A final_logits_bias of zeros (most models carry one) costs a pass over all scores for nothing. True when one was dropped. */
 export function dropZeroBias(view: GraphView): boolean {

@@ -3,11 +3,11 @@
 //   steps, first.x, what stays the same ─▶ Loop [ x ─▶ one step ─▶ next.x, what each step shows ]  ─▶ each step's, stacked along a new first axis
 import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, type ModelProto, type ValueInfoProto } from "onnx-buf";
-import type { GraphView } from "./graph.js";
-import { describeValue, node, valueInfo } from "./node.js";
-import { integersConstant, reduceLast } from "./operators.js";
-import { PatternMissing } from "./pattern.js";
-import { dataType } from "./tensor.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { describeValue, node, valueInfo } from "../../onnx/node.js";
+import { integersConstant, reduceLast } from "../../onnx/operators.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dataType } from "../../onnx/tensor.js";
 
 /** Inside the body: number of the step, from 0. */
 export const stepNumber = "loop.step";

@@ -4,9 +4,9 @@
 //            ▼                           ──▶
 //   use_cache_branch ─▶ If{then, else} ─▶ outputs
 import type { GraphProto, ModelProto, NodeProto } from "onnx-buf";
-import { GraphView } from "./graph.js";
-import { copyNode, findAttribute, node } from "./node.js";
-import { PatternMissing } from "./pattern.js";
+import { GraphView } from "../../onnx/graph.js";
+import { copyNode, findAttribute, node } from "../../onnx/node.js";
+import { PatternMissing } from "../../onnx/pattern.js";
 
 const cacheSwitch = "use_cache_branch";
 

@@ -1,5 +1,5 @@
 // Finds dynamic quantisation with one scale per tensor, as stock _quantized files have it: there a row's numbers move with its neighbours.
-import { readModel } from "./read-model.js";
+import { readModel } from "../../onnx/read-model.js";
 import type { GraphProto } from "onnx-buf";
 
 const perTensor = new Set(["DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"]);

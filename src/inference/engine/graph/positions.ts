@@ -2,11 +2,11 @@
 //
 //   Shape(past) ─▶ … ─▶ Gather(table, ·)      becomes      position_ids [B,1] ─▶ Gather(table, ·)
 import type { NodeProto } from "onnx-buf";
-import { ancestors } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { valueInfo } from "./node.js";
-import { PatternMissing } from "./pattern.js";
-import { dataType, dimsOf } from "./tensor.js";
+import { ancestors } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { valueInfo } from "../../onnx/node.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dataType, dimsOf } from "../../onnx/tensor.js";
 
 /** How a host computes position_ids: `offset` + age of the row; a pad id, where the family singles it out, sits at `padPosition`. */
 export interface PositionRule {

@@ -4,10 +4,10 @@
 //              ├▶ MatMul        becomes                                            ├▶ MatMul
 //   kᵀ ─▶ ·b ──┘                                        kᵀ ───────────────────────┘
 import type { NodeProto } from "onnx-buf";
-import { constantScale, isConstantScale } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { inputOf } from "./node.js";
-import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "./tensor.js";
+import { constantScale, isConstantScale } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { inputOf } from "../../onnx/node.js";
+import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "../../onnx/tensor.js";
 
 /** A value that is `query` times `factor`; query is read by one node. `isHalf`: it is in half precision. */
 export function scaleQuery(view: GraphView, query: string, factor: number, isHalf = false): string {

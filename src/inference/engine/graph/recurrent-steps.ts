@@ -1,11 +1,11 @@
 // Several greedy steps of a recurrent decoder in one run: its own graph is the body, states and feed go round, the best id becomes the next input.
 import type { ModelProto, ValueInfoProto } from "onnx-buf";
-import type { GraphView } from "./graph.js";
+import type { GraphView } from "../../onnx/graph.js";
 import { bestIds, loopModel, openLoop } from "./loop.js";
-import { describeValue } from "./node.js";
-import { integersConstant, reshape } from "./operators.js";
-import { PatternMissing } from "./pattern.js";
-import { dataType, rawTensor } from "./tensor.js";
+import { describeValue } from "../../onnx/node.js";
+import { integersConstant, reshape } from "../../onnx/operators.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dataType, rawTensor } from "../../onnx/tensor.js";
 
 export interface RecurrentParts {
   /** Input of the ids, or of their one-hot rows. */

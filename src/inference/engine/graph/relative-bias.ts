@@ -1,10 +1,10 @@
 // self_bias of a step: what the host adds to the scores of each row. For T5's family that is also where positions come from:
 // a table [buckets, heads] looked up by distance, which the stock graph computes once for all rows and a moving batch needs per row.
 import type { NodeProto } from "onnx-buf";
-import { ancestors } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { PatternMissing } from "./pattern.js";
-import { dimsOf, floatsOf } from "./tensor.js";
+import { ancestors } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { PatternMissing } from "../../onnx/pattern.js";
+import { dimsOf, floatsOf } from "../../onnx/tensor.js";
 
 export interface RelativeBias {
   /** [buckets, heads], row after row. */

@@ -6,13 +6,13 @@
 //          └▶ ·new_kᵀ ──┴▶ Concat ─▶ + self_bias ─▶ Softmax ─┬▶ w[:P]·past_v ─┐
 //                                                            └▶ w[P:]·new_v ──┴▶ Add
 import type { NodeProto } from "onnx-buf";
-import { constantScale, isConstantScale, skipCasts, transposesLastTwo } from "./chain.js";
-import type { GraphView } from "./graph.js";
-import { describeValue, intAttribute, valueInfo } from "./node.js";
-import { reduceLast } from "./operators.js";
-import { PatternMissing } from "./pattern.js";
+import { constantScale, isConstantScale, skipCasts, transposesLastTwo } from "../../onnx/chain.js";
+import type { GraphView } from "../../onnx/graph.js";
+import { describeValue, intAttribute, valueInfo } from "../../onnx/node.js";
+import { reduceLast } from "../../onnx/operators.js";
+import { PatternMissing } from "../../onnx/pattern.js";
 import { scaleQuery } from "./query-scale.js";
-import { dataType, floatTensor, int64Tensor } from "./tensor.js";
+import { dataType, floatTensor, int64Tensor } from "../../onnx/tensor.js";
 
 /** Shape of a decoder's caches, read from its inputs. */
 export interface CacheShape {

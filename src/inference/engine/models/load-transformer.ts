@@ -6,7 +6,7 @@ import type { Alignment, WantedAlignment } from "../graph/attention-output.js";
 import { compileCached, type CachedModels } from "../graph/cache.js";
 import type { StockFiles } from "../graph/compile.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
-import type { Refusal } from "../graph/pattern.js";
+import type { Refusal } from "../../onnx/pattern.js";
 import type { CacheShape } from "../graph/two-part-attention.js";
 import { greedyAgreement, type Agreement } from "./agreement.js";
 import { rowMemory } from "./facts.js";

@@ -1,8 +1,8 @@
 // The session that makes several greedy steps of a recurrent decoder in one run, built in memory from the decoder's own file.
 import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { GraphView } from "../graph/graph.js";
-import { externalFiles, readModel } from "../graph/read-model.js";
+import { GraphView } from "../../onnx/graph.js";
+import { externalFiles, readModel } from "../../onnx/read-model.js";
 import { recurrentSteps, type RecurrentParts } from "../graph/recurrent-steps.js";
 import { choseOthers, greedyHolds, stepsNotes } from "./greedy-check.js";
 import type { LoadOptions } from "./load-model.js";

@@ -2,8 +2,8 @@
 // provider, its driver and the libraries of products and of reductions (cuDNN's, on CUDA) are loaded.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "onnx-buf";
-import { node, valueInfo } from "../graph/node.js";
-import { dataType } from "../graph/tensor.js";
+import { node, valueInfo } from "../../onnx/node.js";
+import { dataType } from "../../onnx/tensor.js";
 import { OnnxSession, tensor, valueOf } from "./onnx-session.js";
 
 /** ONNX Runtime's words when not. */

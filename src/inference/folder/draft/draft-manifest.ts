@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { decoderRoles, draftGraph, encoderRoles, type DraftGraph, type DraftPart } from "./draft-roles.js";
 import { orderStates } from "./draft-states.js";
-import { readModel } from "../../engine/graph/read-model.js";
+import { readModel } from "../../onnx/read-model.js";
 import { readVocabulary } from "../../tokenizer/vocabulary/vocabulary-table.js";
 
 export interface ManifestDraft {

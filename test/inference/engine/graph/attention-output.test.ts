@@ -12,7 +12,7 @@ import {
 import { encodeRow, freshOf, stepOutputs } from "../../../../src/inference/engine/graph/check-rows.js";
 import { floats as floatsOf } from "../../../../src/inference/engine/graph/check-run.js";
 import { compile, type CompileOptions } from "../../../../src/inference/engine/graph/compile.js";
-import { valueInfo } from "../../../../src/inference/engine/graph/node.js";
+import { valueInfo } from "../../../../src/inference/onnx/node.js";
 import {
   attentionMask,
   grown,
@@ -21,7 +21,7 @@ import {
   type Feeds,
 } from "../../../../src/inference/engine/graph/step-feeds.js";
 import { stepGraph } from "../../../../src/inference/engine/graph/step-graph.js";
-import { dataType } from "../../../../src/inference/engine/graph/tensor.js";
+import { dataType } from "../../../../src/inference/onnx/tensor.js";
 import { runner, type StockCase } from "./sessions.js";
 import { decoderCases, laterFeeds, runView, type DecoderCase } from "./stock-feeds.js";
 

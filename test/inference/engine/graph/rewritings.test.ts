@@ -5,12 +5,12 @@ import { test } from "node:test";
 import { chooseHeads } from "../../../../src/inference/engine/graph/choose.js";
 import { constantShapes } from "../../../../src/inference/engine/graph/constant-shapes.js";
 import { encodeGraph } from "../../../../src/inference/engine/graph/cross-memory.js";
-import { GraphView } from "../../../../src/inference/engine/graph/graph.js";
+import { GraphView } from "../../../../src/inference/onnx/graph.js";
 import { int8Products } from "../../../../src/inference/engine/graph/int8.js";
 import { dropZeroBias, takeScores } from "../../../../src/inference/engine/graph/logits.js";
-import { valueInfo } from "../../../../src/inference/engine/graph/node.js";
+import { valueInfo } from "../../../../src/inference/onnx/node.js";
 import { positionIds, positionOf, positionsFromInput } from "../../../../src/inference/engine/graph/positions.js";
-import { readModel } from "../../../../src/inference/engine/graph/read-model.js";
+import { readModel } from "../../../../src/inference/onnx/read-model.js";
 import {
   findRelativeBias,
   maskOnly,
@@ -23,7 +23,7 @@ import {
   type Feeds,
   type PlainTensor,
 } from "../../../../src/inference/engine/graph/step-feeds.js";
-import { dataType } from "../../../../src/inference/engine/graph/tensor.js";
+import { dataType } from "../../../../src/inference/onnx/tensor.js";
 import { selfBias, twoPartAttention } from "../../../../src/inference/engine/graph/two-part-attention.js";
 import { weightLimit } from "../../../../src/inference/engine/models/weight-limit.js";
 import { runner } from "./sessions.js";

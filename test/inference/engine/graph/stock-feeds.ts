@@ -1,6 +1,6 @@
 // Feeds of a stock decoder step with made-up caches, and how far results lie apart: for tests of one rewriting at a time.
 import { openDecoder, type StockDecoder, type StockFiles } from "../../../../src/inference/engine/graph/compile.js";
-import type { GraphView } from "../../../../src/inference/engine/graph/graph.js";
+import type { GraphView } from "../../../../src/inference/onnx/graph.js";
 import {
   attentionMask,
   integers,
