@@ -1,5 +1,5 @@
 // The engine without HTTP: prepared sequences straight into inference, as many in flight as asked.
-import type { StepReport } from "../src/inference/engine-protocol.js";
+import type { StepReport } from "../src/inference/protocol/engine-protocol.js";
 import { createInference, type Inference, type InferenceOptions } from "../src/inference/inference.js";
 import type { Prepared } from "../src/generation.js";
 import type { Parameters } from "../src/parameters.js";

@@ -3,7 +3,7 @@
 import { AppError } from "../src/errors.js";
 import type { Decoding, Prepared } from "../src/generation.js";
 import { Catalog } from "../src/inference/catalog/catalog.js";
-import type { EngineOutput } from "../src/inference/engine-protocol.js";
+import type { EngineOutput } from "../src/inference/protocol/engine-protocol.js";
 import type { ModelSlot } from "../src/inference/catalog/model-slot.js";
 import { prepare } from "../src/inference/request/prepare.js";
 import { readTsv, workloads, type Workload } from "./workload.js";

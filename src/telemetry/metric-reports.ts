@@ -1,7 +1,7 @@
 // What other layers tell metrics.ts: plain data.
 import type { FinishReason } from "../generation.js";
 
-export type { StepReport } from "../inference/engine-protocol.js";
+export type { StepReport } from "../inference/protocol/engine-protocol.js";
 
 export type Outcome = "ok" | "error" | "cancelled" | "timeout" | "rejected";
 

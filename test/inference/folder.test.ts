@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, 
 import { tmpdir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { after, test } from "node:test";
-import type { TransformerPlan } from "../../src/inference/engine/models/plan.js";
+import type { TransformerPlan } from "../../src/inference/protocol/plan.js";
 import { readModel } from "../../src/inference/onnx/read-model.js";
 import { saveModels } from "../../src/inference/onnx/weights-file.js";
 import { readFolder } from "../../src/inference/folder/folder.js";

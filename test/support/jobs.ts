@@ -1,7 +1,7 @@
 // Real models with jobs for them: texts encoded by the folder's own tokenizer, each with one of the kinds of options that traffic mixes.
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
 import { loadModel, type LoadOptions } from "../../src/inference/engine/models/load-model.js";
-import type { ModelPlan } from "../../src/inference/engine/models/plan.js";
+import type { ModelPlan } from "../../src/inference/protocol/plan.js";
 import { enginePlan } from "../../src/inference/catalog/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../src/inference/folder/folder.js";
 import { specialIds, type SpecialIds } from "../../src/inference/catalog/served-model.js";

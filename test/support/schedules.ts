@@ -1,5 +1,5 @@
 // Promise 3 as a harness: runs sequences through a real Engine, alone or in a random schedule of joins and cancels, step by step and without threads.
-import type { EngineEnd, EngineOptions, SequenceSpec } from "../../src/inference/engine-protocol.js";
+import type { EngineEnd, EngineOptions, SequenceSpec } from "../../src/inference/protocol/engine-protocol.js";
 import { Engine } from "../../src/inference/engine/engine.js";
 import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
 import { below } from "./random.js";

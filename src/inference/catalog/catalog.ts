@@ -3,7 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
-import { EngineLoads } from "../engine/engine-loads.js";
+import { EngineLoads } from "../protocol/engine-loads.js";
 import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";

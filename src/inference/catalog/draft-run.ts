@@ -2,7 +2,7 @@
 import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
 import { EnginePool } from "../host/engine-pool.js";
 import { engineFacts } from "./engine-facts.js";
-import type { EngineInfo } from "../engine-protocol.js";
+import type { EngineInfo } from "../protocol/engine-protocol.js";
 import { enginePlan } from "./engine-plan.js";
 import { folderPlan, type FolderOptions } from "../folder/folder.js";
 import { oneLine, probeOf, textSide, vocabularyFault } from "./load-steps.js";

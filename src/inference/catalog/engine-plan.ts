@@ -1,6 +1,6 @@
 // A folder's plan with what only its tokenizers know: ids of padding, sizes of vocabularies, texts as ids. The engine knows no text.
 import { checkTexts } from "./check-texts.js";
-import type { ModelPlan, SourcePlan } from "../engine/models/plan.js";
+import type { ModelPlan, SourcePlan } from "../protocol/plan.js";
 import type { FolderPlan } from "../folder/folder.js";
 import type { SpecialIds } from "./served-model.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";

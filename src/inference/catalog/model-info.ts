@@ -1,6 +1,6 @@
 // What /models, /info and the banner tell of a model.
 import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
-import { rowBytes, type TransformerFacts } from "../engine/models/facts.js";
+import { rowBytes, type TransformerFacts } from "../protocol/facts.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "../folder/folder.js";
 import { modelLanguages } from "./languages.js";

@@ -1,7 +1,7 @@
 // The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
-import type { EngineEnd, EngineOptions, SequenceSpec } from "../engine-protocol.js";
+import type { EngineEnd, EngineOptions, SequenceSpec } from "../protocol/engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import { BatchHistory } from "./batch-history.js";
 import { notNumbers } from "./decoding/raw-row.js";

@@ -1,7 +1,7 @@
 // One generation's state in the engine: waiting → encoded → stepping → ended. Holds its rows and its search; knows no model.
 //
 //   prefix ids are fed one a step (nothing wanted) ─▶ the last one asks for scores ─▶ the search chooses ─▶ … ─▶ outputs
-import type { SequenceSpec } from "../engine-protocol.js";
+import type { SequenceSpec } from "../protocol/engine-protocol.js";
 import type { Mark } from "./batch-history.js";
 import type { Advance, RowScores, Search, Wanted } from "./decoding/search.js";
 import { startSearch } from "./decoding/start-search.js";

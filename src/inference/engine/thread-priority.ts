@@ -2,8 +2,8 @@
 //
 //   few rows ─▶ level with the HTTP thread       many rows, or many waiting ─▶ behind it, and behind lightly loaded engines
 import { setPriority } from "node:os";
-import type { StepReport } from "../engine-protocol.js";
-import { lightLoad } from "./engine-loads.js";
+import type { StepReport } from "../protocol/engine-protocol.js";
+import { lightLoad } from "../protocol/engine-loads.js";
 
 /** Nice values: 10 has a ninth of the weight of 0. */
 const level = 0;

@@ -1,5 +1,5 @@
 // What one turn of the engine has gathered so far: the message that goes out at its end.
-import type { EngineEnd, FromEngine, TurnReport } from "../engine-protocol.js";
+import type { EngineEnd, FromEngine, TurnReport } from "../protocol/engine-protocol.js";
 
 /** The message but for what only the thread knows. */
 export type Stepped = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: TurnReport };

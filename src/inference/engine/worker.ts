@@ -3,11 +3,11 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import type { FromEngine, ToEngine } from "../engine-protocol.js";
+import type { FromEngine, ToEngine } from "../protocol/engine-protocol.js";
 import { checkFiles } from "./check-files.js";
 import { Courtesy } from "./courtesy.js";
 import { Engine, type Clock } from "./engine.js";
-import { mayGiveWay, type SharedLoads } from "./engine-loads.js";
+import { mayGiveWay, type SharedLoads } from "../protocol/engine-loads.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
 import { runtimeVersion } from "./models/onnx-session.js";

@@ -1,8 +1,8 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
 import { basename, join } from "node:path";
 import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
-import type { ModelPlan, TransformerPlan } from "../engine/models/plan.js";
-import { preferredDtype } from "../engine/models/precision.js";
+import type { ModelPlan, TransformerPlan } from "../protocol/plan.js";
+import { preferredDtype } from "../protocol/precision.js";
 import { namedFiles } from "./folder-survey.js";
 import { manifestPlan } from "./manifest-plan.js";
 import { manifestFile, readManifest, type Manifest } from "./manifest.js";

@@ -1,7 +1,7 @@
 // From a manifest to the engine's plan: layout, files, tensor names by role. Every field is honoured, or refused by name.
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { EncoderPlan, RecurrentPlan, SourcePlan, StatelessPlan } from "../engine/models/plan.js";
+import type { EncoderPlan, RecurrentPlan, SourcePlan, StatelessPlan } from "../protocol/plan.js";
 import type { Manifest } from "./manifest.js";
 
 type EncoderFields = NonNullable<Manifest["encoder"]>;

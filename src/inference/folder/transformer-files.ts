@@ -2,7 +2,7 @@
 // at the top. Only names are read: of a folder, or of a repository that is to be pulled (hub/).
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { int8Fault, isCuda, preferredSuffix } from "../engine/models/precision.js";
+import { int8Fault, isCuda, preferredSuffix } from "../protocol/precision.js";
 
 /** Paths of one dtype. A merged decoder stands for both halves. */
 export interface TransformerFiles {

@@ -5,7 +5,7 @@
 import { AppError } from "../../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
 import type { EngineRun } from "../host/engine-host.js";
-import type { EngineEnd } from "../engine-protocol.js";
+import type { EngineEnd } from "../protocol/engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
 import type { ModelSlot } from "../catalog/model-slot.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";

@@ -1,7 +1,7 @@
 // What a generation's log held when its worker was lost: what the next worker must not say again, nor contradict. Read by the transcript.
 import { AppError } from "../../errors.js";
 import type { Prepared, TokenEvent } from "../../generation.js";
-import type { EngineToken } from "../engine-protocol.js";
+import type { EngineToken } from "../protocol/engine-protocol.js";
 
 /** A repeated search chose another token than the log has: its machine computes otherwise than the one before. */
 export class Contradiction extends Error {

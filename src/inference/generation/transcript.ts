@@ -2,7 +2,7 @@
 // Joined, the pieces of an output are exactly its text. What a log holds already is gone through in silence.
 import type { EndEvent, FinishReason, Output, OutputToken, Prepared, TokenEvent } from "../../generation.js";
 import type { EngineEvent } from "../host/engine-host.js";
-import type { EngineOutput, EngineToken } from "../engine-protocol.js";
+import type { EngineOutput, EngineToken } from "../protocol/engine-protocol.js";
 import { penalisedScore } from "../engine/decoding/beam-finish.js";
 import { meanLogprob } from "../engine/decoding/chosen.js";
 import { LoggedTokens, toEngineToken } from "./logged-tokens.js";

@@ -12,9 +12,9 @@ import type {
   SequenceSpec,
   StepReport,
   ToEngine,
-} from "../engine-protocol.js";
-import type { EngineLoads, LoadPlace } from "../engine/engine-loads.js";
-import type { ModelPlan } from "../engine/models/plan.js";
+} from "../protocol/engine-protocol.js";
+import type { EngineLoads, LoadPlace } from "../protocol/engine-loads.js";
+import type { ModelPlan } from "../protocol/plan.js";
 import type { Probe } from "../engine/probe.js";
 import { EventChannel } from "./event-channel.js";
 import { Portions } from "./portions.js";

@@ -3,7 +3,7 @@
 //
 //   generation ├── queue ──┼── encode ──┼── decode ──┤        times are the engine's own
 import type { EndEvent, Prepared } from "../../generation.js";
-import type { EngineEnd } from "../../inference/engine-protocol.js";
+import type { EngineEnd } from "../../inference/protocol/engine-protocol.js";
 import type { Outcome } from "../metrics.js";
 import type { Attributes, PastSpan, SpanEnd, SpanStart } from "./spans.js";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Courtesy } from "../../../src/inference/engine/courtesy.js";
-import { EngineLoads, mayGiveWay, type LoadPlace } from "../../../src/inference/engine/engine-loads.js";
+import { EngineLoads, mayGiveWay, type LoadPlace } from "../../../src/inference/protocol/engine-loads.js";
 
 function enrolled(loads: EngineLoads, threads = 1): LoadPlace {
   const place = loads.enrol(threads);

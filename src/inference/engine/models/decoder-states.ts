@@ -3,7 +3,7 @@ import { lastOf } from "../graph/loop.js";
 import { declaredAxes, type Axes } from "./axes.js";
 import { castElements, elementsOf } from "./elements.js";
 import { tensor, valueOf, type Feeds, type OnnxSession, type TensorInfo, type Value } from "./onnx-session.js";
-import type { RecurrentDecoderPlan } from "./plan.js";
+import type { RecurrentDecoderPlan } from "../../protocol/plan.js";
 import { described } from "./require-tensors.js";
 import { gatherPadded, gatherRows, product, type Slice } from "./rows.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";

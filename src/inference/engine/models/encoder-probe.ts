@@ -1,7 +1,7 @@
 // What runs of an encoder show before it serves: which axes grow with rows and which with length, and whether rows are rows (or [S, B] was meant).
 import { axesOf, type Axes } from "./axes.js";
 import type { OnnxSession, Value } from "./onnx-session.js";
-import type { EncoderPlan } from "./plan.js";
+import type { EncoderPlan } from "../../protocol/plan.js";
 import { declaredTimeFirst } from "./time-first.js";
 
 export interface ProbedRuns {

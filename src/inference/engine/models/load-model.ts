@@ -1,10 +1,10 @@
 // From a plan to a running model: the one place that knows all layouts.
 import { stepsNotes } from "./greedy-check.js";
-import type { TransformerFacts } from "./facts.js";
+import type { TransformerFacts } from "../../protocol/facts.js";
 import type { Seq2SeqModel } from "./model.js";
 import type { SessionOptions } from "./onnx-session.js";
 import { loadTransformer } from "./load-transformer.js";
-import type { ModelPlan } from "./plan.js";
+import type { ModelPlan } from "../../protocol/plan.js";
 import { RecurrentModel } from "./recurrent.js";
 import { StatelessModel } from "./stateless.js";
 

@@ -3,7 +3,7 @@ import type { Axes } from "./axes.js";
 import { sharedWidth, type StepCompany } from "./company.js";
 import { numbersOf } from "./elements.js";
 import { integerTensor, tensor, type Feeds, type OnnxSession } from "./onnx-session.js";
-import type { SourcePlan } from "./plan.js";
+import type { SourcePlan } from "../../protocol/plan.js";
 import { gatherPadded, gatherRows } from "./rows.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 import { maskDims } from "./padding.js";

@@ -1,6 +1,6 @@
 // The only home of onnxruntime-node: opens a graph, tells its tensors, runs it. Blocks its thread while running, so it lives in the engine's worker.
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import { isCuda } from "./precision.js";
+import { isCuda } from "../../protocol/precision.js";
 import { elementsOf, type TensorData } from "./elements.js";
 
 export type { TensorData } from "./elements.js";

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
 import type { EncodeCompany, ProbePlan, StepCompany } from "./company.js";
 import type { OnnxSession, TensorInfo } from "./onnx-session.js";
-import type { SourcePlan } from "./plan.js";
+import type { SourcePlan } from "../../protocol/plan.js";
 
 export interface ProbedStep {
   readonly companies: readonly StepCompany[];

@@ -8,7 +8,7 @@ import { choseOthers, greedyHolds, stepsNotes } from "./greedy-check.js";
 import type { LoadOptions } from "./load-model.js";
 import type { Seq2SeqModel } from "./model.js";
 import { OnnxSession, type SessionOptions } from "./onnx-session.js";
-import type { RecurrentDecoderPlan } from "./plan.js";
+import type { RecurrentDecoderPlan } from "../../protocol/plan.js";
 
 export type LoopedParts = Omit<RecurrentParts, "scores" | "isOneHot">;
 

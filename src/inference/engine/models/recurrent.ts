@@ -10,7 +10,7 @@ import { chosenOf, firstFeeds, loopFeeds } from "./greedy-feeds.js";
 import type { LoadOptions } from "./load-model.js";
 import type { GreedySteps, Memory, Row, StepScores } from "./model.js";
 import { OnnxSession, type Feeds, type TensorInfo } from "./onnx-session.js";
-import type { RecurrentPlan } from "./plan.js";
+import type { RecurrentPlan } from "../../protocol/plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.js";
 import type { Slice } from "./rows.js";

@@ -1,6 +1,6 @@
 // Holds a manifest's tensor names against what a graph really has: one message with file, role, expected and found.
 import type { OnnxSession, TensorInfo } from "./onnx-session.js";
-import type { EncoderPlan } from "./plan.js";
+import type { EncoderPlan } from "../../protocol/plan.js";
 
 type Roles = Readonly<Record<string, string | null | readonly string[]>>;
 

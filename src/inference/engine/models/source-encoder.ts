@@ -16,7 +16,7 @@ import {
   type Value,
 } from "./onnx-session.js";
 import { maskDims, oneHot, padSources, someSource, type PaddedSources } from "./padding.js";
-import type { EncoderPlan, SourcePlan } from "./plan.js";
+import type { EncoderPlan, SourcePlan } from "../../protocol/plan.js";
 import { whyAlone } from "./probe-plan.js";
 import { requireDepth, requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
 import type { Slice } from "./rows.js";

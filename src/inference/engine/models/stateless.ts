@@ -7,7 +7,7 @@ import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "./model.js";
 import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo, type Value } from "./onnx-session.js";
 import { padSources, someSource } from "./padding.js";
-import type { SourcePlan, StatelessPlan } from "./plan.js";
+import type { SourcePlan, StatelessPlan } from "../../protocol/plan.js";
 import { noEncoder, probePlan, whyAlone } from "./probe-plan.js";
 import { declaredOrder, memoryTypes, requireDecoder, sourceOf } from "./require-stateless.js";
 import {

@@ -3,7 +3,7 @@
 //
 //   encoder ─▶ hidden ─▶ first step (decoder_model): logits, self and cross K/V ─▶ later steps (decoder_with_past): logits, self K/V
 import type { RowScores, Wanted } from "../decoding/search.js";
-import type { RowMemory } from "./facts.js";
+import type { RowMemory } from "../../protocol/facts.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "./model.js";
 import {
   integerTensor,
@@ -17,7 +17,7 @@ import {
 } from "./onnx-session.js";
 import { lengthMask, padSources } from "./padding.js";
 import { quantisesPerTensor } from "../graph/per-tensor.js";
-import type { TransformerPlan } from "./plan.js";
+import type { TransformerPlan } from "../../protocol/plan.js";
 import { gatherPadded, gatherRows, paddedWidth, type Slice } from "./rows.js";
 import { fullScores, lastLogits } from "./scores.js";
 

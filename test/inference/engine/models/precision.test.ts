@@ -1,12 +1,7 @@
 // What a device changes about precision: one table of choices.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  closeness,
-  int8Fault,
-  preferredDtype,
-  preferredSuffix,
-} from "../../../../src/inference/engine/models/precision.js";
+import { closeness, int8Fault, preferredDtype, preferredSuffix } from "../../../../src/inference/protocol/precision.js";
 
 test("CUDA takes half precision and no int8; the CPU the exact files", () => {
   assert.deepEqual([preferredSuffix("cpu"), preferredSuffix("cuda:0")], ["", "_fp16"]);

@@ -2,10 +2,10 @@
 //
 //   host ── load · submit · cancel · finish · close ──▶ worker          host ── try ──▶ worker
 //   host ◀── ready · stepped · failed · closed ── worker                 host ◀── tried ── worker
-import type { Decoding, FinishReason } from "../generation.js";
-import type { TransformerFacts } from "./engine/models/facts.js";
-import type { ModelPlan } from "./engine/models/plan.js";
-import type { Probe } from "./engine/probe.js";
+import type { Decoding, FinishReason } from "../../generation.js";
+import type { TransformerFacts } from "./facts.js";
+import type { ModelPlan } from "./plan.js";
+import type { Probe } from "../engine/probe.js";
 
 /** How an engine runs; the same for all sequences. */
 export interface EngineOptions {

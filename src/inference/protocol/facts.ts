@@ -1,8 +1,8 @@
 // What loading found out about a transformer's graphs: how rows share runs, what a row costs, what int8 changes. Plain data: it crosses to the main thread.
-import type { Alignment } from "../graph/attention-output.js";
-import type { Description } from "../graph/compile.js";
-import type { Agreement } from "./agreement.js";
-import { paddedWidth } from "./rows.js";
+import type { Alignment } from "../engine/graph/attention-output.js";
+import type { Description } from "../engine/graph/compile.js";
+import type { Agreement } from "../engine/models/agreement.js";
+import { paddedWidth } from "../engine/models/rows.js";
 
 export interface TransformerFacts {
   /** Which rows may share a run of the decoder. */
