@@ -10,7 +10,7 @@ import { loadModel } from "../src/inference/engine/models/load-model.js";
 import type { Row, Seq2SeqModel } from "../src/inference/engine/models/model.js";
 import { sessionMs } from "../src/inference/engine/models/onnx-session.js";
 import type { TransformerPlan } from "../src/inference/protocol/plan.js";
-import { StockTransformer } from "../src/inference/engine/models/stock-transformer.js";
+import { StockTransformer } from "../src/inference/engine/models/transformer/stock-transformer.js";
 import { readFolder } from "../src/inference/folder/folder.js";
 import { decoding } from "../test/support/decoding.js";
 import { round } from "./percentiles.js";

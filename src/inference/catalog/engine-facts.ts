@@ -1,6 +1,6 @@
 // What only an engine knows of a model, as plain JSON: workers announce it, and processes without engines learn it (inference.facts, inference.learn).
 import type { EngineInfo } from "../protocol/engine-protocol.js";
-import { rewriterVersion } from "../engine/graph/cache.js";
+import { rewriterVersion } from "../engine/compiler/cache.js";
 import type { FolderPlan } from "../folder/folder.js";
 
 export interface EngineFacts extends Omit<EngineInfo, "vocabSize"> {

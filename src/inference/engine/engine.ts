@@ -4,9 +4,9 @@
 import type { EngineEnd, EngineOptions, SequenceSpec } from "../protocol/engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import { BatchHistory } from "./batch-history.js";
-import { notNumbers } from "./decoding/raw-row.js";
+import { notNumbers } from "./decoding/searches/raw-row.js";
 import type { Advance, RowScores } from "./decoding/search.js";
-import { noId } from "./graph/loop.js";
+import { noId } from "./compiler/rewrite/loop.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";

@@ -4,7 +4,7 @@
 import type { SequenceSpec } from "../protocol/engine-protocol.js";
 import type { Mark } from "./batch-history.js";
 import type { Advance, RowScores, Search, Wanted } from "./decoding/search.js";
-import { startSearch } from "./decoding/start-search.js";
+import { startSearch } from "./decoding/searches/start-search.js";
 import type { Row } from "./models/model.js";
 
 const nothing: Wanted = { kind: "none" };

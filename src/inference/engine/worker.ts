@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../protocol/engine-protocol.js";
 import { checkFiles } from "./check-files.js";
-import { Courtesy } from "./courtesy.js";
+import { Courtesy } from "./giving-way.js";
 import { Engine, type Clock } from "./engine.js";
 import { mayGiveWay, type SharedLoads } from "../protocol/engine-loads.js";
 import { loadModel } from "./models/load-model.js";

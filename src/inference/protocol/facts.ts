@@ -1,7 +1,7 @@
 // What loading found out about a transformer's graphs: how rows share runs, what a row costs, what int8 changes. Plain data: it crosses to the main thread.
-import type { Alignment } from "../engine/graph/attention-output.js";
-import type { Description } from "../engine/graph/compile.js";
-import type { Agreement } from "../engine/models/agreement.js";
+import type { Alignment } from "../engine/compiler/rewrite/attention-output.js";
+import type { Description } from "../engine/compiler/compile.js";
+import type { Agreement } from "../engine/models/transformer/agreement.js";
 import { paddedWidth } from "../engine/models/rows.js";
 
 export interface TransformerFacts {

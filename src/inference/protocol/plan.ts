@@ -1,5 +1,5 @@
 // What a folder's files are for: made by inference/catalog from names and manifest, read by the engine. Absolute paths, plain JSON.
-import type { WantedAlignment } from "../engine/graph/attention-output.js";
+import type { WantedAlignment } from "../engine/compiler/rewrite/attention-output.js";
 
 /** An encoder of a manifest's folder: tensor names by role. Exactly one of ids and onehot. */
 export interface EncoderPlan {

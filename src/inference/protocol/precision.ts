@@ -1,6 +1,6 @@
 // What a device changes about precision: which files it prefers, whether int8 is made for it, how close compiled graphs must come to the stock ones.
 // Pure, and the only place that decides this by device. Buffers are the same everywhere: caches are the host's, in float32, also beside half-precision files.
-import type { CheckOptions } from "../engine/graph/self-check.js";
+import type { CheckOptions } from "../engine/compiler/check/self-check.js";
 
 export function isCuda(device: string): boolean {
   return device.startsWith("cuda");

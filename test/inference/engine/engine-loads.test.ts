@@ -1,7 +1,7 @@
 // Who gives way to whom, from places in shared memory; and for how long, from times that the test says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Courtesy } from "../../../src/inference/engine/courtesy.js";
+import { Courtesy } from "../../../src/inference/engine/giving-way.js";
 import { EngineLoads, mayGiveWay, type LoadPlace } from "../../../src/inference/protocol/engine-loads.js";
 
 function enrolled(loads: EngineLoads, threads = 1): LoadPlace {

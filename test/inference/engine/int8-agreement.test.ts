@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readTsv } from "../../../bench/workload.js";
-import { greedyAgreement } from "../../../src/inference/engine/models/agreement.js";
+import { greedyAgreement } from "../../../src/inference/engine/models/transformer/agreement.js";
 import { loadJobs } from "../../support/jobs.js";
 
 async function agreementOn(folder: string, texts: readonly string[]): Promise<number> {

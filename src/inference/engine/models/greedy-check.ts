@@ -1,6 +1,6 @@
 // Proof at load that several steps in one run choose what as many single steps do, for rows of different ages. Otherwise single steps serve.
 import type { RowScores } from "../decoding/search.js";
-import { largest, selectTop } from "../decoding/selection.js";
+import { largest, selectTop } from "../decoding/rules/selection.js";
 import type { LoadOptions } from "./load-model.js";
 import type { Row, Seq2SeqModel } from "./model.js";
 

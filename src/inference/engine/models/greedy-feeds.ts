@@ -1,8 +1,8 @@
 // What a looped graph is given and what it hands out: feeds of several greedy steps, ids by row.
-import { greedyInputs } from "../graph/greedy-steps.js";
-import { chosenIds, firstOf, loopInputs, noId } from "../graph/loop.js";
-import type { PositionRule } from "../graph/positions.js";
-import type { SelfBias } from "../graph/relative-bias.js";
+import { greedyInputs } from "../compiler/rewrite/greedy-steps.js";
+import { chosenIds, firstOf, loopInputs, noId } from "../compiler/rewrite/loop.js";
+import type { PositionRule } from "../compiler/rewrite/positions.js";
+import type { SelfBias } from "../compiler/rewrite/relative-bias.js";
 import { tensor, valueOf, type Feeds, type Value } from "./onnx-session.js";
 import { product } from "./rows.js";
 

@@ -3,10 +3,10 @@ import { stepsNotes } from "./greedy-check.js";
 import type { TransformerFacts } from "../../protocol/facts.js";
 import type { Seq2SeqModel } from "./model.js";
 import type { SessionOptions } from "./onnx-session.js";
-import { loadTransformer } from "./load-transformer.js";
+import { loadTransformer } from "./transformer/load-transformer.js";
 import type { ModelPlan } from "../../protocol/plan.js";
-import { RecurrentModel } from "./recurrent.js";
-import { StatelessModel } from "./stateless.js";
+import { RecurrentModel } from "./manifest/recurrent.js";
+import { StatelessModel } from "./manifest/stateless.js";
 
 export interface LoadOptions extends SessionOptions {
   /** Greedy steps of one run, where the graphs can be made to. Default 1. */

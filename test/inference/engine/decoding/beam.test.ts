@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Decoding } from "../../../../src/generation.js";
-import { uniform } from "../../../../src/inference/engine/decoding/random.js";
-import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
+import { uniform } from "../../../../src/inference/engine/decoding/rules/random.js";
+import { startSearch } from "../../../../src/inference/engine/decoding/searches/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
 
 /** Numbers from a seed, for options drawn at random and yet the same in every run. */

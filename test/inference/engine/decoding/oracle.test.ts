@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { candidatesFor } from "../../../../src/inference/engine/decoding/candidates.js";
-import { softmax } from "../../../../src/inference/engine/decoding/mass.js";
-import { rulesOf } from "../../../../src/inference/engine/decoding/processors.js";
-import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
-import { warpersOf } from "../../../../src/inference/engine/decoding/warpers.js";
+import { candidatesFor } from "../../../../src/inference/engine/decoding/rules/candidates.js";
+import { softmax } from "../../../../src/inference/engine/decoding/rules/mass.js";
+import { rulesOf } from "../../../../src/inference/engine/decoding/rules/processors.js";
+import { startSearch } from "../../../../src/inference/engine/decoding/searches/start-search.js";
+import { warpersOf } from "../../../../src/inference/engine/decoding/rules/warpers.js";
 import type { Decoding } from "../../../../src/generation.js";
 import { decodingOf, drive, scriptedLogits, type Answer, type OracleParams, type Script } from "./scripted.js";
 

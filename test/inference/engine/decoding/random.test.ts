@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { philox4x32, uniform } from "../../../../src/inference/engine/decoding/random.js";
+import { philox4x32, uniform } from "../../../../src/inference/engine/decoding/rules/random.js";
 
 test("Philox4x32-10 gives the known answers of Random123", () => {
   const all = 0xffffffff;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Decoding } from "../../../../src/generation.js";
-import { candidatesFor } from "../../../../src/inference/engine/decoding/candidates.js";
-import { draw } from "../../../../src/inference/engine/decoding/sampling.js";
-import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
+import { candidatesFor } from "../../../../src/inference/engine/decoding/rules/candidates.js";
+import { draw } from "../../../../src/inference/engine/decoding/searches/sampling.js";
+import { startSearch } from "../../../../src/inference/engine/decoding/searches/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
 
 const script: Script = { vocab: 30, seed: 11, order: 2, eos: [2], eosStart: -2, eosSlope: 0.25 };

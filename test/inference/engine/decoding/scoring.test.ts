@@ -1,8 +1,8 @@
 // Scoring: given ids are walked over with their log-probabilities; entropy is the textbook's.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { entropyOf } from "../../../../src/inference/engine/decoding/scoring.js";
-import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
+import { entropyOf } from "../../../../src/inference/engine/decoding/searches/scoring.js";
+import { startSearch } from "../../../../src/inference/engine/decoding/searches/start-search.js";
 import { decoding } from "../../../support/decoding.js";
 
 const logits = Float32Array.of(1, 2, 3, -Infinity);

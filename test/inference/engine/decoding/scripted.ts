@@ -1,7 +1,7 @@
 // A scripted model for the searches: logits by a formula (make_oracle.py has the same), handed out full or only as wanted.
 import type { Decoding } from "../../../../src/generation.js";
 import type { RowScores, Search, SearchOutput, Wanted } from "../../../../src/inference/engine/decoding/search.js";
-import { logSumExp, selectTop } from "../../../../src/inference/engine/decoding/selection.js";
+import { logSumExp, selectTop } from "../../../../src/inference/engine/decoding/rules/selection.js";
 
 export interface Script {
   readonly vocab: number;

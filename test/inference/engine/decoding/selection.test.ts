@@ -1,10 +1,10 @@
 // The code that walks whole vocabularies, against plain sorting and summing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { candidatesFor } from "../../../../src/inference/engine/decoding/candidates.js";
-import { cutAtMass, softmax } from "../../../../src/inference/engine/decoding/mass.js";
-import { uniform } from "../../../../src/inference/engine/decoding/random.js";
-import { logSumExp, selectTop } from "../../../../src/inference/engine/decoding/selection.js";
+import { candidatesFor } from "../../../../src/inference/engine/decoding/rules/candidates.js";
+import { cutAtMass, softmax } from "../../../../src/inference/engine/decoding/rules/mass.js";
+import { uniform } from "../../../../src/inference/engine/decoding/rules/random.js";
+import { logSumExp, selectTop } from "../../../../src/inference/engine/decoding/rules/selection.js";
 
 /** Few distinct numbers, so that there are many ties. */
 function numbers(seed: number, count: number, distinct: number): Float32Array {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Decoding } from "../../../../src/generation.js";
-import { startSearch } from "../../../../src/inference/engine/decoding/start-search.js";
+import { startSearch } from "../../../../src/inference/engine/decoding/searches/start-search.js";
 import type { RowScores } from "../../../../src/inference/engine/decoding/search.js";
 import { plainDecoding } from "./scripted.js";
 

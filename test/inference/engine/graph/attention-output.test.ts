@@ -8,10 +8,10 @@ import {
   attentionOutput,
   handOutAttention,
   type WantedAlignment,
-} from "../../../../src/inference/engine/graph/attention-output.js";
-import { encodeRow, freshOf, stepOutputs } from "../../../../src/inference/engine/graph/check-rows.js";
-import { floats as floatsOf } from "../../../../src/inference/engine/graph/check-run.js";
-import { compile, type CompileOptions } from "../../../../src/inference/engine/graph/compile.js";
+} from "../../../../src/inference/engine/compiler/rewrite/attention-output.js";
+import { encodeRow, freshOf, stepOutputs } from "../../../../src/inference/engine/compiler/check/check-rows.js";
+import { floats as floatsOf } from "../../../../src/inference/engine/compiler/check/check-run.js";
+import { compile, type CompileOptions } from "../../../../src/inference/engine/compiler/compile.js";
 import { valueInfo } from "../../../../src/inference/onnx/node.js";
 import {
   attentionMask,
@@ -19,8 +19,8 @@ import {
   integers,
   stepFeeds,
   type Feeds,
-} from "../../../../src/inference/engine/graph/step-feeds.js";
-import { stepGraph } from "../../../../src/inference/engine/graph/step-graph.js";
+} from "../../../../src/inference/engine/compiler/check/step-feeds.js";
+import { stepGraph } from "../../../../src/inference/engine/compiler/rewrite/step-graph.js";
 import { dataType } from "../../../../src/inference/onnx/tensor.js";
 import { runner, type StockCase } from "./sessions.js";
 import { decoderCases, laterFeeds, runView, type DecoderCase } from "./stock-feeds.js";

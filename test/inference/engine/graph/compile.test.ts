@@ -1,8 +1,8 @@
 // The compiled pair against the stock files, for every folder of the zoo (and of SEQSERVE_EXTRA_ZOO), split and merged.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compile } from "../../../../src/inference/engine/graph/compile.js";
-import { selfCheck } from "../../../../src/inference/engine/graph/self-check.js";
+import { compile } from "../../../../src/inference/engine/compiler/compile.js";
+import { selfCheck } from "../../../../src/inference/engine/compiler/check/self-check.js";
 import { runner, stockCases } from "./sessions.js";
 
 for (const { name, files, layout } of stockCases()) {

@@ -2,30 +2,34 @@
 // files say. compile.test.ts has all of them together.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseHeads } from "../../../../src/inference/engine/graph/choose.js";
-import { constantShapes } from "../../../../src/inference/engine/graph/constant-shapes.js";
-import { encodeGraph } from "../../../../src/inference/engine/graph/cross-memory.js";
+import { chooseHeads } from "../../../../src/inference/engine/compiler/rewrite/choose.js";
+import { constantShapes } from "../../../../src/inference/engine/compiler/rewrite/constant-shapes.js";
+import { encodeGraph } from "../../../../src/inference/engine/compiler/rewrite/cross-memory.js";
 import { GraphView } from "../../../../src/inference/onnx/graph.js";
-import { int8Products } from "../../../../src/inference/engine/graph/int8.js";
-import { dropZeroBias, takeScores } from "../../../../src/inference/engine/graph/logits.js";
+import { int8Products } from "../../../../src/inference/engine/compiler/rewrite/int8.js";
+import { dropZeroBias, takeScores } from "../../../../src/inference/engine/compiler/logits.js";
 import { valueInfo } from "../../../../src/inference/onnx/node.js";
-import { positionIds, positionOf, positionsFromInput } from "../../../../src/inference/engine/graph/positions.js";
+import {
+  positionIds,
+  positionOf,
+  positionsFromInput,
+} from "../../../../src/inference/engine/compiler/rewrite/positions.js";
 import { readModel } from "../../../../src/inference/onnx/read-model.js";
 import {
   findRelativeBias,
   maskOnly,
   relativeBias,
   type SelfBias,
-} from "../../../../src/inference/engine/graph/relative-bias.js";
+} from "../../../../src/inference/engine/compiler/rewrite/relative-bias.js";
 import {
   attentionMask,
   integers,
   type Feeds,
   type PlainTensor,
-} from "../../../../src/inference/engine/graph/step-feeds.js";
+} from "../../../../src/inference/engine/compiler/check/step-feeds.js";
 import { dataType } from "../../../../src/inference/onnx/tensor.js";
-import { selfBias, twoPartAttention } from "../../../../src/inference/engine/graph/two-part-attention.js";
-import { weightLimit } from "../../../../src/inference/engine/models/weight-limit.js";
+import { selfBias, twoPartAttention } from "../../../../src/inference/engine/compiler/rewrite/two-part-attention.js";
+import { weightLimit } from "../../../../src/inference/engine/models/transformer/weight-limit.js";
 import { runner } from "./sessions.js";
 import {
   apart,

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, type ModelProto } from "onnx-buf";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Compiled, StockFiles } from "../../../../src/inference/engine/graph/compile.js";
-import type { ModelRole, Run } from "../../../../src/inference/engine/graph/check-run.js";
-import type { Feeds, PlainTensor } from "../../../../src/inference/engine/graph/step-feeds.js";
+import type { Compiled, StockFiles } from "../../../../src/inference/engine/compiler/compile.js";
+import type { ModelRole, Run } from "../../../../src/inference/engine/compiler/check/check-run.js";
+import type { Feeds, PlainTensor } from "../../../../src/inference/engine/compiler/check/step-feeds.js";
 
 export interface StockCase {
   readonly name: string;

@@ -1,14 +1,14 @@
 // Feeds of a stock decoder step with made-up caches, and how far results lie apart: for tests of one rewriting at a time.
-import { openDecoder, type StockDecoder, type StockFiles } from "../../../../src/inference/engine/graph/compile.js";
+import { openDecoder, type StockDecoder, type StockFiles } from "../../../../src/inference/engine/compiler/compile.js";
 import type { GraphView } from "../../../../src/inference/onnx/graph.js";
 import {
   attentionMask,
   integers,
   type Feeds,
   type PlainTensor,
-} from "../../../../src/inference/engine/graph/step-feeds.js";
-import { cacheShape } from "../../../../src/inference/engine/graph/step-graph.js";
-import type { CacheShape } from "../../../../src/inference/engine/graph/two-part-attention.js";
+} from "../../../../src/inference/engine/compiler/check/step-feeds.js";
+import { cacheShape } from "../../../../src/inference/engine/compiler/rewrite/step-graph.js";
+import type { CacheShape } from "../../../../src/inference/engine/compiler/rewrite/two-part-attention.js";
 import { seededRandom } from "../../../support/random.js";
 import { openModel, runSession, runner, stockCases, type StockCase } from "./sessions.js";
 

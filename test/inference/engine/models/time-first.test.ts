@@ -1,13 +1,13 @@
 // [B, S] or [S, B]: told by names and sizes that a graph declares, else by what changes in a memory when one token changes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areRows, type ProbedRuns } from "../../../../src/inference/engine/models/encoder-probe.js";
+import { areRows, type ProbedRuns } from "../../../../src/inference/engine/models/manifest/encoder-probe.js";
 import {
   declaredTimeFirst,
   inOrder,
   possibleOrders,
   rowsFirst,
-} from "../../../../src/inference/engine/models/time-first.js";
+} from "../../../../src/inference/engine/models/manifest/time-first.js";
 
 const tokens = (...dims: (number | string)[]) => ({ name: "ids", type: "int64", dims });
 

@@ -6,7 +6,7 @@ import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "on
 import { node, valueInfo } from "../../../../src/inference/onnx/node.js";
 import { dataType, rawTensor } from "../../../../src/inference/onnx/tensor.js";
 import { OnnxSession, tensor, valueOf } from "../../../../src/inference/engine/models/onnx-session.js";
-import { weightLimit } from "../../../../src/inference/engine/models/weight-limit.js";
+import { weightLimit } from "../../../../src/inference/engine/models/transformer/weight-limit.js";
 import { seededRandom } from "../../../support/random.js";
 
 test("products of bytes with weights up to the limit are exact", async () => {

@@ -1,0 +1,51 @@
+// One row of the self-check on its way through the compiled graphs: encoded, stepped, alone or among others.
+import { floats, tensor, type Run } from "./check-run.js";
+import type { Description } from "../compile.js";
+import {
+  attentionMask,
+  cacheNames,
+  integers,
+  openedRow,
+  stepFeeds,
+  type CachedRow,
+  type Feeds,
+  type Widths,
+} from "./step-feeds.js";
+
+export async function encodeRow(
+  run: Run,
+  description: Description,
+  source: readonly number[],
+  width: number,
+): Promise<CachedRow> {
+  const padded = Array.from({ length: width }, (_, index) => source[index] ?? 0);
+  const feeds = { input_ids: integers(padded, [1, width]), attention_mask: attentionMask([source.length], width) };
+  const names = cacheNames(description.layers).map((name) => `cross.${name}`);
+  const outputs = await run("encode", feeds, names);
+  return openedRow(
+    description,
+    names.map((name) => tensor(outputs, name)),
+    0,
+    source.length,
+  );
+}
+
+export async function stepLogits(
+  run: Run,
+  description: Description,
+  rows: readonly CachedRow[],
+  ids: readonly number[],
+  widths: Widths,
+): Promise<Float32Array[]> {
+  const all = floats(await run("step", stepFeeds(description, rows, ids, widths), ["logits"]), "logits");
+  const { vocabSize } = description;
+  return rows.map((_, index) => all.subarray(index * vocabSize, (index + 1) * vocabSize));
+}
+
+export function stepOutputs(description: Description): string[] {
+  return ["logits", ...cacheNames(description.layers).map((name) => `new.${name}`)];
+}
+
+export function freshOf(description: Description, result: Feeds): Float32Array[] {
+  return cacheNames(description.layers).map((name) => floats(result, `new.${name}`));
+}

@@ -1,0 +1,158 @@
+// Outputs that are chosen without regard to each other: greedy (one) and sampling (one to n).
+//
+//   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
+//   an output that another worker began walks over the ids it has, without scores, and chooses behind them
+import type { Decoding, FinishReason } from "../../../../generation.js";
+import { candidatesFor, type Candidates } from "../rules/candidates.js";
+import { meanLogprob, reportsLogprobs, StepRow } from "./chosen.js";
+import { wantedFor, type Need, type Reporting } from "./need.js";
+import type { Rules } from "../rules/processors.js";
+import type { Advance, Begun, ChosenToken, GreedyAhead, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+
+export interface Choice {
+  readonly id: number;
+  readonly sampledLogprob: number | null;
+}
+
+/** How one id is chosen from a row's candidates, after the rules. */
+export interface Chooser {
+  readonly need: Need;
+  /** Without rules it chooses the best id, the lowest of equals. */
+  readonly takesBest: boolean;
+  /** Candidates are the chooser's to change. `position` is the number of decoder ids so far. */
+  choose(candidates: Candidates, output: number, position: number): Choice;
+}
+
+interface Strand {
+  readonly output: number;
+  /** After the prefix: chosen already. */
+  readonly begun: readonly number[];
+  readonly ids: number[];
+  readonly tokens: ChosenToken[];
+  finished: FinishReason | null;
+}
+
+export class IndependentSearch implements Search {
+  readonly maxRows: number;
+  readonly #decoding: Decoding;
+  readonly #rules: Rules;
+  readonly #chooser: Chooser;
+  readonly #report: Reporting;
+  readonly #strands: readonly Strand[];
+  #live: readonly Strand[];
+  #wanted: Wanted | null = null;
+  #isFirst = true;
+
+  constructor(
+    decoding: Decoding,
+    outputs: number,
+    rules: Rules,
+    chooser: Chooser,
+    report: Reporting,
+    begun: Begun = [],
+  ) {
+    this.maxRows = outputs;
+    this.#decoding = decoding;
+    this.#rules = rules;
+    this.#chooser = chooser;
+    this.#report = report;
+    this.#strands = Array.from({ length: outputs }, (_, output) =>
+      newStrand(output, decoding.prefix, begun[output] ?? []),
+    );
+    this.#live = this.#strands;
+  }
+
+  get wanted(): Wanted {
+    this.#wanted ??= this.#live.every(isWalking) ? { kind: "none" } : this.#wantedToChoose();
+    return this.#wanted;
+  }
+
+  get greedyAhead(): GreedyAhead {
+    const [strand, ...others] = this.#live;
+    const isSure = this.#rules.leavesScores;
+    if (strand === undefined || others.length > 0 || isWalking(strand)) return { steps: 0, isSure };
+    if (!this.#chooser.takesBest || reportsLogprobs(this.#report)) return { steps: 0, isSure };
+    const { ids } = strand;
+    return { steps: Math.min(this.#decoding.maxLength - ids.length, this.#rules.likelySteps(ids)), isSure };
+  }
+
+  keeps(id: number): boolean {
+    return this.#rules.keeps(id, this.#live[0]?.ids ?? [], candidatesFor(this.#report.vocabSize));
+  }
+
+  #wantedToChoose(): Wanted {
+    const rows = this.#rowStrands.map((strand) => strand.ids);
+    return wantedFor(rows, this.#chooser.need, this.#rules, this.#report);
+  }
+
+  get lastTokens(): readonly number[] {
+    return this.#rowStrands.map(({ ids }) => ids.at(-1) ?? 0);
+  }
+
+  // Before the first choice all outputs are one row.
+  get #rowStrands(): readonly Strand[] {
+    return this.#isFirst ? this.#live.slice(0, 1) : this.#live;
+  }
+
+  advance(scores: readonly RowScores[]): Advance {
+    const { wanted } = this;
+    const { topN } = this.#report;
+    const rows = this.#rowStrands.map(
+      (_, index) => new StepRow(scores[index], wanted, reportsLogprobs(this.#report), topN),
+    );
+    const before = this.#live;
+    const committed = before.map((strand, index) => ({
+      output: strand.output,
+      token: this.#choose(strand, rows[this.#isFirst ? 0 : index]),
+    }));
+    this.#live = before.filter(({ finished }) => finished === null);
+    const parents = this.#live.length === rows.length ? null : this.#parents(before);
+    this.#isFirst = false;
+    this.#wanted = null;
+    return { parents, committed, outputs: this.#live.length === 0 ? this.#outputs("length") : null };
+  }
+
+  #parents(before: readonly Strand[]): number[] {
+    return this.#live.map((strand) => (this.#isFirst ? 0 : before.indexOf(strand)));
+  }
+
+  stop(reason: FinishReason): readonly SearchOutput[] {
+    return this.#outputs(reason);
+  }
+
+  #choose(strand: Strand, row: StepRow | undefined): ChosenToken {
+    if (row === undefined) throw new Error(`output ${strand.output} has no row`);
+    const known = strand.begun[strand.tokens.length];
+    const token = known === undefined ? this.#draw(strand, row) : { id: known };
+    strand.ids.push(token.id);
+    strand.tokens.push(token);
+    if (this.#decoding.eosTokenIds.includes(token.id)) strand.finished = "eos_token";
+    else if (strand.ids.length >= this.#decoding.maxLength) strand.finished = "length";
+    return token;
+  }
+
+  #draw(strand: Strand, row: StepRow): ChosenToken {
+    const candidates = candidatesFor(this.#report.vocabSize);
+    candidates.load(row.raw);
+    this.#rules.apply(candidates, strand.ids, 0);
+    const { id, sampledLogprob } = this.#chooser.choose(candidates, strand.output, strand.ids.length);
+    return row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
+  }
+
+  #outputs(reason: FinishReason): SearchOutput[] {
+    return this.#strands.map(({ tokens, finished }) => ({
+      tokens,
+      score: meanLogprob(tokens),
+      finishReason: finished ?? reason,
+    }));
+  }
+}
+
+function newStrand(output: number, prefix: readonly number[], begun: readonly number[]): Strand {
+  return { output, begun, ids: [...prefix], tokens: [], finished: null };
+}
+
+/** Its next id is known. */
+function isWalking({ begun, tokens }: Strand): boolean {
+  return tokens.length < begun.length;
+}

@@ -1,0 +1,31 @@
+// The door to decoding: which policy a sequence's options ask for.
+import type { Decoding } from "../../../../generation.js";
+import { BeamSearch } from "./beam.js";
+import { greedySearch } from "./greedy.js";
+import type { Reporting } from "./need.js";
+import { rulesOf } from "../rules/processors.js";
+import { samplingSearch } from "./sampling.js";
+import { ScoringSearch } from "./scoring.js";
+import type { Begun, Search } from "../search.js";
+
+/**
+ * A search that has chosen nothing yet: the engine feeds decoding.prefix, then calls `advance` with the scores of its last id.
+ * With `scored` ids nothing is chosen: they are scored. Semantics are those of transformers 4.57 `generate`. Throws on sampling with beams, which is refused as a request.
+ */
+export function startSearch(
+  decoding: Decoding,
+  sourceIds: readonly number[],
+  report: Reporting,
+  begun: Begun = [],
+  scored: readonly number[] = [],
+): Search {
+  if (scored.length > 0) return new ScoringSearch(decoding, report, scored);
+  const rules = rulesOf(decoding, sourceIds);
+  if (decoding.numBeams > 1) {
+    if (decoding.doSample) throw new Error("sampling with beams is not supported");
+    return new BeamSearch(decoding, rules, report, begun[0]);
+  }
+  return decoding.doSample
+    ? samplingSearch(decoding, rules, report, begun)
+    : greedySearch(decoding, rules, report, begun);
+}

@@ -1,0 +1,250 @@
+// A recurrent encoder–decoder pair (LSTM, GRU, with or without attention): states have no time axis, so rows of any age share a run.
+//
+//   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
+import type { RowScores } from "../../decoding/search.js";
+import { chosenIds, lastOf } from "../../compiler/rewrite/loop.js";
+import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
+import { DecoderStates } from "./decoder-states.js";
+import { MemoryBatch } from "./memory-batch.js";
+import { chosenOf, firstFeeds, loopFeeds } from "../greedy-feeds.js";
+import type { LoadOptions } from "../load-model.js";
+import type { GreedySteps, Memory, Row, StepScores } from "../model.js";
+import { OnnxSession, type Feeds, type TensorInfo } from "../onnx-session.js";
+import type { RecurrentPlan } from "../../../protocol/plan.js";
+import { probePlan, whyAlone } from "./probe-plan.js";
+import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.js";
+import type { Slice } from "../rows.js";
+import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
+import { attentionFault, requireScoresKind, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
+import { openRecurrentLoop, repeated, settleLoop } from "./recurrent-loop.js";
+import { scoresOf } from "./recurrent-scores.js";
+import { tokenFeeds } from "./recurrent-tokens.js";
+import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+
+interface RecurrentRow extends Row {
+  readonly memory: EncodedSource;
+  /** States, then feed. */
+  states: readonly Slice[];
+}
+
+export class RecurrentModel implements CompanyModel {
+  vocabSize = 0;
+  company: Company = { encode: "alone", step: "alone" };
+  hasAttention: boolean;
+  #loop: { readonly session: OnnxSession; readonly most: number } | null = null;
+  readonly #plan: RecurrentPlan;
+  readonly #encoder: SourceEncoder;
+  readonly #decoder: OnnxSession;
+  readonly #ids: TensorInfo;
+  readonly #states: DecoderStates;
+  readonly #batch: MemoryBatch;
+  readonly #wanted: WantedTypes;
+  #timeFirst: TimeFirst;
+
+  private constructor(plan: RecurrentPlan, encoder: SourceEncoder, decoder: OnnxSession) {
+    const { inputs, outputs } = plan.decoder;
+    this.#plan = plan;
+    this.#encoder = encoder;
+    this.#decoder = decoder;
+    this.#ids = requireDecoder(decoder, plan);
+    this.hasAttention = outputs.attention !== null;
+    this.#timeFirst = { ids: declaredOrder(decoder, plan) === true, mask: false };
+    this.#states = new DecoderStates(decoder, plan.decoder, encoder, this.#ids.dims[this.#batchAxis]);
+    this.#batch = MemoryBatch.over(decoder, { ...inputs, source: null }, encoder, encoder.source);
+    this.#wanted = wantedTypes(plan, decoder);
+  }
+
+  static async load(plan: RecurrentPlan, options: LoadOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
+    const encoder = await SourceEncoder.open(plan.encoder, plan.source, options);
+    const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
+      await encoder.session.close();
+      throw error;
+    });
+    try {
+      const model = new RecurrentModel(plan, encoder, decoder);
+      const notes = await model.#probe();
+      return { model, notes: [...notes, ...(await model.#openLoop(options))] };
+    } catch (error) {
+      await Promise.all([encoder.session.close(), decoder.close()]);
+      throw error;
+    }
+  }
+
+  set maskMarks(marks: "real" | "padding") {
+    this.#batch.maskMarks = marks;
+    this.#encoder.maskMarks = marks;
+  }
+
+  get greedy(): GreedySteps | null {
+    return this.#loop && { most: this.#loop.most, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
+  }
+
+  async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
+    return this.#encoder.encode(sources, this.company.encode, this.#wanted);
+  }
+
+  open(memory: Memory): Row {
+    const encoded = memory as EncodedSource;
+    const row: RecurrentRow = { memory: encoded, age: 0, token: 0, states: this.#states.first(encoded) };
+    return row;
+  }
+
+  async step(rows: readonly Row[]): Promise<StepScores> {
+    const scores: RowScores[] = [];
+    for (const { group, members } of this.#groups(rows)) {
+      const run = await this.#run(members);
+      group.forEach((index, k) => (scores[index] = scoresOf(run, members, k)));
+    }
+    return scoresByRow(scores);
+  }
+
+  /** Rows that may share a run, and their places among all. */
+  #groups(rows: readonly Row[]): { readonly group: readonly number[]; readonly members: readonly RecurrentRow[] }[] {
+    const recurrent = rows as readonly RecurrentRow[];
+    const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
+    return groups.map((group) => ({ group, members: group.flatMap((index) => recurrent[index] ?? []) }));
+  }
+
+  async #runGreedy(rows: readonly Row[], ends: readonly (readonly number[])[], steps: number): Promise<number[][]> {
+    const chosen: number[][] = [];
+    for (const { group, members } of this.#groups(rows)) {
+      const { states, same } = this.#feeds(members);
+      const looped = {
+        ...loopFeeds(
+          group.map((index) => ends[index] ?? []),
+          steps,
+        ),
+        ...firstFeeds(states),
+        ...same,
+      };
+      const fetches = [chosenIds, ...this.#states.pairs.map(({ input }) => lastOf(input))];
+      const results = (await this.#loop?.session.run(looped, fetches)) ?? {};
+      const { made, of } = chosenOf(results);
+      this.#moveOn(members, this.#states.after(results, members.length, true), made);
+      group.forEach((index, k) => (chosen[index] = of(k)));
+    }
+    return chosen;
+  }
+
+  #openLoop(options: LoadOptions): Promise<string[]> {
+    const { padTo } = this.#encoder.source;
+    const [{ ids: isTimeFirst }, { pairs }] = [this.#timeFirst, this.#states];
+    const parts = { ids: this.#ids.name, isTimeFirst, vocabSize: this.vocabSize, carried: pairs };
+    return settleLoop(this, options, {
+      open: () => openRecurrentLoop(this.#plan.decoder, parts, options),
+      use: (loop) => (this.#loop = loop),
+      idsOf: (count) => repeated(this.#encoder.someSource, Math.min(count, padTo ?? count)),
+    });
+  }
+
+  reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
+    return parents.map((parent) => ({ ...(rows[parent] as RecurrentRow) }));
+  }
+
+  release(): void {
+    // Rows are pointers: the collector frees a batch when its last row is gone.
+  }
+
+  async close(): Promise<void> {
+    await this.#encoder.session.close();
+    await this.#decoder.close();
+    await this.#loop?.session.close();
+  }
+
+  async #run(rows: readonly RecurrentRow[]): Promise<ScoredRun> {
+    const { outputs } = this.#plan.decoder;
+    const { states, same } = this.#feeds(rows);
+    const fetches = [
+      outputs.scores,
+      ...this.#states.outputs,
+      ...(outputs.attention === null ? [] : [outputs.attention]),
+    ];
+    const results = await this.#decoder.run({ ...states, ...same }, fetches);
+    this.#moveOn(rows, this.#states.after(results, rows.length), 1);
+    return scoredRun(this.#decoder, outputs, results);
+  }
+
+  /** What a step changes, tokens among it, and what stays the same for these rows. */
+  #feeds(rows: readonly RecurrentRow[]): { readonly states: Feeds; readonly same: Feeds } {
+    const memory = this.#batch.of(
+      rows.map((row) => row.memory),
+      this.company.step,
+    );
+    const states = this.#states.feeds(
+      rows.map((row) => row.states),
+      memory.width,
+    );
+    return { states: { ...this.#tokens(rows), ...states }, same: memory.feeds };
+  }
+
+  #moveOn(rows: readonly RecurrentRow[], states: readonly (readonly Slice[])[], steps: number): void {
+    rows.forEach((row, index) => {
+      row.states = states[index] ?? [];
+      row.age += steps;
+    });
+  }
+
+  #tokens(rows: readonly RecurrentRow[]): Feeds {
+    const tokens = rows.map((row) => row.token);
+    const kind = { isOneHot: this.#plan.decoder.inputs.onehot !== null, isTimeFirst: this.#timeFirst.ids };
+    return tokenFeeds(this.#decoder.file, this.#ids, tokens, { ...kind, vocabSize: this.vocabSize });
+  }
+
+  get #batchAxis(): 0 | 1 {
+    return this.#timeFirst.ids ? 1 : 0;
+  }
+
+  /** One token of two rows: in the wrong order they don't run, or their states come out in other sizes. */
+  async #findOrder(): Promise<void> {
+    const { mask } = this.#plan.decoder.inputs;
+    const declared = this.#plan.decoder.timeFirst ?? declaredOrder(this.#decoder, this.#plan);
+    const orders = possibleOrders(declared, this.#ids, this.#decoder.input(mask ?? ""));
+    const sources = await this.encode([this.#encoder.someSource, this.#encoder.someSource]);
+    const found = await firstOrder(orders, async (order) => {
+      this.#setOrder(order);
+      await this.#run(sources.map((memory) => this.open(memory) as RecurrentRow));
+      return true;
+    });
+    this.#setOrder(found ?? orders[0] ?? batchFirst);
+  }
+
+  #setOrder(order: TimeFirst): void {
+    this.#timeFirst = order;
+    this.#batch.timeFirst = order;
+  }
+
+  async #probe(): Promise<string[]> {
+    const fault = await this.#probeRow();
+    const { mask, memory: attended } = this.#plan.decoder.inputs;
+    const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
+    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids, this.#batchAxis) };
+    const notes = await settleCompany(
+      this,
+      probePlan(`${this.#encoder.session.file}, ${this.#decoder.file}`, this.#encoder, step, this.vocabSize),
+    );
+    return fault === null ? notes : [...notes, fault];
+  }
+
+  /** One row once, for what the graph does not say; returns why its attention is of no use, or null. */
+  async #probeRow(): Promise<string | null> {
+    const { outputs } = this.#plan.decoder;
+    const declared = this.#decoder.output(outputs.scores)?.dims.at(-1);
+    if (typeof declared === "number") this.vocabSize = declared;
+    await this.#findOrder();
+    const { someSource, source } = this.#encoder;
+    const [memory] = await this.encode([someSource]);
+    const row = this.open(memory as Memory) as RecurrentRow;
+    const run = await this.#run([row]).catch((error: Error) => {
+      throw new Error(
+        `${this.#decoder.file}: decoder: a probe run of one row failed: ${error.message.split("\n")[0]}`,
+        { cause: error },
+      );
+    });
+    this.vocabSize = run.scores.dims.at(-1) ?? 0;
+    requireScoresKind(this.#decoder, outputs, run);
+    const fault = attentionFault(this.#decoder, outputs, run, source.padTo ?? someSource.length);
+    this.hasAttention &&= fault === null;
+    return fault;
+  }
+}
