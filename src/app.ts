@@ -29,13 +29,14 @@ import { metricsRoute } from "./routes/metrics.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
 import { watchRoutes } from "./routes/http/not-found.js";
 import { pageRoutes } from "./routes/page.js";
-import type { App, RouteParts } from "./routes/route-parts.js";
+import type { RouteParts } from "./routes/route-parts.js";
 import { ErrorSchema } from "./routes/http/schemas.js";
 import { usualTimings } from "./routes/http/sse.js";
 import { rootRoutes } from "./routes/compatible/tgi.js";
 import { traceRequests } from "./routes/http/traced.js";
 import { tokenizeRoutes } from "./routes/tokenize.js";
 import { version } from "./version.js";
+import type { App } from "./routes/http/app.js";
 
 /** An app that is ready to listen, and its state for a graceful end. */
 export interface BuiltApp {

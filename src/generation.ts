@@ -176,3 +176,6 @@ export type GenerationEvent = AcceptedEvent | TokenEvent | EndEvent;
  * Aborting the signal frees the rows within one step and ends the iterator by throwing the signal's reason.
  */
 export type Generate = (prepared: Prepared, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
+
+/** Of a request that does not say: 1 is served first, 10 last. */
+export const usualPriority = 5;

@@ -7,11 +7,11 @@ import { ConfigError, readCommand, turnReportsOff, type Config } from "./config/
 import { createLog, isForPeople, type Logger } from "./telemetry/log.js";
 import { connect, type Parts } from "./wiring/parts.js";
 import { withProgress } from "./cli/progress.js";
-import type { App } from "./routes/route-parts.js";
 import { shownUrl } from "./wiring/scale-out.js";
 import { commandHelp, commandRows, type CommandName } from "./config/command-line.js";
 import { helpText } from "./config/settings.js";
 import { version } from "./version.js";
+import type { App } from "./routes/http/app.js";
 
 /** What still has to be closed, in this order. */
 interface Running {

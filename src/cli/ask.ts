@@ -1,7 +1,7 @@
 // Asks an app of this process for a generation, as a client would: the answer object, or the text bit by bit.
 import type { Readable } from "node:stream";
-import type { App } from "../routes/route-parts.js";
 import type { Answer, TokenEventBody } from "../routes/generate/schemas.js";
+import type { App } from "../routes/http/app.js";
 
 /** Body of POST /generate. */
 export interface Ask {

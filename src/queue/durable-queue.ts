@@ -2,13 +2,11 @@
 //
 //   submit ──▶ generations.start ──▶ accepted ──▶ follow its log ──▶ tokens, end        the reader leaves: the generation goes on
 import { AppError } from "../errors.js";
-import type { GenerationEvent } from "../generation.js";
+import { usualPriority, type GenerationEvent, type Prepared } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "./queue.js";
-import { failureError } from "../routes/generations/answer.js";
-import { usualPriority } from "../routes/generate/schemas.js";
-import type { Generation } from "../routes/generate/prepare.js";
-import type { RouteParts } from "../routes/route-parts.js";
+import type { Generations } from "./generations.js";
+import { failureError } from "./log/token-log.js";
 
 /** What all generations of one request have in common. */
 export interface Origin {
@@ -20,7 +18,16 @@ export interface Origin {
   takePlace(): () => void;
 }
 
-type Parts = Pick<RouteParts, "generations" | "config">;
+interface Parts {
+  readonly generations: Generations;
+  readonly config: { readonly maxGenerationsPerKey: number | null };
+}
+
+/** A text and what it was prepared to. */
+interface Generation {
+  readonly text: string;
+  readonly prepared: Prepared;
+}
 
 /** Resolves when it is admitted. Throws AppError "overloaded" or "unavailable". */
 export async function startDurable(parts: Parts, { text, prepared }: Generation, origin: Origin): Promise<void> {
@@ -47,7 +54,7 @@ export interface Waiting {
 
 /** Where a request's generations go: with on_disconnect "continue" to those that outlive it. */
 export function queueFor(
-  parts: Parts & Pick<RouteParts, "queue">,
+  parts: Parts & { readonly queue: GenerationQueue },
   generations: readonly Generation[],
   { owner, places, priority = usualPriority, parameters }: Waiting,
 ): Pick<GenerationQueue, "submit"> {

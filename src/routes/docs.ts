@@ -2,7 +2,7 @@
 import type { FastifySchema } from "fastify";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
-import type { App } from "./route-parts.js";
+import type { App } from "./http/app.js";
 
 export async function collectDocument(app: App, version: string, wantsKeys: boolean): Promise<void> {
   await app.register(swagger, {

@@ -2,8 +2,9 @@
 import { Type } from "typebox";
 import type { Inference } from "../inference/inference.js";
 import { deviceBody, DeviceSchema } from "./device.js";
-import type { App, RouteParts } from "./route-parts.js";
+import type { RouteParts } from "./route-parts.js";
 import { described, open, ref } from "./http/schemas.js";
+import type { App } from "./http/app.js";
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({

@@ -5,8 +5,8 @@ import { extname } from "node:path";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../errors.js";
-import type { App } from "./route-parts.js";
 import { errorAnswers, open } from "./http/schemas.js";
+import type { App } from "./http/app.js";
 
 // This file runs as dist/src/routes/page.js.
 const folder = new URL("../../../web/", import.meta.url);

@@ -1,7 +1,4 @@
 // What every route plugin is given: the typed Fastify instance and the parts that app.ts connected.
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { Config } from "../config/config.js";
 import type { ChosenDevice } from "../inference/device/choose-device.js";
 import type { Inference } from "../inference/inference.js";
@@ -9,11 +6,9 @@ import type { Metrics } from "../telemetry/metrics.js";
 import type { Generations } from "../queue/generations.js";
 import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import type { ScaleOut } from "../wiring/scale-out.js";
 import type { Lifetime } from "./http/lifetime.js";
 import type { SseTimings } from "./http/sse.js";
-
-export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
+import type { Cluster } from "../queue/cluster.js";
 
 export interface RouteParts {
   readonly config: Config;
@@ -26,7 +21,7 @@ export interface RouteParts {
   readonly metrics: Metrics;
   readonly lifetime: Lifetime;
   /** Null when everything is in this process. */
-  readonly scaleOut: Pick<ScaleOut, "isRedisUp" | "workers"> | null;
+  readonly scaleOut: Cluster | null;
   /** What models of this process run on; null where it starts no engines. */
   readonly device: ChosenDevice | null;
   readonly sse: SseTimings;

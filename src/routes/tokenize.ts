@@ -1,9 +1,10 @@
 // POST /tokenize and /detokenize: text to ids and back, with a model's own tokenizer.
 import { Type } from "typebox";
 import { ParametersSchema } from "../parameters.js";
-import type { App, RouteParts } from "./route-parts.js";
+import type { RouteParts } from "./route-parts.js";
 import { checkedInputs } from "./generate/rules.js";
 import { described, errorAnswers, keyed, modelName } from "./http/schemas.js";
+import type { App } from "./http/app.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 500, 503);
 

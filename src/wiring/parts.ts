@@ -16,10 +16,12 @@ import { MeasuredQueue } from "../queue/measured-queue.js";
 import { MemoryQueue } from "../queue/memory/memory-queue.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { SseTimings } from "../routes/http/sse.js";
-import { connectNodes, type ScaleOut } from "./scale-out.js";
-import { openTracing, record, type Tracing } from "../telemetry/tracing/spans.js";
+import { connectNodes } from "./scale-out.js";
+import { record, type Tracing } from "../telemetry/tracing/spans.js";
 import { engineSpans } from "../telemetry/tracing/generation-spans.js";
 import { version } from "../version.js";
+import type { ScaleOut } from "./scale-out.js";
+import { openTracing } from "../telemetry/tracing/open-tracing.js";
 
 /** What the routes stand on. Tests put their own in. */
 export interface Parts extends Embedded {

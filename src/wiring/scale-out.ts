@@ -17,14 +17,12 @@ import type { GenerationStatus } from "../queue/log/token-log.js";
 import type { DurableStatus } from "../routes/generations/answer.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
 import { version } from "../version.js";
+import type { Cluster } from "../queue/cluster.js";
 
 /** The nodes of this process; at least one. */
-export interface ScaleOut {
+export interface ScaleOut extends Cluster {
   readonly api: ApiNode | null;
   readonly worker: WorkerNode | null;
-  readonly isRedisUp: boolean;
-  /** Of each model of this process, how many workers announce themselves; null on a worker. */
-  workers(): Promise<Readonly<Record<string, number>>> | null;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 // Real models with jobs for them: texts encoded by the folder's own tokenizer, each with one of the kinds of options that traffic mixes.
-import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
-import { loadModel, type LoadOptions } from "../../src/inference/engine/models/load-model.js";
+import type { Seq2SeqModel, LoadOptions } from "../../src/inference/engine/models/model.js";
+import { loadModel } from "../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../src/inference/protocol/plan.js";
 import { enginePlan } from "../../src/inference/catalog/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../src/inference/folder/folder.js";

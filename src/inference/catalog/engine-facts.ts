@@ -1,7 +1,7 @@
 // What only an engine knows of a model, as plain JSON: workers announce it, and processes without engines learn it (inference.facts, inference.learn).
 import type { EngineInfo } from "../protocol/engine-protocol.js";
-import { rewriterVersion } from "../engine/compiler/cache.js";
 import type { FolderPlan } from "../folder/folder.js";
+import { rewriterVersion } from "../protocol/facts.js";
 
 export interface EngineFacts extends Omit<EngineInfo, "vocabSize"> {
   /** null: the graph's scores tell no size. */

@@ -1,12 +1,12 @@
 // What one folder anywhere is, found out as the server does: read, its graphs loaded and checked, then let go. For `seqserve check`.
 import { stat } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
-import { planFiles } from "../engine/check-files.js";
 import type { FolderPlan } from "../folder/folder.js";
 import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";
 import type { ServedModel } from "./served-model.js";
+import { planFiles } from "../protocol/plan.js";
 
 export interface FolderReport {
   /** `state` is "ready", or "failed" with its error. */

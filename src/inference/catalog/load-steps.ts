@@ -1,7 +1,6 @@
 // The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
 import type { Parameters } from "../../parameters.js";
 import type { EngineFacts } from "./engine-facts.js";
-import type { Probe } from "../engine/probe.js";
 import type { FolderPlan } from "../folder/folder.js";
 import {
   idList,
@@ -13,6 +12,7 @@ import {
 } from "./served-model.js";
 import { usualTask } from "./tasks.js";
 import { loadTokenizers } from "../folder/folder-tokenizers.js";
+import type { Probe } from "../protocol/engine-protocol.js";
 
 export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
 

@@ -4,15 +4,8 @@ import { rowBytes, type TransformerFacts } from "../protocol/facts.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "../folder/folder.js";
 import { modelLanguages } from "./languages.js";
-import type { ServedModel } from "./served-model.js";
+import type { ServedModel, ModelLimits } from "./served-model.js";
 import { taskNames } from "./tasks.js";
-
-export interface ModelLimits {
-  /** Source tokens of one input at most. */
-  readonly maxInputTokens: number;
-  readonly maxNewTokens: number;
-  readonly maxBeams: number;
-}
 
 /** How the messages of a chat become one source text: each role's pattern has its text at {}. */
 export interface ChatForm {

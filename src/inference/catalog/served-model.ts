@@ -1,7 +1,6 @@
 // A model as the text side holds it: tokenizers, defaults and limits. Made by the catalog from a folder; knows no threads.
 import type { Parameters } from "../../parameters.js";
 import type { FolderPlan } from "../folder/folder.js";
-import type { ModelLimits } from "./model-info.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface SpecialIds {
@@ -74,4 +73,11 @@ export function idList(value: unknown): number[] {
 
 function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
+}
+
+export interface ModelLimits {
+  /** Source tokens of one input at most. */
+  readonly maxInputTokens: number;
+  readonly maxNewTokens: number;
+  readonly maxBeams: number;
 }

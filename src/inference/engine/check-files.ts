@@ -4,6 +4,7 @@ import { dirname, relative, sep } from "node:path";
 import type { ModelProto } from "onnx-buf";
 import { externalTensors, readModel, type ExternalTensor } from "../onnx/read-model.js";
 import type { ModelPlan } from "../protocol/plan.js";
+import { planFiles } from "../protocol/plan.js";
 
 /** Bytes of the files and of the weights beside them. Throws one line that names the file and its fault. */
 export function checkFiles(plan: ModelPlan): number {
@@ -14,22 +15,6 @@ export function checkFiles(plan: ModelPlan): number {
     for (const tensor of externalTensors(modelIn(file))) sizes.set(tensor.file, checkTensor(file, tensor));
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
-/** Every graph that the plan opens. */
-export function planFiles(plan: ModelPlan): string[] {
-  switch (plan.layout) {
-    case "recurrent":
-      return [plan.encoder.file, plan.decoder.file];
-    case "transformer": {
-      const { encoderFile, mergedFile, decoderFile, decoderWithPastFile } = plan;
-      return [encoderFile, mergedFile, decoderFile, decoderWithPastFile].filter((file) => file !== null);
-    }
-    case "stateless":
-      return plan.encoder === null ? [plan.decoder.file] : [plan.encoder.file, plan.decoder.file];
-    default:
-      throw new Error(`no files known of layout ${(plan satisfies never as ModelPlan).layout}`);
-  }
 }
 
 function modelIn(file: string): ModelProto {

@@ -1,18 +1,6 @@
 // The last look at a loaded model: one source in, one step out, before the first client pays for what is wrong.
 import type { Seq2SeqModel } from "./models/model.js";
-
-/** What to run. */
-export interface Probe {
-  readonly sourceIds: readonly number[];
-  readonly startId: number;
-  /** Ids that files set, by field: each must be one that the decoder scores. */
-  readonly ids: readonly { readonly field: string; readonly id: number }[];
-  /** File names, for messages. */
-  readonly encoderFile: string;
-  readonly decoderFile: string;
-  /** The last id of the manifest's source vocabulary, which is among the sources; null: none. */
-  readonly lastSourceId: number | null;
-}
+import type { Probe } from "../protocol/engine-protocol.js";
 
 /** Throws one line when the model does not run or hands out scores that nothing can be chosen from. */
 export async function probeModel(model: Seq2SeqModel, probe: Probe): Promise<void> {

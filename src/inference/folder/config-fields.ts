@@ -4,8 +4,6 @@ import { Value } from "typebox/value";
 import { suggestion } from "../../nearest.js";
 import { ParametersSchema } from "../../parameters.js";
 import { refusalReason } from "../../refused-parameters.js";
-import { notDefaults } from "./default-parameters.js";
-
 type Json = Readonly<Record<string, unknown>>;
 
 const idFields = ["decoder_start_token_id", "bos_token_id", "pad_token_id"];
@@ -116,3 +114,14 @@ function parsed(path: string, text: string): unknown {
     throw new Error(`${path}: not JSON: ${(error as Error).message}`, { cause: error });
   }
 }
+
+/** Fields that mean nothing without a request, or whose defaults are ours. */
+export const notDefaults: ReadonlySet<string> = new Set([
+  "seed",
+  "stop",
+  "details",
+  "decoder_input_ids",
+  "best_of",
+  "task",
+  "split",
+]);

@@ -1,19 +1,9 @@
 // The defaults of a model: generation_config.json (or the generation fields of config.json), then its task's, then seqserve.json, under each request's own parameters.
 import { ParametersSchema, type Parameters } from "../../parameters.js";
 import type { FolderPlan } from "./folder.js";
+import { notDefaults } from "./config-fields.js";
 
 const known = new Set(Object.keys(ParametersSchema.properties));
-
-/** Fields that mean nothing without a request, or whose defaults are ours. */
-export const notDefaults: ReadonlySet<string> = new Set([
-  "seed",
-  "stop",
-  "details",
-  "decoder_input_ids",
-  "best_of",
-  "task",
-  "split",
-]);
 
 /** @param task its entry in task_specific_params of config.json */
 export function defaultParameters(folder: FolderPlan, task: Readonly<Record<string, unknown>> = {}): Parameters {

@@ -3,12 +3,11 @@
 import type { EndEvent, FinishReason, Output, OutputToken, Prepared, TokenEvent } from "../../generation.js";
 import type { EngineEvent } from "../host/engine-host.js";
 import type { EngineOutput, EngineToken } from "../protocol/engine-protocol.js";
-import { penalisedScore } from "../engine/decoding/searches/beam-finish.js";
-import { meanLogprob } from "../engine/decoding/searches/chosen.js";
 import { LoggedTokens, toEngineToken } from "./logged-tokens.js";
 import { StopWatcher } from "./stop-strings.js";
 import { TextStream } from "./text-stream.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { penalisedScore, meanLogprob } from "../protocol/scores.js";
 
 type EngineEndEvent = Pick<Extract<EngineEvent, { type: "end" }>["end"], "outputs" | "timings">;
 

@@ -12,10 +12,10 @@ import type {
   SequenceSpec,
   StepReport,
   ToEngine,
+  Probe,
 } from "../protocol/engine-protocol.js";
 import type { EngineLoads, LoadPlace } from "../protocol/engine-loads.js";
 import type { ModelPlan } from "../protocol/plan.js";
-import type { Probe } from "../engine/probe.js";
 import { EventChannel } from "./event-channel.js";
 import { Portions } from "./portions.js";
 

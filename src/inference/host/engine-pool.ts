@@ -1,8 +1,7 @@
 // The engines of one model: loads them side by side, gives each sequence to the least busy one.
-import type { EngineInfo } from "../protocol/engine-protocol.js";
+import type { EngineInfo, Probe } from "../protocol/engine-protocol.js";
 import { EngineHost, type EngineHostOptions, type EngineRun, type SubmitSpec } from "./engine-host.js";
 import type { ModelPlan } from "../protocol/plan.js";
-import type { Probe } from "../engine/probe.js";
 
 export class EnginePool {
   readonly #hosts: readonly EngineHost[];

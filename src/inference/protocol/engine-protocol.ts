@@ -5,7 +5,6 @@
 import type { Decoding, FinishReason } from "../../generation.js";
 import type { TransformerFacts } from "./facts.js";
 import type { ModelPlan } from "./plan.js";
-import type { Probe } from "../engine/probe.js";
 
 /** How an engine runs; the same for all sequences. */
 export interface EngineOptions {
@@ -165,3 +164,16 @@ export type FromEngine =
   /** null: it ran. */
   | { readonly type: "tried"; readonly fault: string | null }
   | { readonly type: "closed" };
+
+/** What to run. */
+export interface Probe {
+  readonly sourceIds: readonly number[];
+  readonly startId: number;
+  /** Ids that files set, by field: each must be one that the decoder scores. */
+  readonly ids: readonly { readonly field: string; readonly id: number }[];
+  /** File names, for messages. */
+  readonly encoderFile: string;
+  readonly decoderFile: string;
+  /** The last id of the manifest's source vocabulary, which is among the sources; null: none. */
+  readonly lastSourceId: number | null;
+}

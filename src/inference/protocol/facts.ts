@@ -1,8 +1,6 @@
 // What loading found out about a transformer's graphs: how rows share runs, what a row costs, what int8 changes. Plain data: it crosses to the main thread.
-import type { Alignment } from "../engine/compiler/rewrite/attention-output.js";
-import type { Description } from "../engine/compiler/compile.js";
-import type { Agreement } from "../engine/models/transformer/agreement.js";
-import { paddedWidth } from "../engine/models/rows.js";
+import type { Alignment } from "./plan.js";
+import { paddedWidth } from "./widths.js";
 
 export interface TransformerFacts {
   /** Which rows may share a run of the decoder. */
@@ -24,14 +22,6 @@ export interface RowMemory {
   readonly perSourceToken: number;
 }
 
-export function rowMemory(
-  { layers, heads, headDim }: Pick<Description, "layers" | "heads" | "headDim">,
-  bytes = 4,
-): RowMemory {
-  const keysAndValues = 2 * layers * heads * headDim * bytes;
-  return { perTargetToken: keysAndValues, perSourceToken: keysAndValues };
-}
-
 /** Bytes of one row that has so many tokens; widths are padded. */
 export function rowBytes(
   { perTargetToken, perSourceToken }: RowMemory,
@@ -39,4 +29,13 @@ export function rowBytes(
   targetTokens: number,
 ): number {
   return paddedWidth(targetTokens) * perTargetToken + paddedWidth(sourceTokens) * perSourceToken;
+}
+
+/** Goes up with every change of what the rewritings make. */
+export const rewriterVersion = 8;
+
+export interface Agreement {
+  readonly tokens: number;
+  /** Tokens on which the best id is the same. */
+  readonly same: number;
 }

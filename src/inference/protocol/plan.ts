@@ -1,5 +1,4 @@
 // What a folder's files are for: made by inference/catalog from names and manifest, read by the engine. Absolute paths, plain JSON.
-import type { WantedAlignment } from "../engine/compiler/rewrite/attention-output.js";
 
 /** An encoder of a manifest's folder: tensor names by role. Exactly one of ids and onehot. */
 export interface EncoderPlan {
@@ -114,3 +113,31 @@ export interface TransformerPlan {
 }
 
 export type ModelPlan = RecurrentPlan | StatelessPlan | TransformerPlan;
+
+/** The decoder layer, counted from 0, and the heads whose mean is handed out. */
+export interface Alignment {
+  readonly layer: number;
+  readonly heads: readonly number[];
+}
+
+/** What a manifest may say; heads absent: all. */
+export interface WantedAlignment {
+  readonly layer: number;
+  readonly heads?: readonly number[];
+}
+
+/** Every graph that the plan opens. */
+export function planFiles(plan: ModelPlan): string[] {
+  switch (plan.layout) {
+    case "recurrent":
+      return [plan.encoder.file, plan.decoder.file];
+    case "transformer": {
+      const { encoderFile, mergedFile, decoderFile, decoderWithPastFile } = plan;
+      return [encoderFile, mergedFile, decoderFile, decoderWithPastFile].filter((file) => file !== null);
+    }
+    case "stateless":
+      return plan.encoder === null ? [plan.decoder.file] : [plan.encoder.file, plan.decoder.file];
+    default:
+      throw new Error(`no files known of layout ${(plan satisfies never as ModelPlan).layout}`);
+  }
+}

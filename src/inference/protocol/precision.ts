@@ -1,6 +1,5 @@
 // What a device changes about precision: which files it prefers, whether int8 is made for it, how close compiled graphs must come to the stock ones.
 // Pure, and the only place that decides this by device. Buffers are the same everywhere: caches are the host's, in float32, also beside half-precision files.
-import type { CheckOptions } from "../engine/compiler/check/self-check.js";
 
 export function isCuda(device: string): boolean {
   return device.startsWith("cuda");
@@ -21,18 +20,4 @@ export function int8Fault(device: string): string | null {
   return isCuda(device)
     ? `int8 is made for CPUs (CUDA has no kernel for its products): on ${device} take auto, fp16 or fp32`
     : null;
-}
-
-/** int8 rounds weights and activations: its logits may move by this share of the largest. */
-const int8Tolerance = 0.25;
-/** Half precision has three digits; so has TF32, in which CUDA multiplies float32. */
-const halfTolerance = 0.005;
-
-/** For the self-check; {} is its own measure, for sums of float32 in another order. */
-export function closeness(
-  arithmetic: "float32" | "half" | "int8",
-  device: string,
-): Pick<CheckOptions, "tolerance" | "sameArgmax"> {
-  if (arithmetic === "int8") return { tolerance: int8Tolerance, sameArgmax: false };
-  return arithmetic === "half" || isCuda(device) ? { tolerance: halfTolerance } : {};
 }

@@ -1,15 +1,12 @@
 // From a request to a Prepared: every default filled, text turned into ids, lengths and ids checked. Wrong input ends here, as a 422 that names the field.
 import { AppError } from "../../errors.js";
-import type { GenerationRequest, Prepared } from "../../generation.js";
+import { usualPriority, type GenerationRequest, type Prepared } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
 import { requestLanguages, type RequestLanguages } from "../catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "../catalog/served-model.js";
 import { forTask } from "../catalog/tasks.js";
 import type { SourceToken } from "../tokenizer/tokenizer.js";
-
-/** Of a request that doesn't say. */
-const usualPriority = 5;
 
 const seedRange = 2 ** 53;
 

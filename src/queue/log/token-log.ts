@@ -5,6 +5,7 @@
 import type { ErrorKind } from "../../errors.js";
 import type { EndEvent, Prepared, TokenEvent } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
+import { AppError } from "../../errors.js";
 
 /** A generation that failed or was cancelled: kind "cancelled" for the latter. */
 export interface FailureEvent {
@@ -142,4 +143,14 @@ export interface TokenLog {
 /** The terminal event of a log, or null for a token. */
 export function terminalOf({ event }: LogEntry): EndEvent | FailureEvent | null {
   return event.type === "token" ? null : event;
+}
+
+/** Whether reading a log failed, not the generation: such an error has no number, so that a reader who comes back misses nothing. */
+export function isOfReading({ kind }: AppError): boolean {
+  return kind === "log_lost" || kind === "gone" || kind === "unavailable";
+}
+
+/** The error that a failure stands for. */
+export function failureError({ kind, message }: FailureEvent): AppError {
+  return new AppError(kind, message);
 }

@@ -6,10 +6,11 @@ import { AppError } from "../../errors.js";
 import { ParametersSchema, type Parameters } from "../../parameters.js";
 import { GenerateRequestSchema, GenerationSchema, type Answer } from "../generate/schemas.js";
 import { generate, generateEvents, wantsStream } from "../generate/routes.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { withoutNulls } from "../generate/rules.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
 import { renamed } from "./translation.js";
+import type { App } from "../http/app.js";
 
 const TaskParametersSchema = Type.Object(
   {

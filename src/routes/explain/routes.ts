@@ -9,9 +9,10 @@ import type { Parameters } from "../../parameters.js";
 import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
 import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./schemas.js";
 import type { OpenRequest } from "../http/lifetime.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { finished } from "../generate/run.js";
 import { described, errorAnswers, keyed, ref } from "../http/schemas.js";
+import type { App } from "../http/app.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 

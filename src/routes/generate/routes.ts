@@ -1,7 +1,6 @@
 // POST /generate and /generate_stream: the same generations, drained into JSON or passed on as events.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
-import { isOfReading } from "../generations/answer.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent } from "./answer.js";
 import {
@@ -14,11 +13,13 @@ import {
 } from "./schemas.js";
 import { eventStream } from "../http/event-schemas.js";
 import { prepareAll, type GenerateRequest } from "./prepare.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { readInTurns } from "../http/read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./rules.js";
 import { finished, running, sendEvents, type EventForm, type Finished } from "./run.js";
 import { errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
+import type { App } from "../http/app.js";
+import { isOfReading } from "../../queue/log/token-log.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 /** Of this route and of TGI's root. */

@@ -12,8 +12,6 @@ export const priority = Type.Optional(
     description: "1 goes first, 10 last, among those that wait; 5 when absent.",
   }),
 );
-export const usualPriority = 5;
-
 export const GenerateRequestSchema = Type.Object(
   {
     inputs: Type.Unsafe<string | string[]>({

@@ -1,10 +1,11 @@
 // What is told of a durable generation: its state, and each entry of its log as the event that /generate streams.
-import { AppError, type ErrorKind } from "../../errors.js";
-import type { FailureEvent, GenerationRecord, GenerationStatus, LogEntry } from "../../queue/log/token-log.js";
+import { type ErrorKind } from "../../errors.js";
+import type { GenerationRecord, GenerationStatus, LogEntry } from "../../queue/log/token-log.js";
 import type { StateBody, StatusName, Summary } from "./schemas.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent, type EventPlace } from "../generate/answer.js";
 import type { SseEvent } from "../http/sse.js";
+import { failureError } from "../../queue/log/token-log.js";
 
 /** The piece of a decoder id of a model, for details.prefill. */
 export type PieceOf = (model: string, id: number) => string;
@@ -51,16 +52,6 @@ export function logEvent({ prepared, request }: DurableRecord, { seq, event }: L
     event: "end",
     data: endEvent({ text: request.text, prepared }, event, request.parameters, at),
   };
-}
-
-/** Whether reading a log failed, not the generation: such an error has no number, so that a reader who comes back misses nothing. */
-export function isOfReading({ kind }: AppError): boolean {
-  return kind === "log_lost" || kind === "gone" || kind === "unavailable";
-}
-
-/** The error that a failure stands for. */
-export function failureError({ kind, message }: FailureEvent): AppError {
-  return new AppError(kind, message);
 }
 
 const failed: Partial<Record<ErrorKind, StatusName>> = { cancelled: "cancelled" };

@@ -13,9 +13,10 @@ import { errorBody, logError, toAppError } from "../http/errors.js";
 import { eventStream } from "../http/event-schemas.js";
 import { EndEventSchema, TokenEventSchema } from "../generate/schemas.js";
 import type { OpenRequest } from "../http/lifetime.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { errorAnswers, ErrorSchema, keyed } from "../http/schemas.js";
 import { SseStream, type SseEvent } from "../http/sse.js";
+import type { App } from "../http/app.js";
 
 /** After which EventSource comes back. */
 const retryMs = 1000;

@@ -7,8 +7,9 @@ import { idParam, noQuery, PageSchema, StateSchema, SummarySchema } from "./sche
 import { pagePositionPattern } from "../../queue/log/log-rules.js";
 import type { GenerationStatus } from "../../queue/log/token-log.js";
 import { ownerOf } from "../http/owner.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { described, errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
+import type { App } from "../http/app.js";
 
 const tags = ["durable"];
 const usualPage = 20;

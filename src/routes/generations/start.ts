@@ -5,14 +5,15 @@ import { AppError } from "../../errors.js";
 import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
 import { startDurable } from "../../queue/durable-queue.js";
-import { usualPriority } from "../generate/schemas.js";
 import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
 import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
 import { ownerOf } from "../http/owner.js";
-import type { App, RouteParts } from "../route-parts.js";
+import type { RouteParts } from "../route-parts.js";
 import { checkedInputs, checkedParameters } from "../generate/rules.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
 import { checkedWebhookUrl } from "./webhook-url.js";
+import type { App } from "../http/app.js";
+import { usualPriority } from "../../generation.js";
 
 const headers = {
   type: "object",

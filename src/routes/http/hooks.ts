@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import type { Metrics } from "../../telemetry/metrics.js";
 import { sentKey } from "./owner.js";
-import type { App } from "../route-parts.js";
+import type { App } from "./app.js";
 
 const saneId = /^[\w.:@/+=-]{1,128}$/u;
 

@@ -1,7 +1,7 @@
 // Unknown routes: 405 with Allow when the path is known, else 404 with the nearest path.
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
-import type { App } from "../route-parts.js";
+import type { App } from "./app.js";
 
 /** Call before any route is registered, for it watches them come, and after the hooks that every answer goes through. */
 export function watchRoutes(app: App): void {

@@ -2,7 +2,7 @@
 // not wait for all of the burst's bodies. Whom a body asks for is known when it is read; until then a request counts as its connection's last.
 import type { Socket } from "node:net";
 import { Turns } from "../../inference/host/turns.js";
-import type { App } from "../route-parts.js";
+import type { App } from "./app.js";
 
 /** For the routes of `app` that are registered after this. */
 export function readInTurns(app: App, turns = new Turns()): void {

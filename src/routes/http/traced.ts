@@ -4,7 +4,7 @@ import type { OpenSpan, Tracing } from "../../telemetry/tracing/spans.js";
 import { requestEnd, requestStart } from "../../telemetry/tracing/http-spans.js";
 import type { TraceHeaders } from "../../generation.js";
 import { isProbe } from "./hooks.js";
-import type { App } from "../route-parts.js";
+import type { App } from "./app.js";
 
 declare module "fastify" {
   interface FastifyRequest {

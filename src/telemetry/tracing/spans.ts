@@ -3,10 +3,7 @@
 //
 //   traceparent ──▶ HTTP span ──Prepared.trace──▶ generation ──▶ queue, encode, decode          (tracing/*-spans.ts: which, pure)
 //                                                    └──JobData.trace──▶ Redis ──▶ run ──▶ queue, encode, decode
-import type { Config } from "../../config/config.js";
 import type { TraceHeaders } from "../../generation.js";
-import type { Logger } from "../log.js";
-import { version } from "../../version.js";
 
 export type Attributes = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
@@ -49,25 +46,6 @@ export interface Tracing {
   start(span: SpanStart, parent: TraceHeaders | undefined): OpenSpan;
   /** Sends what is left, for a few seconds at most. Never throws. */
   close(): Promise<void>;
-}
-
-type TracingConfig = Pick<
-  Config,
-  "otlpEndpoint" | "otlpHeaders" | "otelServiceName" | "otelTracesSamplerArg" | "role" | "logLevel"
->;
-
-/** Null without OTEL_EXPORTER_OTLP_ENDPOINT. */
-export async function openTracing(config: TracingConfig, log: Logger): Promise<Tracing | null> {
-  const { otlpEndpoint, otlpHeaders, otelServiceName, otelTracesSamplerArg, role } = config;
-  if (otlpEndpoint === null) return null;
-  const { OtlpTracing } = await import("./otlp.js");
-  return new OtlpTracing({
-    url: `${otlpEndpoint.replace(/\/+$/u, "")}/v1/traces`,
-    headers: otlpHeaders,
-    ratio: otelTracesSamplerArg,
-    resource: { "service.name": otelServiceName, "service.version": version, "seqserve.role": role },
-    onFailure: (error, failures) => log.warn({ reason: error.message, failures }, "traces could not be sent"),
-  });
 }
 
 export function record(tracing: Tracing, span: PastSpan, parent: TraceHeaders | undefined): void {

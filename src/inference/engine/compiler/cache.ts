@@ -3,13 +3,12 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { compile, type CompileOptions, type Description, type StockFiles } from "./compile.js";
+import { compile, type CompileOptions, type StockFiles } from "./compile.js";
 import { attempt, type Outcome } from "../../onnx/pattern.js";
 import { externalFiles, readModel } from "../../onnx/read-model.js";
 import { saveModels } from "../../onnx/weights-file.js";
-
-/** Goes up with every change of what the rewritings make. */
-export const rewriterVersion = 8;
+import { rewriterVersion } from "../../protocol/facts.js";
+import type { Description } from "./description.js";
 
 export interface CachePlan {
   /** Made if missing. */

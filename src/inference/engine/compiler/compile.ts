@@ -1,6 +1,6 @@
 // Stock encoder and decoder files in, an encode graph and a step graph for rows of any age out, with all that the host must know of them.
 import type { ModelProto } from "onnx-buf";
-import { alignmentOf, handOutAttention, type Alignment, type WantedAlignment } from "./rewrite/attention-output.js";
+import { alignmentOf, handOutAttention } from "./rewrite/attention-output.js";
 import { chooseHeads } from "./rewrite/choose.js";
 import { encodeGraph } from "./rewrite/cross-memory.js";
 import { GraphView } from "../../onnx/graph.js";
@@ -9,11 +9,11 @@ import { int8Products, type Int8Products } from "./rewrite/int8.js";
 import { dropZeroBias, takeScores } from "./logits.js";
 import { hoistBranch, isMerged, type Branch } from "./merged.js";
 import { attempt, PatternMissing, type Outcome } from "../../onnx/pattern.js";
-import type { PositionRule } from "./rewrite/positions.js";
 import { readModel } from "../../onnx/read-model.js";
-import type { RelativeBias } from "./rewrite/relative-bias.js";
 import { stepGraph, type StepGraph } from "./rewrite/step-graph.js";
 import { dataType } from "../../onnx/tensor.js";
+import type { WantedAlignment } from "../../protocol/plan.js";
+import type { Description } from "./description.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (
@@ -33,21 +33,6 @@ export interface CompileOptions {
   readonly maxDistance?: number;
   /** Which cross-attention is handed out; absent: all heads of a usual layer. */
   readonly attention?: WantedAlignment;
-}
-
-export interface Description {
-  readonly layers: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly vocabSize: number;
-  /** undefined: the step takes no position_ids. */
-  readonly positions: PositionRule | undefined;
-  /** undefined: self_bias is a mask [B,1,1,P+1]. */
-  readonly relativeBias: RelativeBias | undefined;
-  /** The files compute in half precision: sums in another order then differ in the third digit. */
-  readonly isHalf: boolean;
-  /** Where the output `attention` comes from; undefined: there is none. */
-  readonly attention: Alignment | undefined;
 }
 
 export interface Compiled {

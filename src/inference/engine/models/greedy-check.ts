@@ -1,8 +1,7 @@
 // Proof at load that several steps in one run choose what as many single steps do, for rows of different ages. Otherwise single steps serve.
 import type { RowScores } from "../decoding/search.js";
 import { largest, selectTop } from "../decoding/rules/selection.js";
-import type { LoadOptions } from "./load-model.js";
-import type { Row, Seq2SeqModel } from "./model.js";
+import type { Row, Seq2SeqModel, LoadOptions } from "./model.js";
 
 const checkedRows = 3;
 /** No id: rows go on to the last step. */

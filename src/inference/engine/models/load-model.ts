@@ -1,25 +1,10 @@
 // From a plan to a running model: the one place that knows all layouts.
 import { stepsNotes } from "./greedy-check.js";
-import type { TransformerFacts } from "../../protocol/facts.js";
-import type { Seq2SeqModel } from "./model.js";
-import type { SessionOptions } from "./onnx-session.js";
+import type { LoadOptions, LoadedModel } from "./model.js";
 import { loadTransformer } from "./transformer/load-transformer.js";
 import type { ModelPlan } from "../../protocol/plan.js";
 import { RecurrentModel } from "./manifest/recurrent.js";
 import { StatelessModel } from "./manifest/stateless.js";
-
-export interface LoadOptions extends SessionOptions {
-  /** Greedy steps of one run, where the graphs can be made to. Default 1. */
-  readonly stepsPerRun?: number;
-}
-
-export interface LoadedModel {
-  readonly model: Seq2SeqModel;
-  /** Sentences on what was chosen and why. */
-  readonly notes: readonly string[];
-  /** Of a transformer. */
-  readonly facts?: TransformerFacts;
-}
 
 /** Throws an Error whose message is one line for the user. */
 export async function loadModel(plan: ModelPlan, options: LoadOptions): Promise<LoadedModel> {

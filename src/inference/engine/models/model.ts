@@ -1,5 +1,7 @@
 // All the engine knows of a model: sources in, rows stepped, scores out. Each layout (recurrent, transformer, stateless) implements it.
 import type { RowScores, Wanted } from "../decoding/search.js";
+import type { TransformerFacts } from "../../protocol/facts.js";
+import type { SessionOptions } from "./onnx-session.js";
 
 /** What the encoder leaves of one source for the decoder (hidden states or cross K/V). Shared by the rows of one sequence. */
 export interface Memory {
@@ -53,4 +55,17 @@ export interface Seq2SeqModel {
   release(rows: readonly Row[]): void;
   /** Frees sessions; no step may be running. */
   close(): Promise<void>;
+}
+
+export interface LoadOptions extends SessionOptions {
+  /** Greedy steps of one run, where the graphs can be made to. Default 1. */
+  readonly stepsPerRun?: number;
+}
+
+export interface LoadedModel {
+  readonly model: Seq2SeqModel;
+  /** Sentences on what was chosen and why. */
+  readonly notes: readonly string[];
+  /** Of a transformer. */
+  readonly facts?: TransformerFacts;
 }

@@ -39,11 +39,6 @@ export function gatherPadded(slices: readonly Slice[], batchAxis: number, length
   return { data, dims };
 }
 
-/** Smallest multiple of `step` that is not below `length`: kernels give the same bits at any batch size on such widths. */
-export function paddedWidth(length: number, step = 16): number {
-  return Math.ceil(length / step) * step;
-}
-
 export function product(dims: readonly number[]): number {
   return dims.reduce((size, dim) => size * dim, 1);
 }

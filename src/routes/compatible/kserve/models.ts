@@ -4,9 +4,10 @@ import { AppError } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import { suggestion } from "../../../nearest.js";
 import { readiness } from "../../health.js";
-import type { App, RouteParts } from "../../route-parts.js";
+import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswers, open } from "../../http/schemas.js";
 import { KserveModelSchema, LiveSchema, ModelReadySchema, ReadySchema, ServerSchema } from "./schemas.js";
+import type { App } from "../../http/app.js";
 
 const tags = ["compatible"];
 

@@ -1,12 +1,13 @@
 // KServe's Open Inference Protocol as far as text goes, with Triton's generate extension: generate and generate_stream.
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { App, RouteParts } from "../../route-parts.js";
+import type { RouteParts } from "../../route-parts.js";
 import { eventStream } from "../../http/event-schemas.js";
 import { errorAnswers, ErrorSchema, keyed, ref } from "../../http/schemas.js";
 import { serve } from "../translation.js";
 import { eachPath, modelOf } from "./models.js";
 import { KserveAnswerSchema, KserveParametersSchema, KserveRequestSchema, type KserveBody } from "./schemas.js";
 import { KserveTranslation } from "./translation.js";
+import type { App } from "../../http/app.js";
 
 const tags = ["compatible"];
 

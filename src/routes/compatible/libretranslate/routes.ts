@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import { AppError } from "../../../errors.js";
 import { keyCheck } from "../../http/hooks.js";
-import type { App, RouteParts } from "../../route-parts.js";
+import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswers, keyed, open, ref } from "../../http/schemas.js";
 import { serve } from "../translation.js";
 import { detectedAmong, loadDetector } from "./detector.js";
@@ -15,6 +15,7 @@ import {
   TranslateRequestSchema,
 } from "./schemas.js";
 import { LibreTranslation } from "./translation.js";
+import type { App } from "../../http/app.js";
 
 const tags = ["compatible"];
 

@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import { AppError } from "../../../errors.js";
 import { suggestion } from "../../../nearest.js";
 import { eventStreamUntilDone } from "../../http/event-schemas.js";
-import type { App, RouteParts } from "../../route-parts.js";
+import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswersAs, keyed, open, ref } from "../../http/schemas.js";
 import { serve } from "../translation.js";
 import { ChatTranslation } from "./chat.js";
@@ -20,6 +20,7 @@ import {
   OpenAiModelSchema,
   openAiSchemas,
 } from "./schemas.js";
+import type { App } from "../../http/app.js";
 
 const tags = ["compatible"];
 const errors = errorAnswersAs(OpenAiErrorSchema, 400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);

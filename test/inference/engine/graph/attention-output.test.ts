@@ -7,7 +7,6 @@ import { test } from "node:test";
 import {
   attentionOutput,
   handOutAttention,
-  type WantedAlignment,
 } from "../../../../src/inference/engine/compiler/rewrite/attention-output.js";
 import { encodeRow, freshOf, stepOutputs } from "../../../../src/inference/engine/compiler/check/check-rows.js";
 import { floats as floatsOf } from "../../../../src/inference/engine/compiler/check/check-run.js";
@@ -24,6 +23,7 @@ import { stepGraph } from "../../../../src/inference/engine/compiler/rewrite/ste
 import { dataType } from "../../../../src/inference/onnx/tensor.js";
 import { runner, type StockCase } from "./sessions.js";
 import { decoderCases, laterFeeds, runView, type DecoderCase } from "./stock-feeds.js";
+import type { WantedAlignment } from "../../../../src/inference/protocol/plan.js";
 
 interface OracleCase {
   readonly input_ids: number[];

@@ -1,7 +1,8 @@
 // What a device changes about precision: one table of choices.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { closeness, int8Fault, preferredDtype, preferredSuffix } from "../../../../src/inference/protocol/precision.js";
+import { int8Fault, preferredDtype, preferredSuffix } from "../../../../src/inference/protocol/precision.js";
+import { closeness } from "../../../../src/inference/engine/models/transformer/proof.js";
 
 test("CUDA takes half precision and no int8; the CPU the exact files", () => {
   assert.deepEqual([preferredSuffix("cpu"), preferredSuffix("cuda:0")], ["", "_fp16"]);

@@ -1,8 +1,8 @@
 // The self-check of attention: what a compiled step hands out must be weights over each row's own source, whatever the widths and neighbours.
 import { attentionOutput } from "../rewrite/attention-output.js";
 import { floats, type Run } from "./check-run.js";
-import type { Description } from "../compile.js";
 import { stepFeeds, type CachedRow, type Widths } from "./step-feeds.js";
+import type { Description } from "../description.js";
 
 /** Half precision adds up to 1 to three digits. */
 const tolerance = 5e-3;

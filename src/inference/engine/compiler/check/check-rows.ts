@@ -1,9 +1,7 @@
 // One row of the self-check on its way through the compiled graphs: encoded, stepped, alone or among others.
 import { floats, tensor, type Run } from "./check-run.js";
-import type { Description } from "../compile.js";
 import {
   attentionMask,
-  cacheNames,
   integers,
   openedRow,
   stepFeeds,
@@ -11,6 +9,8 @@ import {
   type Feeds,
   type Widths,
 } from "./step-feeds.js";
+import type { Description } from "../description.js";
+import { cacheNames } from "../description.js";
 
 export async function encodeRow(
   run: Run,

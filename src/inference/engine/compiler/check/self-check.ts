@@ -4,11 +4,11 @@ import { attentionHolds } from "./check-attention.js";
 import { encodeRow, freshOf, stepLogits, stepOutputs } from "./check-rows.js";
 import { at, floats, type Run } from "./check-run.js";
 import { stockTraces, type Trace } from "./check-traces.js";
-import type { Description } from "../compile.js";
 import { compare, sameBits, type Difference } from "./differences.js";
 import { findSourceWidths, sourceWidth, type SourceWidths } from "./source-widths.js";
 import { grown, stepFeeds, type CachedRow } from "./step-feeds.js";
 import type { StockLayout } from "./stock-trace.js";
+import type { Description } from "../description.js";
 
 export interface CheckOptions {
   readonly description: Description;

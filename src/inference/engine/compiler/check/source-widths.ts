@@ -1,7 +1,7 @@
 // Widths that a folder's encoder takes. Most take any; the self-check finds the others by trying.
 import { encodeRow } from "./check-rows.js";
 import type { Run } from "./check-run.js";
-import type { Description } from "../compile.js";
+import type { Description } from "../description.js";
 
 /** `first` + n · `step`. */
 export interface SourceWidths {

@@ -1,9 +1,10 @@
 // Feeds of a step graph for rows of any age, packed the plain way. The self-check and the tests use it; the engine keeps its caches packed instead.
-import type { Description } from "../compile.js";
 import { attentionRows } from "../rewrite/attention-output.js";
 import { positionIds, positionOf } from "../rewrite/positions.js";
 import { maskOnly, relativeBias, type SelfBias } from "../rewrite/relative-bias.js";
 import { selfBias } from "../rewrite/two-part-attention.js";
+import type { Description } from "../description.js";
+import { cacheNames } from "../description.js";
 
 export interface PlainTensor {
   readonly type: "float32" | "int64" | "bool";
@@ -28,11 +29,6 @@ export interface Widths {
   readonly past: number;
   readonly source: number;
   readonly filler?: number;
-}
-
-/** 0.key, 0.value, 1.key, … */
-export function cacheNames(layers: number): string[] {
-  return Array.from({ length: layers }, (_, layer) => [`${layer}.key`, `${layer}.value`]).flat();
 }
 
 export function selfBiasOf(description: Description): SelfBias {

@@ -10,24 +10,12 @@ import { outputOf, valueInfo } from "../../../onnx/node.js";
 import { integersConstant } from "../../../onnx/operators.js";
 import { dataType } from "../../../onnx/tensor.js";
 import type { CacheShape } from "./two-part-attention.js";
+import type { Alignment, WantedAlignment } from "../../../protocol/plan.js";
 
 /** Input: rows of the run whose attention is wanted, int64 [A], may be empty. */
 export const attentionRows = "attention_rows";
 /** Output: [A, S] float32. */
 export const attentionOutput = "attention";
-
-/** The decoder layer, counted from 0, and the heads whose mean is handed out. */
-export interface Alignment {
-  readonly layer: number;
-  readonly heads: readonly number[];
-}
-
-/** What a manifest may say; heads absent: all. */
-export interface WantedAlignment {
-  readonly layer: number;
-  readonly heads?: readonly number[];
-}
-
 // Lower layers look around, the last ones at what they are about to write: two thirds up (the fifth of six) align best.
 function usualLayer(layers: number): number {
   return Math.ceil((2 * (layers - 1)) / 3);

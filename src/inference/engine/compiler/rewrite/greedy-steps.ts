@@ -11,9 +11,9 @@ import { bestIds, loopModel, openLoop, stepNumber } from "./loop.js";
 import { valueInfo } from "../../../onnx/node.js";
 import { integersConstant, reshape } from "../../../onnx/operators.js";
 import { positionIds, type PositionRule } from "./positions.js";
-import { cacheNames } from "../check/step-feeds.js";
 import { dataType } from "../../../onnx/tensor.js";
 import { selfBias, type CacheShape } from "./two-part-attention.js";
+import { cacheNames } from "../description.js";
 
 /** Inputs in place of the step's self_bias and position_ids. */
 export const greedyInputs = {

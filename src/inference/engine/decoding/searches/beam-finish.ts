@@ -1,17 +1,13 @@
 // The finished side of a beam search: the best complete hypotheses, their scores, and when more of them can no longer matter.
 import type { Decoding, FinishReason } from "../../../../generation.js";
 import type { Hypothesis } from "./hypothesis.js";
+import { penalisedScore } from "../../../protocol/scores.js";
 
 export interface Finished {
   readonly hypothesis: Hypothesis;
   /** Length-penalised sum, float32: transformers' sequences_scores. */
   readonly score: number;
   readonly finishReason: FinishReason;
-}
-
-/** transformers' beam score: sum / length^penalty, in float32, over tokens after the decoder prefix. */
-export function penalisedScore(sum: number, length: number, lengthPenalty: number): number {
-  return Math.fround(sum / Math.fround(length ** lengthPenalty));
 }
 
 /** The best `numBeams` complete hypotheses, best first, older first among equals (transformers' _update_finished_beams). */

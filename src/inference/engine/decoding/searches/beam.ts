@@ -3,7 +3,7 @@
 //   rows ─ log-softmax, rules ─▶ best K continuations ─▶ complete ones ─▶ finished (best numBeams)
 //                                                   └─▶ the best others ─▶ live rows of the next step
 import type { Decoding, FinishReason } from "../../../../generation.js";
-import { FinishedBeams, penalisedScore, type Finished } from "./beam-finish.js";
+import { FinishedBeams, type Finished } from "./beam-finish.js";
 import { bestContinuations, type Continuation } from "./beam-step.js";
 import { candidatesFor } from "../rules/candidates.js";
 import { StepRow } from "./chosen.js";
@@ -19,6 +19,7 @@ import {
 import { wantedFor, type Reporting } from "./need.js";
 import type { Rules } from "../rules/processors.js";
 import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import { penalisedScore } from "../../../protocol/scores.js";
 
 /** A live row: `ids` are all its decoder ids, prefix included. */
 interface Beam {

@@ -42,13 +42,3 @@ export class StepRow {
 export function reportsLogprobs({ wantLogprobs, topN }: Reporting): boolean {
   return wantLogprobs || topN > 0;
 }
-
-/** Mean log-probability of the tokens; null when any is unknown or there are none. */
-export function meanLogprob(tokens: readonly Pick<ChosenToken, "logprob">[]): number | null {
-  let sum = 0;
-  for (const { logprob } of tokens) {
-    if (logprob === undefined) return null;
-    sum += logprob;
-  }
-  return tokens.length === 0 ? null : sum / tokens.length;
-}

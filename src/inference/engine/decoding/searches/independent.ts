@@ -4,10 +4,11 @@
 //   an output that another worker began walks over the ids it has, without scores, and chooses behind them
 import type { Decoding, FinishReason } from "../../../../generation.js";
 import { candidatesFor, type Candidates } from "../rules/candidates.js";
-import { meanLogprob, reportsLogprobs, StepRow } from "./chosen.js";
+import { reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";
 import type { Rules } from "../rules/processors.js";
 import type { Advance, Begun, ChosenToken, GreedyAhead, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import { meanLogprob } from "../../../protocol/scores.js";
 
 export interface Choice {
   readonly id: number;

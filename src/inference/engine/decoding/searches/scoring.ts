@@ -2,10 +2,11 @@
 //
 //   scores of a step ─▶ what the model gave the next given id ─▶ that id is fed ─▶ … ─▶ the output is complete
 import type { Decoding, FinishReason } from "../../../../generation.js";
-import { meanLogprob, StepRow } from "./chosen.js";
+import { StepRow } from "./chosen.js";
 import { softmax } from "../rules/mass.js";
 import type { Reporting } from "./need.js";
 import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import { meanLogprob } from "../../../protocol/scores.js";
 
 const everything: Wanted = { kind: "full" };
 

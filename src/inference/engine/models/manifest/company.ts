@@ -3,8 +3,8 @@
 //
 //   alone (reference) ─▶ encode: any lengths? equal lengths? ─▶ step: any rows? equal ages? equal sources? ─▶ company, with the reasons
 import type { Wanted } from "../../decoding/search.js";
-import { paddedWidth } from "../rows.js";
 import type { Memory, Row, Seq2SeqModel } from "../model.js";
+import { paddedWidth } from "../../../protocol/widths.js";
 
 export type EncodeCompany = "any" | "equalLengths" | "alone";
 /** alonePadded: one row a run, beside padding. It tells what a mask marks where rows cannot run together. */

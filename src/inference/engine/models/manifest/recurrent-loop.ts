@@ -5,8 +5,7 @@ import { GraphView } from "../../../onnx/graph.js";
 import { externalFiles, readModel } from "../../../onnx/read-model.js";
 import { recurrentSteps, type RecurrentParts } from "../../compiler/rewrite/recurrent-steps.js";
 import { choseOthers, greedyHolds, stepsNotes } from "../greedy-check.js";
-import type { LoadOptions } from "../load-model.js";
-import type { Seq2SeqModel } from "../model.js";
+import type { Seq2SeqModel, LoadOptions } from "../model.js";
 import { OnnxSession, type SessionOptions } from "../onnx-session.js";
 import type { RecurrentDecoderPlan } from "../../../protocol/plan.js";
 

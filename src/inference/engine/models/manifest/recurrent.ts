@@ -7,8 +7,7 @@ import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import { chosenOf, firstFeeds, loopFeeds } from "../greedy-feeds.js";
-import type { LoadOptions } from "../load-model.js";
-import type { GreedySteps, Memory, Row, StepScores } from "../model.js";
+import type { GreedySteps, Memory, Row, StepScores, LoadOptions } from "../model.js";
 import { OnnxSession, type Feeds, type TensorInfo } from "../onnx-session.js";
 import type { RecurrentPlan } from "../../../protocol/plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
@@ -19,7 +18,8 @@ import { attentionFault, requireScoresKind, scoredRun, scoresByRow, type ScoredR
 import { openRecurrentLoop, repeated, settleLoop } from "./recurrent-loop.js";
 import { scoresOf } from "./recurrent-scores.js";
 import { tokenFeeds } from "./recurrent-tokens.js";
-import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+import { SourceEncoder, type EncodedSource } from "./source-encoder.js";
+import type { WantedTypes } from "./require-tensors.js";
 
 interface RecurrentRow extends Row {
   readonly memory: EncodedSource;

@@ -1,8 +1,15 @@
 // A recurrent decoder's roles held against its graph, and what the graph itself says of its tokens' order and of the elements it takes.
 import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { RecurrentPlan } from "../../../protocol/plan.js";
-import { flags, floats, integers, requireKind, requireOneOf, requireTensors } from "./require-tensors.js";
-import type { WantedTypes } from "./source-encoder.js";
+import {
+  flags,
+  floats,
+  integers,
+  requireKind,
+  requireOneOf,
+  requireTensors,
+  type WantedTypes,
+} from "./require-tensors.js";
 import { declaredTimeFirst } from "./time-first.js";
 
 /** Throws one line that names file, role, tensor, expected and found; returns the token input. */

@@ -1,8 +1,7 @@
 // The roles of a decoder without a cache held against its graph, and what the graph itself says of widths, orders and elements.
 import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { SourcePlan, StatelessPlan } from "../../../protocol/plan.js";
-import { flags, floats, integers, requireKind, requireTensors } from "./require-tensors.js";
-import type { WantedTypes } from "./source-encoder.js";
+import { flags, floats, integers, requireKind, requireTensors, type WantedTypes } from "./require-tensors.js";
 import { declaredTimeFirst } from "./time-first.js";
 
 /** Throws one line that names file, role, tensor, expected and found; returns the targets' input. */

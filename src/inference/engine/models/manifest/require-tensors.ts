@@ -76,3 +76,6 @@ export function requireDepth(file: string, onehot: string, depth: number, vocabS
   const expected = `expected at least ${vocabSize} wide as source.vocab has it`;
   throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
 }
+
+/** Element types that the decoder declares, by the encoder's output name. */
+export type WantedTypes = Readonly<Record<string, string>>;

@@ -18,7 +18,13 @@ import {
 import { maskDims, oneHot, padSources, someSource, type PaddedSources } from "../padding.js";
 import type { EncoderPlan, SourcePlan } from "../../../protocol/plan.js";
 import { whyAlone } from "./probe-plan.js";
-import { requireDepth, requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
+import {
+  requireDepth,
+  requireEncoderKinds,
+  requireOneOf,
+  requireTensors,
+  type WantedTypes,
+} from "./require-tensors.js";
 import type { Slice } from "../rows.js";
 import { batchFirst, firstOrder, inOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 
@@ -34,9 +40,6 @@ export interface EncodedSource extends Memory {
   readonly mask: Slice | null;
   readonly states: readonly Slice[];
 }
-
-/** Element types that the decoder declares, by the encoder's output name. */
-export type WantedTypes = Readonly<Record<string, string>>;
 
 export class SourceEncoder {
   readonly session: OnnxSession;

@@ -20,8 +20,9 @@ import {
   scoresByRow,
   type ScoredRun,
 } from "./scores.js";
-import { SourceEncoder, type EncodedSource, type WantedTypes } from "./source-encoder.js";
+import { SourceEncoder, type EncodedSource } from "./source-encoder.js";
 import { batchFirst, firstOrder, inOrder, possibleOrders, rowsFirst, type TimeFirst } from "./time-first.js";
+import type { WantedTypes } from "./require-tensors.js";
 
 interface StatelessRow extends Row {
   readonly memory: EncodedSource;

@@ -1,12 +1,7 @@
 // What int8 costs: the share of greedy tokens on which a model agrees with a reference, both fed the reference's own tokens.
 import type { Wanted } from "../../decoding/search.js";
 import type { Row, Seq2SeqModel } from "../model.js";
-
-export interface Agreement {
-  readonly tokens: number;
-  /** Tokens on which the best id is the same. */
-  readonly same: number;
-}
+import type { Agreement } from "../../../protocol/facts.js";
 
 export interface AgreementOptions {
   readonly sources: readonly (readonly number[])[];

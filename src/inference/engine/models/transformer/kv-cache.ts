@@ -4,7 +4,7 @@
 //   slot   0 [H × width × D]        remove(1): the last row moves into the gap       count 3 → 2
 //          1 [H × width × D] ◀──┐
 //          2 [H × width × D] ───┘   widths grow in steps of 16 (one re-layout) and shrink when the long rows are gone
-import { paddedWidth } from "../rows.js";
+import { paddedWidth } from "../../../protocol/widths.js";
 
 export interface CacheTensor {
   readonly name: string;

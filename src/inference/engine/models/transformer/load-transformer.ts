@@ -2,23 +2,22 @@
 //
 //   compileCached ─▶ opened ─▶ proof kept? ─▶ TransformerModel           not known, not proven? ─▶ StockTransformer, with the reason
 //                                   no ─▶ selfCheck against the stock files; int8 also against fp32 on texts
-import type { Alignment, WantedAlignment } from "../../compiler/rewrite/attention-output.js";
 import { compileCached, type CachedModels } from "../../compiler/cache.js";
 import type { StockFiles } from "../../compiler/compile.js";
 import { quantisesPerTensor } from "../../compiler/rewrite/per-tensor.js";
 import type { Refusal } from "../../../onnx/pattern.js";
 import type { CacheShape } from "../../compiler/rewrite/two-part-attention.js";
-import { greedyAgreement, type Agreement } from "./agreement.js";
-import { rowMemory } from "../../../protocol/facts.js";
-import type { LoadedModel, LoadOptions } from "../load-model.js";
+import { greedyAgreement } from "./agreement.js";
+import { type Agreement } from "../../../protocol/facts.js";
 import { greedyHolds, someIds, stepsNotes } from "../greedy-check.js";
 import { OnnxSession, runtimeVersion } from "../onnx-session.js";
-import type { TransformerPlan } from "../../../protocol/plan.js";
-import { closeness } from "../../../protocol/precision.js";
-import { keepProof, proofOf, type Proof } from "./proof.js";
+import type { TransformerPlan, Alignment, WantedAlignment } from "../../../protocol/plan.js";
+import { keepProof, proofOf, type Proof, closeness } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
+import type { LoadedModel, LoadOptions } from "../model.js";
+import { rowMemory } from "../../compiler/description.js";
 
 const checkedTokensPerText = 32;
 

@@ -8,8 +8,9 @@ import type { CachedModels } from "../../compiler/cache.js";
 import type { StockFiles } from "../../compiler/compile.js";
 import type { ModelRole, Run } from "../../compiler/check/check-run.js";
 import { selfCheck, type CheckOptions, type CheckResult } from "../../compiler/check/self-check.js";
-import type { Agreement } from "./agreement.js";
 import { OnnxSession, tensor, type SessionOptions } from "../onnx-session.js";
+import type { Agreement } from "../../../protocol/facts.js";
+import { isCuda } from "../../../protocol/precision.js";
 
 export interface Proof {
   readonly check: CheckResult;
@@ -75,4 +76,19 @@ function runner(files: StockFiles, own: CompiledSessions, options: SessionOption
     for (const session of stock.values()) await session.close();
   };
   return { run, close };
+}
+
+/** int8 rounds weights and activations: its logits may move by this share of the largest. */
+export const int8Tolerance = 0.25;
+
+/** Half precision has three digits; so has TF32, in which CUDA multiplies float32. */
+export const halfTolerance = 0.005;
+
+/** For the self-check; {} is its own measure, for sums of float32 in another order. */
+export function closeness(
+  arithmetic: "float32" | "half" | "int8",
+  device: string,
+): Pick<CheckOptions, "tolerance" | "sameArgmax"> {
+  if (arithmetic === "int8") return { tolerance: int8Tolerance, sameArgmax: false };
+  return arithmetic === "half" || isCuda(device) ? { tolerance: halfTolerance } : {};
 }

@@ -2,12 +2,12 @@
 //
 //   slot   0  1  2  3        release(1): the last one moves into the gap        forRun([3]): 3 and 0 change places
 //          a  b  c  d   ─▶   a  d  c                                            d  b  c  a
-import type { Description } from "../../compiler/compile.js";
 import { CacheSide } from "./kv-cache.js";
 import type { Memory, Row } from "../model.js";
 import { tensor, type Feeds, type Value } from "../onnx-session.js";
 import { lengthMask } from "../padding.js";
 import { cacheTensors } from "./feeds.js";
+import type { Description } from "../../compiler/description.js";
 
 export interface TransformerMemory extends Memory {
   /** The encode run's cross K/V, padded to `width`, and this source's place in them. */

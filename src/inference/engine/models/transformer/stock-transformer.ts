@@ -18,8 +18,9 @@ import {
 import { lengthMask, padSources } from "../padding.js";
 import { quantisesPerTensor } from "../../compiler/rewrite/per-tensor.js";
 import type { TransformerPlan } from "../../../protocol/plan.js";
-import { gatherPadded, gatherRows, paddedWidth, type Slice } from "../rows.js";
+import { gatherPadded, gatherRows, type Slice } from "../rows.js";
 import { fullScores, lastLogits } from "../manifest/scores.js";
+import { paddedWidth } from "../../../protocol/widths.js";
 
 interface StockMemory extends Memory {
   /** [B, S, d] of the encoder run. */

@@ -2,12 +2,11 @@
 //
 //   encode ─▶ cross K/V ─▶ slot of the row        step(slots) ─▶ new K/V ─▶ appended at each row's age; scores ─▶ the searches
 import type { Wanted } from "../../decoding/search.js";
-import type { Description } from "../../compiler/compile.js";
 import { chosenIds, eachOf } from "../../compiler/rewrite/loop.js";
 import { positionOf } from "../../compiler/rewrite/positions.js";
 import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../../compiler/check/source-widths.js";
-import { cacheNames, selfBiasOf } from "../../compiler/check/step-feeds.js";
+import { selfBiasOf } from "../../compiler/check/step-feeds.js";
 import { attentionAdder, attentionFeeds, attentionOutputs } from "./attention-rows.js";
 import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
 import { ageFeeds, chosenOf, firstFeeds, loopFeeds } from "../greedy-feeds.js";
@@ -16,6 +15,8 @@ import { integerTensor, valueOf, type Feeds, type OnnxSession, type Value } from
 import { padSources } from "../padding.js";
 import { biasFeed, bySlot, cacheFeeds, column, takeBack } from "./feeds.js";
 import { TransformerSlots, type TransformerMemory, type TransformerRow } from "./slots.js";
+import type { Description } from "../../compiler/description.js";
+import { cacheNames } from "../../compiler/description.js";
 
 export interface CompiledTransformer {
   readonly encode: OnnxSession;
