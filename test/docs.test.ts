@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { errorKinds } from "../src/errors.js";
-import { ParametersSchema } from "../src/parameters.js";
-import { refusalReason } from "../src/refused-parameters.js";
+import { ParametersSchema, refusalReason } from "../src/parameters.js";
 import { anchorsOf, linksOf, pages, rowsOf } from "./support/markdown.js";
 
 const code = (cell: string | undefined): string => /^`([^`]+)`$/u.exec(cell ?? "")?.[1] ?? `not code: ${cell}`;

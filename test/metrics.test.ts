@@ -6,9 +6,9 @@ import type { GenerationEvent, Prepared } from "../src/generation.js";
 import { createMetrics, type Metrics } from "../src/telemetry/metrics.js";
 import { MeasuredQueue } from "../src/queue/measured-queue.js";
 import type { GenerationQueue } from "../src/queue/queue.js";
-import { readRedisInfo } from "../src/queue/redis/redis-info.js";
 import { metricSum } from "./support/metrics-text.js";
 import { testServer } from "./support/scripted.js";
+import { readRedisInfo } from "../src/queue/redis/redis.js";
 
 const report = {
   rows: 8,

@@ -1,9 +1,9 @@
 // What follows "seqserve": a command, what it works on, its own options, and settings. Pure: config.ts reads the settings, commands/ run it.
 //
 //   seqserve generate "some text" --json --max-beams 4   →   generate | ["some text"] | {--json} | ["--max-beams", "4"]
-import { ConfigError } from "./config-error.js";
 import { nearest, suggestion } from "../nearest.js";
 import { flagOf, settingNames } from "./settings.js";
+import { ConfigError } from "./setting-kinds.js";
 
 export type CommandName = "serve" | "generate" | "check" | "pull";
 

@@ -2,11 +2,11 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { readCommandLine, splitFlag, type CommandLine, type CommandName } from "./command-line.js";
-import { ConfigError } from "./config-error.js";
 import { editDistance, suggestion } from "../nearest.js";
 import { flagOf, settingNames, settings, type Config, type Setting, type SettingKey } from "./settings.js";
+import { ConfigError } from "./setting-kinds.js";
 
-export { ConfigError } from "./config-error.js";
+export { ConfigError } from "./setting-kinds.js";
 export type { Config } from "./settings.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;

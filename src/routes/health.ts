@@ -1,10 +1,31 @@
-// GET /health/live: the loop turns. /health/ready: send traffic. /health: TGI's one probe, with what there is to know.
-import { Type } from "typebox";
+// GET /health/live: the loop turns. /health/ready: send traffic. /health: TGI's one probe, with what there is to know. /metrics: Prometheus.
+import { Type, type Static } from "typebox";
 import type { Inference } from "../inference/inference.js";
-import { deviceBody, DeviceSchema } from "./device.js";
 import type { RouteParts } from "./route-parts.js";
-import { described, open, ref } from "./http/schemas.js";
+import { described, open, ref, nullable } from "./http/schemas.js";
 import type { App } from "./http/app.js";
+import type { ChosenDevice } from "../inference/device/choose-device.js";
+import type { FastifyInstance } from "fastify";
+import type { Metrics } from "../telemetry/metrics.js";
+
+/** What models run on, as /info and /health tell it. */
+export const DeviceSchema = Type.Object(
+  {
+    name: Type.String({ description: "cpu or cuda:<number>" }),
+    reason: Type.Unsafe<ChosenDevice["reason"]>({
+      type: "string",
+      enum: ["asked", "found", "dtype", "platform", "device", "driver", "package", "libraries", "trial"],
+      description:
+        "asked: DEVICE names it; found: DEVICE=auto found CUDA; dtype: DTYPE is made for CPUs; else the first thing that it lacked.",
+    }),
+    why: nullable("string", "Why DEVICE=auto took the CPU: all that is missing."),
+  },
+  { $id: "Device", description: "What models of this process run on." },
+);
+
+export function deviceBody({ device, reason, why }: ChosenDevice): Static<typeof DeviceSchema> {
+  return { name: device, reason, why };
+}
 
 const LiveSchema = Type.Object({ status: Type.Literal("live") });
 const ReadySchema = Type.Object({
@@ -104,4 +125,14 @@ function shownDevice({ device }: RouteParts) {
 // One model that works is enough: the others' failures are in /health and /models.
 function hasModel(inference: Inference): "ready" | "failed" {
   return inference.models().some(({ state }) => state === "ready" || state === "idle") ? "ready" : "failed";
+}
+
+const prometheusText = { description: "Prometheus' text format", content: { "text/plain": { schema: Type.String() } } };
+
+/** GET /metrics for Prometheus: on the main port, or on METRICS_PORT. */
+export function metricsRoute(app: Pick<FastifyInstance, "get">, metrics: Metrics): void {
+  const schema = { tags: ["health"], security: open, operationId: "getMetrics", summary: "Prometheus metrics" };
+  app.get("/metrics", { schema: { ...schema, response: { 200: prometheusText } } }, async (_request, reply) => {
+    return reply.type(metrics.contentType).send(await metrics.text());
+  });
 }

@@ -4,10 +4,10 @@ import { AppError } from "../errors.js";
 import type { Inference } from "../inference/inference.js";
 import { rowBytesAtLimits, type ModelInfo } from "../inference/catalog/model-info.js";
 import { suggestion } from "../nearest.js";
-import { deviceBody, DeviceSchema } from "./device.js";
 import type { RouteParts } from "./route-parts.js";
 import { described, errorAnswers, nullable, open, ref } from "./http/schemas.js";
 import type { App } from "./http/app.js";
+import { deviceBody, DeviceSchema } from "./health.js";
 
 const text = (description: string) => nullable("string", description);
 const orNull = <Schema extends TSchema>(schema: Schema) =>

@@ -9,9 +9,8 @@ import type { Generations } from "../queue/generations.js";
 import { MemoryTokenLog } from "../queue/memory/memory-token-log.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { GenerationStatus } from "../queue/log/token-log.js";
-import { tracedDelivery } from "../queue/webhooks/traced-delivery.js";
 import { WebhookTimers, type WebhookOptions } from "../queue/webhooks/webhook-timers.js";
-import { signingKey } from "../queue/webhooks/webhooks.js";
+import { signingKey, tracedDelivery } from "../queue/webhooks/webhooks.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
 import { stateBody, type DurableStatus } from "../routes/generations/answer.js";
 

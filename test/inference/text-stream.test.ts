@@ -8,10 +8,10 @@ import { cleaningUp, Pipeline } from "../../src/inference/tokenizer/text-stages.
 import { readTokenizerFiles } from "../../src/inference/tokenizer/tokenizer-files.js";
 import { VocabularyTokenizer } from "../../src/inference/tokenizer/vocabulary/vocabulary.js";
 import { tableOfList } from "../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
-import { TextStream } from "../../src/inference/generation/text-stream.js";
 import { pick, seededRandom } from "../support/random.js";
 import { oracleFolders } from "./tokenizer/oracles.js";
 import { streamed } from "./tokenizer/streamed.js";
+import { TextStream } from "../../src/inference/generation/transcript.js";
 
 const patterns = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
 const cleanedUp = (text: string) =>

@@ -2,14 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { queueName, readJobData, rowsOf } from "../../src/queue/bull/bull-job.js";
-import { concurrencyFor } from "../../src/queue/bull/concurrency.js";
 import { careFor } from "../../src/queue/bull/job-keeper.js";
-import { Watchdog } from "../../src/queue/bull/watchdog.js";
 import { AppError } from "../../src/errors.js";
-import { readControl, writeControl } from "../../src/queue/bull/worker-control.js";
-import { WorkerDirectory } from "../../src/queue/bull/workers.js";
-import type { Announcement } from "../../src/queue/bull/worker-announcements.js";
+import { WorkerDirectory, type Announcement, readControl, writeControl } from "../../src/queue/bull/workers.js";
 import { decoding } from "../support/decoding.js";
+import { concurrencyFor, Watchdog } from "../../src/queue/bull/running-jobs.js";
 
 test("queues are apart by model and by digest, and BullMQ takes any name", () => {
   const digest = "0123456789abcdef";

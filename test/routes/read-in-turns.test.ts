@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import Fastify from "fastify";
 import { Turns } from "../../src/inference/host/turns.js";
-import { readInTurns } from "../../src/routes/http/read-in-turns.js";
 import type { App } from "../../src/routes/http/app.js";
+import { readInTurns } from "../../src/routes/http/hooks.js";
 
 async function serverByHand(t: TestContext) {
   const deferred: (() => void)[] = [];

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent } from "../../src/generation.js";
-import { joined } from "../../src/routes/generate/joined.js";
-import { sentencesOf } from "../../src/routes/generate/sentences.js";
+import { sentencesOf, joined } from "../../src/routes/generate/sentences.js";
 import { testServer, wireEvents, type TestServer } from "../support/scripted.js";
 import { until, zooServer, type ZooServer } from "../support/zoo-server.js";
 

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
 import { EngineLoads } from "../protocol/engine-loads.js";
-import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";
+import { LoadMeter } from "./load-steps.js";
 
 export interface CatalogOptions extends SlotOptions {
   /** Serve only these, the first is the default; null for all. */

@@ -2,11 +2,11 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
 import type { FolderPlan } from "../folder/folder.js";
-import { LoadMeter } from "./load-meter.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";
 import type { ServedModel } from "./served-model.js";
 import { planFiles } from "../protocol/plan.js";
+import { LoadMeter } from "./load-steps.js";
 
 export interface FolderReport {
   /** `state` is "ready", or "failed" with its error. */

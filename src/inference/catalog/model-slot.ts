@@ -14,8 +14,7 @@ import { draftManifest, type ManifestDraft } from "../folder/draft/draft-manifes
 import { runDraft } from "./draft-run.js";
 import { enginePlan } from "./engine-plan.js";
 import { readFolder, type FolderPlan } from "../folder/folder.js";
-import type { LoadMeter } from "./load-meter.js";
-import { vocabularyFault, oneLine, probeOf, textSide, type TextSide } from "./load-steps.js";
+import { vocabularyFault, oneLine, probeOf, textSide, type TextSide, type LoadMeter } from "./load-steps.js";
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
 import { SlotEngines } from "./slot-engines.js";

@@ -1,7 +1,7 @@
 // The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
-import type { EngineEnd, EngineOptions, SequenceSpec } from "../protocol/engine-protocol.js";
+import type { EngineEnd, EngineOptions, SequenceSpec, FromEngine, TurnReport } from "../protocol/engine-protocol.js";
 import type { FinishReason } from "../../generation.js";
 import { BatchHistory } from "./batch-history.js";
 import { notNumbers } from "./decoding/searches/raw-row.js";
@@ -10,7 +10,6 @@ import { noId } from "./compiler/rewrite/loop.js";
 import type { Row, Seq2SeqModel } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
-import { Turn, type Stepped } from "./turn.js";
 
 /** Milliseconds: `elapsed` is monotonic, `now` since the epoch. */
 export interface Clock {
@@ -233,5 +232,45 @@ export class Engine {
     this.#model.release(sequence.rows);
     this.#scheduler.remove(sequence);
     this.#sequences.delete(sequence.spec.id);
+  }
+}
+
+// What one turn of the engine has gathered so far: the message that goes out at its end.
+
+/** The message but for what only the thread knows. */
+export type Stepped = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: TurnReport };
+
+export class Turn {
+  readonly tokens: Stepped["tokens"][number][] = [];
+  readonly ended: EngineEnd[] = [];
+  encodeMs = 0;
+  decodeMs = 0;
+  rows = 0;
+  #encodedSources = 0;
+  #sourceTokens = 0;
+  #paddedTokens = 0;
+
+  /** One encoder run of sources with these lengths. */
+  countSources(lengths: readonly number[]): void {
+    this.#encodedSources = lengths.length;
+    this.#sourceTokens = lengths.reduce((sum, length) => sum + length, 0);
+    this.#paddedTokens = Math.max(...lengths) * lengths.length - this.#sourceTokens;
+  }
+
+  /** @param waiting sequences that are not admitted yet */
+  report(tookMs: number, rowCapacity: number, waiting: number): TurnReport {
+    const { encodeMs, decodeMs, rows, tokens } = this;
+    return {
+      rows,
+      rowCapacity,
+      encodedSources: this.#encodedSources,
+      sourceTokens: this.#sourceTokens,
+      paddedTokens: this.#paddedTokens,
+      encodeMs,
+      decodeMs,
+      hostMs: tookMs - encodeMs - decodeMs,
+      tokens: tokens.length,
+      waiting,
+    };
   }
 }

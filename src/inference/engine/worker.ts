@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import type { FromEngine, ToEngine } from "../protocol/engine-protocol.js";
 import { checkFiles } from "./check-files.js";
-import { Courtesy } from "./giving-way.js";
+import { Courtesy, ThreadPriority } from "./giving-way.js";
 import { Engine, type Clock } from "./engine.js";
 import { mayGiveWay, type SharedLoads } from "../protocol/engine-loads.js";
 import { loadModel } from "./models/load-model.js";
@@ -13,8 +13,6 @@ import type { Seq2SeqModel } from "./models/model.js";
 import { runtimeVersion } from "./models/onnx-session.js";
 import { tryDevice } from "./models/try-device.js";
 import { probeModel } from "./probe.js";
-import { ThreadPriority } from "./thread-priority.js";
-
 const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() };
 
 class EngineThread {

@@ -2,8 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { Value } from "typebox/value";
 import { suggestion } from "../../nearest.js";
-import { ParametersSchema } from "../../parameters.js";
-import { refusalReason } from "../../refused-parameters.js";
+import { ParametersSchema, refusalReason } from "../../parameters.js";
 type Json = Readonly<Record<string, unknown>>;
 
 const idFields = ["decoder_start_token_id", "bos_token_id", "pad_token_id"];

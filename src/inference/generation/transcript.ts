@@ -5,8 +5,7 @@ import type { EngineEvent } from "../host/engine-host.js";
 import type { EngineOutput, EngineToken } from "../protocol/engine-protocol.js";
 import { LoggedTokens, toEngineToken } from "./logged-tokens.js";
 import { StopWatcher } from "./stop-strings.js";
-import { TextStream } from "./text-stream.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Tokenizer, Detokenizer } from "../tokenizer/tokenizer.js";
 import { penalisedScore, meanLogprob } from "../protocol/scores.js";
 
 type EngineEndEvent = Pick<Extract<EngineEvent, { type: "end" }>["end"], "outputs" | "timings">;
@@ -168,5 +167,26 @@ export class Transcript {
     this.#seq += 1;
     const event: TokenEvent = { type: "token", seq: this.#seq, index: output, ...token };
     if (!this.#log.has(event)) yield event;
+  }
+}
+
+// Incremental text of one output: ids in, whole characters out. Between the engine's tokens and the events that clients see.
+
+/** Pieces joined (push … push, flush) are exactly tokenizer.decode(all ids, skipSpecialTokens); each push costs O(1). */
+export class TextStream {
+  readonly #detokenizer: Detokenizer;
+
+  constructor(tokenizer: Tokenizer, skipSpecialTokens = true) {
+    this.#detokenizer = tokenizer.detokenizer(skipSpecialTokens);
+  }
+
+  /** The text that became certain with this id; "" while a character is incomplete or may still change. */
+  push(id: number): string {
+    return this.#detokenizer.push(id);
+  }
+
+  /** What was held back. Call once, at the end. */
+  flush(): string {
+    return this.#detokenizer.flush();
   }
 }

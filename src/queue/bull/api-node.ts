@@ -13,12 +13,9 @@ import { WebhookDelivery, WebhookOutbox, type WebhookDeliveryOptions } from "./b
 import { JobKeeper } from "./job-keeper.js";
 import { JobQueues } from "./job-queues.js";
 import type { GenerationMetrics } from "../measured-queue.js";
-import { connectRedis, type RedisConnection } from "../redis/redis.js";
-import { readRedisInfo } from "../redis/redis-info.js";
+import { connectRedis, type RedisConnection, readRedisInfo } from "../redis/redis.js";
 import { SharedLog } from "../redis/shared-log.js";
-import { readAnnouncements } from "./worker-announcements.js";
-import { controlChannel, writeControl } from "./worker-control.js";
-import { WorkerDirectory } from "./workers.js";
+import { WorkerDirectory, readAnnouncements, controlChannel, writeControl } from "./workers.js";
 
 export interface ApiNodeOptions {
   readonly redisUrl: string;

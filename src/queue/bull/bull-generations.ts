@@ -12,8 +12,7 @@ import type { JobKeeper } from "./job-keeper.js";
 import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page } from "../log/token-log.js";
 import type { SharedLog } from "../redis/shared-log.js";
 import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "../measured-queue.js";
-import type { ControlMessage } from "./worker-control.js";
-import type { WorkerDirectory } from "./workers.js";
+import type { WorkerDirectory, ControlMessage } from "./workers.js";
 
 /** A generation that has been started. */
 export interface Begun extends Place {

@@ -10,8 +10,7 @@ import type { WebhookResult } from "../../telemetry/metrics.js";
 import { maxEvents } from "./bull-job.js";
 import type { Found, GenerationStatus } from "../log/token-log.js";
 import { retryDelayMs, webhookAttempts } from "../webhooks/webhook-timers.js";
-import type { Deliver } from "../webhooks/traced-delivery.js";
-import { deliver, WebhookError } from "../webhooks/webhooks.js";
+import { deliver, WebhookError, type Deliver } from "../webhooks/webhooks.js";
 
 const queueName = "webhooks";
 const usualFirstDelayMs = 5000;

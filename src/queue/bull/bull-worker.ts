@@ -11,13 +11,10 @@ import type { ScaleOutMetrics, WorkerLevel } from "../../telemetry/scale-out-met
 import type { OpenSpan, Tracing } from "../../telemetry/tracing/spans.js";
 import { attemptOf, maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
 import type { JobData, JobTimings, Target } from "./bull-job.js";
-import { concurrencyFor } from "./concurrency.js";
 import { givenUp } from "./job-keeper.js";
 import { JobRun, type JobRunOptions, stopReason, type RunEnd } from "./job-run.js";
-import { RunningJobs } from "./running-jobs.js";
+import { RunningJobs, concurrencyFor, Watchdog } from "./running-jobs.js";
 import { tracedRun } from "./traced-run.js";
-import { Watchdog } from "./watchdog.js";
-
 type Told = "jobRedelivered" | "lockRenewalFailed" | "handedOver" | "watchdogRestarted";
 
 export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" | "onSurprise" | "trace"> {

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent, TraceHeaders } from "../../generation.js";
 import type { LogTail, LogWriter } from "../redis/log-writer.js";
-import { cancelledFailure } from "../log/log-rules.js";
 import type { Claim, FailureEvent, GenerationRecord, LogEntry, Refusal, TokenLog } from "../log/token-log.js";
+import { cancelledFailure } from "../log/token-log.js";
 
 /** Goes on behind the tokens that are logged already; Generate with a past. */
 export type Continue = (

@@ -66,3 +66,58 @@ export class RunningJobs {
     this.#idlers = new Set(idlers);
   }
 }
+
+// How many jobs a worker may hold: those that run, one for each free row, and a few so that rows don't wait for Redis. Pure.
+//
+//   rows  ████████████░░░░ ++        the backlog stays in Redis, where any worker can take it
+//         running     free look-ahead
+
+/** A request with beams or several outputs takes several rows. */
+export function concurrencyFor(rowsOfRunning: Iterable<number>, capacity: number): number {
+  let running = 0;
+  let used = 0;
+  for (const rows of rowsOfRunning) {
+    running += 1;
+    used += Math.min(rows, capacity);
+  }
+  return Math.max(1, running + Math.max(0, capacity + lookAhead(capacity) - used));
+}
+
+function lookAhead(capacity: number): number {
+  return Math.ceil(capacity / 16);
+}
+
+// Tells when a worker has gone deaf: jobs wait, rows are free, and yet it took none for long (bullmq #3185, #3088, #4378). Pure: time is passed in.
+
+export interface Hearing {
+  /** Jobs that wait in its queue. */
+  readonly depth: number;
+  /** It could take one. */
+  readonly hasRoom: boolean;
+  /** Jobs it has taken since it was made. */
+  readonly taken: number;
+}
+
+export class Watchdog {
+  readonly #patienceMs: number;
+  #taken = -1;
+  #deafSince: number | null = null;
+
+  constructor(patienceMs: number) {
+    this.#patienceMs = patienceMs;
+  }
+
+  /** True when it is time for a new worker; then the count begins anew. */
+  isDeaf({ depth, hasRoom, taken }: Hearing, nowMs: number): boolean {
+    const isIdle = depth > 0 && hasRoom && taken === this.#taken;
+    this.#taken = taken;
+    if (!isIdle) {
+      this.#deafSince = null;
+      return false;
+    }
+    this.#deafSince ??= nowMs;
+    if (nowMs - this.#deafSince < this.#patienceMs) return false;
+    this.#deafSince = null;
+    return true;
+  }
+}

@@ -12,8 +12,7 @@ import { LogWriter } from "../redis/log-writer.js";
 import { connectRedis, type RedisConnection } from "../redis/redis.js";
 import { SharedLog } from "../redis/shared-log.js";
 import type { GenerationRecord } from "../log/token-log.js";
-import { Announcer, announceEveryMs, type Announcement } from "./worker-announcements.js";
-import { controlChannel, readControl } from "./worker-control.js";
+import { Announcer, announceEveryMs, type Announcement, controlChannel, readControl } from "./workers.js";
 
 export interface WorkerNodeOptions {
   readonly redisUrl: string;

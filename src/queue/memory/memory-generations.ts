@@ -7,7 +7,6 @@ import { AppError } from "../../errors.js";
 import type { GenerationEvent } from "../../generation.js";
 import { follow } from "../log/follow.js";
 import type { Generations } from "../generations.js";
-import { cancelledFailure } from "../log/log-rules.js";
 import type { MemoryTokenLog } from "./memory-token-log.js";
 import type { GenerationQueue } from "../queue.js";
 import type {
@@ -19,6 +18,7 @@ import type {
   LogEvent,
   Page,
 } from "../log/token-log.js";
+import { cancelledFailure } from "../log/token-log.js";
 
 export interface EmbeddedOptions {
   /** How long close() lets generations run before it ends them. */

@@ -3,7 +3,6 @@
 //   open ──terminal──▶ ended ──ttlMs, or the oldest of too many──▶ expired ──10 × ttlMs──▶ gone
 import { randomUUID } from "node:crypto";
 import { ExpiringMap } from "./expiring-map.js";
-import { cancelledFailure, checkBatch, expiredForTtls, idAtPosition, pagePosition } from "../log/log-rules.js";
 import {
   terminalOf,
   type Appended,
@@ -20,6 +19,11 @@ import {
   type Reading,
   type Refusal,
   type TokenLog,
+  cancelledFailure,
+  checkBatch,
+  expiredForTtls,
+  idAtPosition,
+  pagePosition,
 } from "../log/token-log.js";
 import { Watchers, type Watch } from "../log/watchers.js";
 

@@ -3,8 +3,6 @@
 //   {prefix}:gen:{<id>}:meta|record|log · {prefix}:owner:<owner> (sorted by age) · {prefix}:key:<owner>:<sha256> · {prefix}:node:<node> (a channel)
 import { createHash, randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { cancelledFailure, checkBatch, expiredForTtls, idAtPosition, pagePosition } from "../log/log-rules.js";
-import { entriesOf, foundOf, readingOf, type RawEntry } from "./redis-replies.js";
 import { orUnavailable, runScript, runScripts, type ScriptCall } from "./redis-script.js";
 import { publishPushes } from "./pushes.js";
 import * as scripts from "./token-log-scripts.js";
@@ -23,7 +21,16 @@ import {
   type Reading,
   type Refusal,
   type TokenLog,
+  cancelledFailure,
+  checkBatch,
+  expiredForTtls,
+  idAtPosition,
+  pagePosition,
+  type FailureEvent,
+  type GenerationState,
+  type LogEvent,
 } from "../log/token-log.js";
+import type { EndEvent } from "../../generation.js";
 
 export interface RedisTokenLogOptions {
   /** In role "commands". */
@@ -210,4 +217,34 @@ function appendedOf(reply: unknown): AppendedTo {
 
 function namesIn(nodes: string): string[] {
   return nodes.split(" ").filter((name) => name !== "");
+}
+
+// What the scripts' replies mean: arrays of strings and integers in, the contract's types out. Pure.
+
+/** A stream's entry: its id, then field and value. */
+export type RawEntry = readonly [id: string, fields: readonly [name: string, value: string]];
+
+export function entriesOf(raw: readonly RawEntry[]): LogEntry[] {
+  return raw.map(([id, [, value]]) => ({ seq: Number(id.slice("0-".length)), event: JSON.parse(value) as LogEvent }));
+}
+
+export function readingOf(reply: unknown): Reading {
+  const [state, top, entries] = reply as [Reading["state"], number | undefined, RawEntry[] | undefined];
+  return { state, top: top ?? 0, entries: entriesOf(entries ?? []) };
+}
+
+export function foundOf(reply: unknown): Found {
+  const [state, record, top, cancel, last] = reply as [GenerationState, string, number, number, string];
+  if (!isThere(state)) return state;
+  return {
+    record: JSON.parse(record) as GenerationRecord,
+    state,
+    top,
+    terminal: last === "" ? null : (JSON.parse(last) as EndEvent | FailureEvent),
+    isCancelled: cancel === 1,
+  };
+}
+
+function isThere(state: GenerationState | "expired" | "gone"): state is GenerationState {
+  return state !== "expired" && state !== "gone";
 }

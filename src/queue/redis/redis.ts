@@ -3,6 +3,7 @@
 //   commands: refuse at once while it is away · subscriber: pub/sub only · worker: BullMQ's, whose commands wait until it is back
 import { Redis, type RedisOptions as AllRedisOptions } from "ioredis";
 import { isReadOnly } from "./redis-script.js";
+import type { RedisLevel } from "../../telemetry/scale-out-metrics.js";
 
 // Without the one option that decides the client's type.
 type RedisOptions = Omit<AllRedisOptions, "replyMapping">;
@@ -100,4 +101,28 @@ class Connection implements RedisConnection {
     this.#isUp = isUp;
     for (const listener of this.#listeners) listener(isUp);
   }
+}
+
+// What Redis' INFO says, as numbers for metrics. Pure.
+
+/** Fields that a Redis (or one of its kin) does not have count as 0, and as nothing wrong. */
+export function readRedisInfo(info: string): RedisLevel {
+  const fields = new Map(
+    info.split("\r\n").flatMap((line): [string, string][] => {
+      const colon = line.indexOf(":");
+      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
+    }),
+  );
+  const number = (name: string): number => {
+    const value = Number(fields.get(name));
+    return Number.isFinite(value) ? value : 0;
+  };
+  return {
+    memoryBytes: number("used_memory"),
+    memoryLimitBytes: number("maxmemory"),
+    evictedKeys: number("evicted_keys"),
+    clients: number("connected_clients"),
+    commands: number("total_commands_processed"),
+    canWriteAof: (fields.get("aof_last_write_status") ?? "ok") === "ok",
+  };
 }

@@ -4,8 +4,7 @@
 //               └──▶ given up: not retryable, the last attempt, or close
 import type { WebhookResult } from "../../telemetry/metrics.js";
 import type { TraceHeaders } from "../../generation.js";
-import type { Deliver } from "./traced-delivery.js";
-import { deliver, WebhookError } from "./webhooks.js";
+import { deliver, WebhookError, type Deliver } from "./webhooks.js";
 
 export interface Webhook {
   /** The generation's id. */

@@ -4,8 +4,7 @@ import type { EndEvent, GenerationEvent, GenerationRequest, Prepared, TraceHeade
 import type { Inference } from "../../inference/inference.js";
 import type { Parameters } from "../../parameters.js";
 import type { GenerationQueue } from "../../queue/queue.js";
-import { joined } from "./joined.js";
-import { sentencesOf, type Sentence } from "./sentences.js";
+import { sentencesOf, type Sentence, joined } from "./sentences.js";
 
 export interface GenerateRequest {
   readonly texts: readonly string[];

@@ -11,15 +11,14 @@ import {
   type Answer,
   type GenerateBody,
 } from "./schemas.js";
-import { eventStream } from "../http/event-schemas.js";
 import { prepareAll, type GenerateRequest } from "./prepare.js";
 import type { RouteParts } from "../route-parts.js";
-import { readInTurns } from "../http/read-in-turns.js";
 import { checkedInputs, checkedParameters } from "./rules.js";
 import { finished, running, sendEvents, type EventForm, type Finished } from "./run.js";
-import { errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
+import { errorAnswers, ErrorSchema, keyed, ref, eventStream } from "../http/schemas.js";
 import type { App } from "../http/app.js";
 import { isOfReading } from "../../queue/log/token-log.js";
+import { readInTurns } from "../http/hooks.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 /** Of this route and of TGI's root. */

@@ -12,9 +12,9 @@ import { logError, toAppError } from "../http/errors.js";
 import { admitAll, closeAll, ended, type Generation } from "./prepare.js";
 import type { OpenRequest } from "../http/lifetime.js";
 import { merge } from "./merge.js";
-import { ownerOf } from "../http/owner.js";
 import type { RouteParts } from "../route-parts.js";
 import { SseStream, type SseEvent } from "../http/sse.js";
+import { ownerOf } from "../http/hooks.js";
 
 export interface Exchange {
   readonly request: Pick<FastifyRequest, "log" | "headers" | "span">;

@@ -1,3 +1,6 @@
+import type { EndEvent, GenerationEvent, OutputToken, TokenEvent } from "../../generation.js";
+import { merge } from "./merge.js";
+
 // Cuts a text into sentences and keeps the white space between them, for texts that are longer than a model takes. Pure.
 
 export interface Sentence {
@@ -35,4 +38,109 @@ function take(segment: string, before: string, sentences: Sentence[]): string {
   const gap = before + segment.slice(0, start);
   sentences.push({ before: sentences.length === 0 ? "" : gap, text });
   return segment.slice(start + text.length);
+}
+
+// Sentences of one text, decoded as rows of one batch, told as one generation: events in the order of the text, however the rows end.
+//
+//   sentence 1 ──▶ passed on as they come ─────┐
+//   sentence 2 ──▶ held until 1 has ended ─────┼──▶ one row of token events, one end
+//   sentence 3 ──▶ held until 2 has ended ─────┘
+
+type Rows = readonly AsyncIterator<GenerationEvent>[];
+
+/** `gaps` has what stands before each sentence. Closing it closes all rows, begun or not. */
+export function joined(rows: Rows, gaps: readonly string[]): AsyncIterator<GenerationEvent> {
+  const events = inOrder(rows, new Joint(gaps));
+  return {
+    next: () => events.next(),
+    return: async () => {
+      await Promise.allSettled(rows.map((row) => row.return?.()));
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+async function* inOrder(rows: Rows, joint: Joint): AsyncGenerator<GenerationEvent, void, void> {
+  const held: GenerationEvent[][] = rows.map(() => []);
+  let current = 0;
+  for await (const { input, event } of merge(rows)) {
+    held[input]?.push(event);
+    for (let queue = held[current]; queue !== undefined && queue.length > 0; queue = held[current]) {
+      const next = queue.shift();
+      if (next?.type === "token") yield joint.token(next);
+      if (next?.type === "end") {
+        joint.end(next);
+        current += 1;
+      }
+    }
+  }
+  yield joint.whole();
+}
+
+/** What has been told so far. */
+class Joint {
+  readonly #gaps: readonly string[];
+  readonly #ends: EndEvent[] = [];
+  /** White space that the next token begins with. */
+  #gap = "";
+  #seq = 0;
+  #text = "";
+
+  constructor(gaps: readonly string[]) {
+    this.#gaps = gaps;
+  }
+
+  token(event: TokenEvent): TokenEvent {
+    const text = this.#gap + event.text;
+    this.#gap = "";
+    this.#seq += 1;
+    this.#text += text;
+    return { ...withoutAttention(event), seq: this.#seq, text };
+  }
+
+  end(event: EndEvent): void {
+    this.#ends.push(event);
+    this.#gap += this.#gaps[this.#ends.length] ?? "";
+  }
+
+  whole(): EndEvent {
+    const ends = this.#ends;
+    const outputs = ends.flatMap((end) => end.outputs.slice(0, 1));
+    const sum = (count: (end: EndEvent) => number) => ends.reduce((total, end) => total + count(end), 0);
+    // They ran side by side: the slowest tells how long it took.
+    const most = (time: (end: EndEvent) => number) => Math.max(...ends.map(time));
+    return {
+      type: "end",
+      outputs: [
+        {
+          text: this.#text,
+          ids: outputs.flatMap(({ ids }) => ids),
+          score: null,
+          finishReason: outputs.find(({ finishReason }) => finishReason !== "eos_token")?.finishReason ?? "eos_token",
+          tokens: outputs.flatMap(({ tokens }, i) => spaced(tokens, this.#gaps[i] ?? "")),
+        },
+      ],
+      usage: {
+        sourceTokens: sum(({ usage }) => usage.sourceTokens),
+        generatedTokens: sum(({ usage }) => usage.generatedTokens),
+      },
+      timings: {
+        queueMs: most(({ timings }) => timings.queueMs),
+        encodeMs: most(({ timings }) => timings.encodeMs),
+        decodeMs: most(({ timings }) => timings.decodeMs),
+        totalMs: most(({ timings }) => timings.totalMs),
+      },
+    };
+  }
+}
+
+function spaced([first, ...others]: readonly OutputToken[], gap: string): OutputToken[] {
+  return first === undefined ? [] : [{ ...first, text: gap + first.text }, ...others].map(withoutAttention);
+}
+
+// Its weights are over one sentence: beside the whole text they would point to wrong words.
+function withoutAttention<T extends OutputToken>(token: T): T {
+  const copy = { ...token };
+  delete (copy as { attention?: unknown }).attention;
+  return copy;
 }

@@ -10,11 +10,10 @@ import { logEvent, type DurableStatus } from "./answer.js";
 import { ownGeneration, unknownGeneration } from "./lookup.js";
 import { ReconnectEventSchema, idParam } from "./schemas.js";
 import { errorBody, logError, toAppError } from "../http/errors.js";
-import { eventStream } from "../http/event-schemas.js";
 import { EndEventSchema, TokenEventSchema } from "../generate/schemas.js";
 import type { OpenRequest } from "../http/lifetime.js";
 import type { RouteParts } from "../route-parts.js";
-import { errorAnswers, ErrorSchema, keyed } from "../http/schemas.js";
+import { errorAnswers, ErrorSchema, keyed, eventStream } from "../http/schemas.js";
 import { SseStream, type SseEvent } from "../http/sse.js";
 import type { App } from "../http/app.js";
 

@@ -4,12 +4,12 @@ import { Type } from "typebox";
 import { AppError } from "../../errors.js";
 import { stateBody, summaryBody, type DurableStatus } from "./answer.js";
 import { idParam, noQuery, PageSchema, StateSchema, SummarySchema } from "./schemas.js";
-import { pagePositionPattern } from "../../queue/log/log-rules.js";
 import type { GenerationStatus } from "../../queue/log/token-log.js";
-import { ownerOf } from "../http/owner.js";
 import type { RouteParts } from "../route-parts.js";
 import { described, errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
 import type { App } from "../http/app.js";
+import { pagePositionPattern } from "../../queue/log/token-log.js";
+import { ownerOf } from "../http/hooks.js";
 
 const tags = ["durable"];
 const usualPage = 20;

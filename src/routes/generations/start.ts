@@ -7,13 +7,14 @@ import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summar
 import { startDurable } from "../../queue/durable-queue.js";
 import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
 import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
-import { ownerOf } from "../http/owner.js";
 import type { RouteParts } from "../route-parts.js";
 import { checkedInputs, checkedParameters } from "../generate/rules.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
-import { checkedWebhookUrl } from "./webhook-url.js";
 import type { App } from "../http/app.js";
 import { usualPriority } from "../../generation.js";
+import { ownerOf } from "../http/hooks.js";
+import type { Config } from "../../config/config.js";
+import { isPublicAddress, literalAddress } from "../../queue/webhooks/webhook-address.js";
 
 const headers = {
   type: "object",
@@ -148,4 +149,27 @@ function refuseOfOtherRoutes(body: unknown): void {
       field: "inputs",
     });
   }
+}
+
+// What can be told of a webhook_url before anything is sent: the rest is checked at the moment of connecting (queue/webhooks.ts).
+
+/** The URL as it will be called; throws AppError "validation" naming `webhook_url`. */
+export function checkedWebhookUrl(
+  sent: string,
+  { webhookSecret, webhookPrivate }: Pick<Config, "webhookSecret" | "webhookPrivate">,
+): string {
+  if (webhookSecret === null) return refuse("this server calls no webhooks: it has no WEBHOOK_SECRET to sign with");
+  const url = URL.canParse(sent) ? new URL(sent) : refuse("must be an absolute URL");
+  if (url.protocol !== "https:" && url.protocol !== "http:") return refuse("must begin with https:// or http://");
+  if (url.username !== "" || url.password !== "") return refuse("must not hold a user name or password");
+  const literal = literalAddress(url);
+  if (webhookPrivate === "refuse" && literal !== null && !isPublicAddress(literal)) {
+    return refuse("leads to an address that is not public");
+  }
+  url.hash = "";
+  return url.href;
+}
+
+function refuse(reason: string): never {
+  throw new AppError("validation", `webhook_url: ${reason}`, { field: "webhook_url" });
 }

@@ -1,11 +1,12 @@
 // What every request goes through: its id, CORS, keys, and at the end one log line and one observation.
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, IncomingHttpHeaders } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
 import type { Metrics } from "../../telemetry/metrics.js";
-import { sentKey } from "./owner.js";
 import type { App } from "./app.js";
+import type { Socket } from "node:net";
+import { Turns } from "../../inference/host/turns.js";
 
 const saneId = /^[\w.:@/+=-]{1,128}$/u;
 
@@ -94,4 +95,34 @@ function knownMethod(method: string): string {
 export function isProbe(method: string, route: string): boolean {
   if (method !== "GET" && method !== "HEAD") return false;
   return /^(?:\/v2)?\/health(?:\/|$)/u.test(route) || route === "/metrics" || route === "/";
+}
+
+// Whose a request is: generations that can be looked up are bound to the API key that began them.
+
+/** The key of `Authorization: Bearer <key>`, or null. */
+export function sentKey({ authorization }: Pick<IncomingHttpHeaders, "authorization">): string | null {
+  return /^bearer (.+)$/iu.exec(authorization ?? "")?.[1] ?? null;
+}
+
+/** A digest of the request's key, which a hook has checked; "" on a server without keys, where all callers are one. */
+export function ownerOf(headers: IncomingHttpHeaders, keys: readonly string[]): string {
+  const key = keys.length === 0 ? null : sentKey(headers);
+  return key === null ? "" : createHash("sha256").update(key).digest("hex");
+}
+
+// Bodies are read in turns, a few requests of each model per turn of the event loop: a request that comes with a burst on another model does
+// not wait for all of the burst's bodies. Whom a body asks for is known when it is read; until then a request counts as its connection's last.
+
+/** For the routes of `app` that are registered after this. */
+export function readInTurns(app: App, turns = new Turns()): void {
+  const lastModels = new WeakMap<Socket, string>();
+  app.addHook("onRequest", ({ raw: { socket } }) => turns.take(lastModels.get(socket) ?? ""));
+  app.addHook("preHandler", async ({ raw: { socket }, body }) => {
+    lastModels.set(socket, modelIn(body));
+  });
+}
+
+function modelIn(body: unknown): string {
+  const { model } = (body ?? {}) as { readonly model?: unknown };
+  return typeof model === "string" ? model : "";
 }

@@ -2,7 +2,7 @@
 import type { FastifySchemaValidationError } from "fastify";
 import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
-import { refusalReason } from "../../refused-parameters.js";
+import { refusalReason } from "../../parameters.js";
 
 /** Ajv's error with `verbose` on. */
 interface VerboseError extends FastifySchemaValidationError {

@@ -1,7 +1,7 @@
 // An engine's nice value by its load, on a system that the test plays.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ThreadPriority } from "../../../src/inference/engine/thread-priority.js";
+import { ThreadPriority } from "../../../src/inference/engine/giving-way.js";
 
 test("a lightly loaded engine goes level with the HTTP thread, a loaded one behind it, each told once", () => {
   const set: number[] = [];

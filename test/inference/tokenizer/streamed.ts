@@ -1,7 +1,7 @@
 // Text through a TextStream, checked on the way: no half characters, nothing taken back.
 import assert from "node:assert/strict";
-import { TextStream } from "../../../src/inference/generation/text-stream.js";
 import type { Tokenizer } from "../../../src/inference/tokenizer/tokenizer.js";
+import { TextStream } from "../../../src/inference/generation/transcript.js";
 
 export function streamed(tokenizer: Tokenizer, ids: readonly number[], skipSpecialTokens: boolean): string {
   const stream = new TextStream(tokenizer, skipSpecialTokens);

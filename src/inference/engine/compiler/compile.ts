@@ -1,19 +1,18 @@
 // Stock encoder and decoder files in, an encode graph and a step graph for rows of any age out, with all that the host must know of them.
-import type { ModelProto } from "onnx-buf";
+import type { ModelProto, GraphProto, NodeProto } from "onnx-buf";
 import { alignmentOf, handOutAttention } from "./rewrite/attention-output.js";
-import { chooseHeads } from "./rewrite/choose.js";
+import { chooseHeads, type Scores } from "./rewrite/choose.js";
 import { encodeGraph } from "./rewrite/cross-memory.js";
 import { GraphView } from "../../onnx/graph.js";
 import { greedySteps } from "./rewrite/greedy-steps.js";
 import { int8Products, type Int8Products } from "./rewrite/int8.js";
-import { dropZeroBias, takeScores } from "./logits.js";
-import { hoistBranch, isMerged, type Branch } from "./merged.js";
 import { attempt, PatternMissing, type Outcome } from "../../onnx/pattern.js";
 import { readModel } from "../../onnx/read-model.js";
 import { stepGraph, type StepGraph } from "./rewrite/step-graph.js";
-import { dataType } from "../../onnx/tensor.js";
+import { dataType, floatsOf } from "../../onnx/tensor.js";
 import type { WantedAlignment } from "../../protocol/plan.js";
 import type { Description } from "./description.js";
+import { copyNode, findAttribute, node } from "../../onnx/node.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (
@@ -104,4 +103,90 @@ function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): In
     throw new PatternMissing("the decoder has no products with fp32 weights to turn to int8", "");
   int8Products(encode, { layout: "tokens", ...limit });
   return products;
+}
+
+// Between the last product and the output logits: what can go, and what can wait until after the choice.
+
+/** A final_logits_bias of zeros (most models carry one) costs a pass over all scores for nothing. True when one was dropped. */
+export function dropZeroBias(view: GraphView): boolean {
+  const add = view.producer("logits");
+  const info = view.outputs.get("logits");
+  if (add?.opType !== "Add" || info === undefined) return false;
+  const biasIndex = add.input.findIndex((name) => isZero(view, name));
+  const scores = add.input[1 - biasIndex];
+  if (biasIndex < 0 || scores === undefined || view.producer(scores) === undefined) return false;
+  view.remove(add);
+  view.outputs.delete("logits");
+  view.setOutput(info, scores);
+  return true;
+}
+
+function isZero(view: GraphView, value: string): boolean {
+  const tensor = view.constant(value);
+  if (tensor === undefined || tensor.dataType !== dataType.FLOAT) return false;
+  return floatsOf(tensor).every((number) => number === 0);
+}
+
+/** Gives up the output logits; what it showed comes back as scores, before the row scale where the last product is one of ours. */
+export function takeScores(view: GraphView, products: Int8Products | undefined): Scores {
+  const held = products?.unscaled.get("logits");
+  const value = view.takeOutput("logits");
+  return held ?? { value };
+}
+
+// decoder_model_merged.onnx holds two decoders in one If. Each branch becomes a flat graph again, as if it had been exported by itself.
+//
+//   weights ─┐                                    weights ─▶ branch nodes ─▶ outputs
+//            ▼                           ──▶
+//   use_cache_branch ─▶ If{then, else} ─▶ outputs
+
+const cacheSwitch = "use_cache_branch";
+
+export type Branch = "then_branch" | "else_branch";
+
+export function isMerged(model: ModelProto): boolean {
+  return model.graph?.input.some((info) => info.name === cacheSwitch) ?? false;
+}
+
+/** The decoder with past (then) or without (else). Throws PatternMissing where the switch leads elsewhere. */
+export function hoistBranch(model: ModelProto, branch: Branch): GraphView {
+  const view = new GraphView(model);
+  const choice = findSwitch(view);
+  const graph = findAttribute(choice, branch)?.g;
+  if (graph === undefined) throw new PatternMissing(`the If has no ${branch}`, choice.name);
+  view.remove(choice);
+  for (const tensor of graph.initializer) view.addConstant(tensor);
+  const renamed = outputNames(choice, graph);
+  for (const inside of graph.node) view.insert(renameOutputs(copyNode(inside), renamed));
+  // A branch may hand out a value of the outer graph, or one value twice: give each output its own name.
+  for (const [index, name] of choice.output.entries()) {
+    const source = graph.output[index]?.name;
+    if (source !== undefined && view.producer(name) === undefined) {
+      view.insert(node({ op: "Identity", inputs: [renamed.get(source) ?? source], outputs: [name] }));
+    }
+  }
+  return view;
+}
+
+function findSwitch(view: GraphView): NodeProto {
+  const found = view.readers(cacheSwitch).find((reader) => reader.opType === "If");
+  if (found === undefined) throw new PatternMissing(`${cacheSwitch} does not lead to an If`, cacheSwitch);
+  return found;
+}
+
+// In the branch a value keeps its name unless it is an output that the If calls by another.
+function outputNames(choice: NodeProto, graph: GraphProto): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const [index, info] of graph.output.entries()) {
+    const outer = choice.output[index];
+    if (outer !== undefined && !names.has(info.name)) names.set(info.name, outer);
+  }
+  const made = new Set(graph.node.flatMap((inside) => inside.output));
+  return new Map([...names].filter(([inner]) => made.has(inner)));
+}
+
+function renameOutputs(inside: NodeProto, renamed: ReadonlyMap<string, string>): NodeProto {
+  inside.input = inside.input.map((name) => renamed.get(name) ?? name);
+  inside.output = inside.output.map((name) => renamed.get(name) ?? name);
+  return inside;
 }

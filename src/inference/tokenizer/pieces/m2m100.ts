@@ -5,8 +5,7 @@ import { m2m100Languages, wmt21Languages } from "../languages/language-codes.js"
 import { knownLanguage } from "../languages/language-edges.js";
 import { PieceTokenizer } from "./piece-tokenizer.js";
 import { readSentencePieceFile } from "../sentencepiece/model-file.js";
-import { pieceText } from "../sentencepiece/piece-text.js";
-import { SentencePiece } from "../sentencepiece/sentencepiece.js";
+import { SentencePiece, pieceText } from "../sentencepiece/sentencepiece.js";
 import { strippingSpaces } from "../text-stages.js";
 import { readPieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 

@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { codesIn, leadingCode, missingCode } from "../languages/marian-prefix.js";
 import { PieceTokenizer, type RawPiece } from "./piece-tokenizer.js";
 import { readSentencePieceFile } from "../sentencepiece/model-file.js";
-import { pieceText } from "../sentencepiece/piece-text.js";
-import { SentencePiece } from "../sentencepiece/sentencepiece.js";
+import { SentencePiece, pieceText } from "../sentencepiece/sentencepiece.js";
 import { eachPiece, strippingSpaces } from "../text-stages.js";
 import { readPieceIds, type PieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 

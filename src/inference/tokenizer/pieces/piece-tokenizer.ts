@@ -1,8 +1,6 @@
 // What the Python tokenizers of transformers ("slow" ones: Marian, M2M100, ByT5) have in common: added tokens cut out first, ids by table, text by runs.
 // Source: PreTrainedTokenizer of transformers 4.57 (tokenization_utils.py).
-import { addedTokenSplitter, type Chunk } from "./added-token-split.js";
-import { segmentedText } from "./segmented-text.js";
-import { cleaningUp, Pipeline, type Stage } from "../text-stages.js";
+import { cleaningUp, Pipeline, type Stage, stripLeft, stripRight } from "../text-stages.js";
 import { decodeAll, type Detokenizer, type EncodeOptions, type SourceToken, type Tokenizer } from "../tokenizer.js";
 import type { AddedTokenSpec, TokenizerFiles } from "../tokenizer-files.js";
 
@@ -130,4 +128,87 @@ export class PieceTokenizer implements Tokenizer {
   #token(id: number, start: number, stop: number): SourceToken {
     return { id, text: this.#pieces[id] ?? "", start, stop, special: this.isSpecial(id) };
   }
+}
+
+// Cuts a text at added tokens ("</s>", "<extra_id_0>") before it is tokenised. As PreTrainedTokenizer.tokenize of transformers 4.57 does (tokens_trie, lstrip, rstrip).
+
+export interface Chunk {
+  readonly text: string;
+  /** UTF-16 offset into the input. */
+  readonly start: number;
+  readonly added: AddedTokenSpec | null;
+}
+
+/** Splits texts at the leftmost, longest added tokens. */
+export function addedTokenSplitter(tokens: readonly AddedTokenSpec[]): (text: string) => Chunk[] {
+  const contents = tokens.map((token) => token.content).filter((content) => content !== "");
+  if (contents.length === 0) return (text) => (text === "" ? [] : [{ text, start: 0, added: null }]);
+  const byContent = new Map(tokens.map((token) => [token.content, token]));
+  const longestFirst = contents.sort((left, right) => right.length - left.length);
+  const pattern = new RegExp(`(${longestFirst.map(escaped).join("|")})`, "u");
+  return (text) => {
+    let at = 0;
+    // A pattern in parentheses keeps what it splits at: every second part is an added token.
+    const parts = text.split(pattern).map((part, index): Chunk => {
+      const start = at;
+      at += part.length;
+      return { text: part, start, added: index % 2 === 1 ? (byContent.get(part) ?? null) : null };
+    });
+    return parts
+      .map((part, index) => stripped(part, parts[index - 1], parts[index + 1]))
+      .filter((part) => part.text !== "");
+  };
+}
+
+function stripped(chunk: Chunk, before: Chunk | undefined, after: Chunk | undefined): Chunk {
+  if (chunk.added !== null) return chunk;
+  const left = before?.added?.rstrip === true ? stripLeft(chunk.text) : chunk.text;
+  const text = after?.added?.lstrip === true ? stripRight(left) : left;
+  return { ...chunk, text, start: chunk.start + chunk.text.length - left.length };
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/gu, String.raw`\$&`);
+}
+
+// Tokens to text where added tokens stand apart: runs of ordinary tokens become text on their own, joined by spaces.
+// Source: PreTrainedTokenizer._decode of transformers 4.57 (legacy_added_tokens, spaces_between_special_tokens).
+
+/** `standsApart` tells added tokens; `openRun` makes the stages that turn one run of other tokens into text (convert_tokens_to_string). */
+export function segmentedText(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {
+  let run: Pipeline | null = null;
+  let runHasText = false;
+  let hasParts = false;
+  const separated = (text: string) => {
+    const separator = hasParts && !runHasText ? " " : "";
+    if (text === "") return "";
+    runHasText = true;
+    return separator + text;
+  };
+  const close = () => {
+    const text = separated(run?.flush() ?? "");
+    hasParts ||= runHasText;
+    runHasText = false;
+    run = null;
+    return text;
+  };
+  return {
+    push(token) {
+      if (!standsApart.has(token)) {
+        run ??= new Pipeline(openRun());
+        return [separated(run.push(token))];
+      }
+      const before = close();
+      const text = separated(token);
+      hasParts = true;
+      runHasText = false;
+      return [before + text];
+    },
+    flush() {
+      // The last run counts even if it is empty.
+      const isEmptyEnd = run !== null && hasParts && !runHasText;
+      const text = separated(run?.flush() ?? "");
+      return [text === "" && isEmptyEnd ? " " : text];
+    },
+  };
 }

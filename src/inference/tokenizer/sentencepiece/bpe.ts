@@ -1,7 +1,6 @@
 // Merging pairs under a BPE model, best score first. Source: google/sentencepiece 0.2, src/bpe_model.cc (SampleEncode with alpha 0).
 import { pieceTypes, type SentencePieceFile } from "./model-file.js";
-import type { PrefixMatcher } from "./prefixes.js";
-import type { Segment, Segmenter } from "./segment.js";
+import type { PrefixMatcher, Segment, Segmenter } from "./prefixes.js";
 
 interface Link {
   text: string;

@@ -5,8 +5,7 @@ import { bpeSegmenter } from "./bpe.js";
 import { ByteRun } from "./byte-run.js";
 import { modelTypes, pieceTypes, type SentencePieceFile } from "./model-file.js";
 import { Normalizer, spaceMark } from "./normalizer.js";
-import { PrefixMatcher } from "./prefixes.js";
-import type { Segment, Segmenter } from "./segment.js";
+import { PrefixMatcher, type Segment, type Segmenter } from "./prefixes.js";
 import { unigramSegmenter } from "./unigram.js";
 
 export interface EncodedPiece {
@@ -122,4 +121,20 @@ export class SentencePiece {
     if (modelType === modelTypes.bpe) return bpeSegmenter(this.file, { ids: this.#ids, idOf, userDefined });
     throw new Error(`sentencepiece model type ${modelType}: expected unigram (1) or BPE (2)`);
   }
+}
+
+// Text of tokens through a sentencepiece model, where special tokens between them are written as they stand (convert_tokens_to_string of Marian and M2M100).
+
+/** `behind` follows each special token. */
+export function pieceText(model: SentencePiece, special: ReadonlySet<string>, behind: string): Stage {
+  let run = model.decoding();
+  return {
+    push(piece) {
+      if (!special.has(piece)) return run.push(piece);
+      const before = run.flush();
+      run = model.decoding();
+      return [before.join("") + piece + behind];
+    },
+    flush: () => run.flush(),
+  };
 }

@@ -1,8 +1,6 @@
 // The best segmentation under a unigram model. Source: google/sentencepiece 0.2, src/unigram_model.cc (EncodeOptimized).
 import { pieceTypes, type SentencePieceFile } from "./model-file.js";
-import { PrefixTable } from "./prefixes.js";
-import { byteLengthOf, type Segment, type Segmenter } from "./segment.js";
-
+import { PrefixTable, byteLengthOf, type Segment, type Segmenter } from "./prefixes.js";
 const unknownPenalty = 10;
 
 export function unigramSegmenter(file: SentencePieceFile, unkId: number): Segmenter {

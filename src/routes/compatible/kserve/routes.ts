@@ -1,8 +1,7 @@
 // KServe's Open Inference Protocol as far as text goes, with Triton's generate extension: generate and generate_stream.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { RouteParts } from "../../route-parts.js";
-import { eventStream } from "../../http/event-schemas.js";
-import { errorAnswers, ErrorSchema, keyed, ref } from "../../http/schemas.js";
+import { errorAnswers, ErrorSchema, keyed, ref, eventStream } from "../../http/schemas.js";
 import { serve } from "../translation.js";
 import { eachPath, modelOf } from "./models.js";
 import { KserveAnswerSchema, KserveParametersSchema, KserveRequestSchema, type KserveBody } from "./schemas.js";

@@ -8,8 +8,12 @@ import {
   attentionOutput,
   handOutAttention,
 } from "../../../../src/inference/engine/compiler/rewrite/attention-output.js";
-import { encodeRow, freshOf, stepOutputs } from "../../../../src/inference/engine/compiler/check/check-rows.js";
-import { floats as floatsOf } from "../../../../src/inference/engine/compiler/check/check-run.js";
+import {
+  encodeRow,
+  freshOf,
+  stepOutputs,
+  floats as floatsOf,
+} from "../../../../src/inference/engine/compiler/check/check-rows.js";
 import { compile, type CompileOptions } from "../../../../src/inference/engine/compiler/compile.js";
 import { valueInfo } from "../../../../src/inference/onnx/node.js";
 import {

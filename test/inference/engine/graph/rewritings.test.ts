@@ -7,7 +7,6 @@ import { constantShapes } from "../../../../src/inference/engine/compiler/rewrit
 import { encodeGraph } from "../../../../src/inference/engine/compiler/rewrite/cross-memory.js";
 import { GraphView } from "../../../../src/inference/onnx/graph.js";
 import { int8Products } from "../../../../src/inference/engine/compiler/rewrite/int8.js";
-import { dropZeroBias, takeScores } from "../../../../src/inference/engine/compiler/logits.js";
 import { valueInfo } from "../../../../src/inference/onnx/node.js";
 import {
   positionIds,
@@ -41,6 +40,7 @@ import {
   stockLater,
   type DecoderCase,
 } from "./stock-feeds.js";
+import { dropZeroBias, takeScores } from "../../../../src/inference/engine/compiler/compile.js";
 
 const past = 5;
 const near = 1e-5;

@@ -5,8 +5,8 @@ import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, type ModelProto } from "onnx-buf";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Compiled, StockFiles } from "../../../../src/inference/engine/compiler/compile.js";
-import type { ModelRole, Run } from "../../../../src/inference/engine/compiler/check/check-run.js";
 import type { Feeds, PlainTensor } from "../../../../src/inference/engine/compiler/check/step-feeds.js";
+import type { ModelRole, Run } from "../../../../src/inference/engine/compiler/check/check-rows.js";
 
 export interface StockCase {
   readonly name: string;

@@ -1,14 +1,12 @@
 // Proof at load that the rewritten graphs say what the stock files say, and that a row's numbers do not depend on its company.
 // Pure orchestration: sessions belong to the caller, who passes `run`.
-import { attentionHolds } from "./check-attention.js";
-import { encodeRow, freshOf, stepLogits, stepOutputs } from "./check-rows.js";
-import { at, floats, type Run } from "./check-run.js";
-import { stockTraces, type Trace } from "./check-traces.js";
-import { compare, sameBits, type Difference } from "./differences.js";
-import { findSourceWidths, sourceWidth, type SourceWidths } from "./source-widths.js";
-import { grown, stepFeeds, type CachedRow } from "./step-feeds.js";
+import { encodeRow, freshOf, stepLogits, stepOutputs, at, floats, type Run } from "./check-rows.js";
+import { findSourceWidths, sourceWidth, type SourceWidths, usualWidths } from "./source-widths.js";
+import { grown, stepFeeds, type CachedRow, type Widths, attentionMask, integers } from "./step-feeds.js";
 import type { StockLayout } from "./stock-trace.js";
 import type { Description } from "../description.js";
+import { attentionOutput } from "../rewrite/attention-output.js";
+import { stockTrace } from "./stock-trace.js";
 
 export interface CheckOptions {
   readonly description: Description;
@@ -131,4 +129,112 @@ async function bitsHold(
     if (!sameBits(alone, logits[own])) return false;
   }
   return true;
+}
+
+// The self-check of attention: what a compiled step hands out must be weights over each row's own source, whatever the widths and neighbours.
+
+/** Half precision adds up to 1 to three digits. */
+const tolerance = 5e-3;
+
+/** True when each row's weights sum to 1 over its source and nothing of the padding is looked at. */
+export async function attentionHolds(
+  run: Run,
+  description: Description,
+  rows: readonly CachedRow[],
+  ids: readonly number[],
+  widths: Widths,
+): Promise<boolean> {
+  if (description.attention === undefined) return false;
+  const outputs = await run("step", stepFeeds(description, rows, ids, widths), [attentionOutput]);
+  const all = floats(outputs, attentionOutput);
+  return rows.every(({ source }, index) => {
+    const weights = all.subarray(index * widths.source, (index + 1) * widths.source);
+    const sum = weights.subarray(0, source).reduce((total, weight) => total + weight, 0);
+    return Math.abs(sum - 1) <= tolerance && weights.subarray(source).every((weight) => weight === 0);
+  });
+}
+
+// What the self-check feeds, and what the stock files answer: random sources and ids, and the stock logits after each.
+
+const steps = 8;
+
+export interface Trace {
+  readonly source: readonly number[];
+  readonly ids: readonly number[];
+  /** Stock logits at age 0, 1, … */
+  readonly logits: readonly Float32Array[];
+}
+
+export async function stockTraces(run: Run, options: CheckOptions, widths: SourceWidths): Promise<Trace[]> {
+  const random = randomIds(options);
+  const traces: Trace[] = [];
+  for (const length of [5, 9, 3]) {
+    const source = random(length, options.sourceVocab);
+    const ids = random(steps, options.description.vocabSize);
+    // Exactly its own width where the files allow it: then padding is part of what is checked.
+    const width =
+      widths.step === usualWidths.step && (await takesOddWidths(run, source)) ? length : sourceWidth(widths, length);
+    traces.push({ source, ids, logits: await stockTrace(run, options, { ids: source, width }, ids) });
+  }
+  return traces;
+}
+
+async function takesOddWidths(run: Run, source: readonly number[]): Promise<boolean> {
+  const feeds = {
+    input_ids: integers(source, [1, source.length]),
+    attention_mask: attentionMask([source.length], source.length),
+  };
+  return run("stock.encoder", feeds, ["last_hidden_state"]).then(
+    () => true,
+    () => false,
+  );
+}
+
+// Ids that a family treats apart (pad) stay out; low ids are mostly special.
+function randomIds(options: CheckOptions): (count: number, vocab: number) => number[] {
+  const pad = options.description.positions?.pad?.id;
+  let state = 12345;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  return (count, vocab) => {
+    const low = Math.min(5, vocab - 1);
+    const draw = (): number => low + Math.floor(next() * (vocab - low));
+    return Array.from({ length: count }, draw).map((id) => (id === pad ? low : id));
+  };
+}
+
+// How far two rows of logits lie apart, for the self-check.
+
+/** Gathers over many rows. */
+export interface Difference {
+  largest: number;
+  argmax: number;
+}
+
+export function compare(expected: Float32Array, actual: Float32Array, difference: Difference): void {
+  difference.largest = Math.max(difference.largest, relativeDifference(expected, actual));
+  if (argmax(expected) !== argmax(actual)) difference.argmax += 1;
+}
+
+function relativeDifference(expected: Float32Array, actual: Float32Array): number {
+  let [largest, scale] = [0, 1e-30];
+  for (const [id, value] of expected.entries()) {
+    const apart = Math.abs(value - (actual[id] ?? NaN));
+    largest = Number.isNaN(apart) ? Infinity : Math.max(largest, apart);
+    scale = Math.max(scale, Math.abs(value));
+  }
+  return largest / scale;
+}
+
+function argmax(values: Float32Array): number {
+  let best = 0;
+  for (const [id, value] of values.entries()) if (value > (values[best] ?? NaN)) best = id;
+  return best;
+}
+
+export function sameBits(a: Float32Array | undefined, b: Float32Array | undefined): boolean {
+  if (a === undefined || b === undefined || a.length !== b.length) return false;
+  return a.every((value, index) => Object.is(value, b[index]));
 }

@@ -1,6 +1,5 @@
 // Widths that a folder's encoder takes. Most take any; the self-check finds the others by trying.
-import { encodeRow } from "./check-rows.js";
-import type { Run } from "./check-run.js";
+import { encodeRow, type Run } from "./check-rows.js";
 import type { Description } from "../description.js";
 
 /** `first` + n · `step`. */

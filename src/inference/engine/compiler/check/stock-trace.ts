@@ -1,8 +1,8 @@
 // What the stock files say of one row, step by step: the reference of the self-check.
-import type { Run } from "./check-run.js";
 import { attentionMask, integers, type Feeds, type PlainTensor } from "./step-feeds.js";
 import type { Description } from "../description.js";
 import { cacheNames } from "../description.js";
+import type { Run } from "./check-rows.js";
 
 export type StockLayout = "merged" | "split";
 

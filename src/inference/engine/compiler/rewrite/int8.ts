@@ -3,13 +3,15 @@
 //
 //   x ─▶ MatMul(W)      becomes     x ─▶ Abs ─▶ ReduceMax ─▶ /127 = row scale ─▶ QuantizeLinear(x) ─▶ ·W8 ─▶ · column scale ─▶ · row scale
 //                                   (quantised once for all products that read x: q, k and v of a layer)
-import type { NodeProto, TensorProto } from "onnx-buf";
+import type { NodeProto, TensorProto, ModelProto } from "onnx-buf";
 import { besides, quantiseColumns, type ColumnWeights } from "./column-weights.js";
 import type { GraphView } from "../../../onnx/graph.js";
-import { intsAttribute, node } from "../../../onnx/node.js";
+import { intsAttribute, node, valueInfo } from "../../../onnx/node.js";
 import { integersConstant, numberConstant, reduceLast, reshape } from "../../../onnx/operators.js";
 import { PatternMissing } from "../../../onnx/pattern.js";
 import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "../../../onnx/tensor.js";
+import { create } from "@bufbuild/protobuf";
+import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "onnx-buf";
 
 export interface Int8Options {
   /** "rows": every product's input is one vector per row, [B,1,K]. "tokens": inputs [B,S,K], flattened around each product. */
@@ -208,4 +210,24 @@ function finish(
 function columnsOf(view: GraphView, value: string): number {
   const weight = view.constant(view.producer(value)?.input[1] ?? "");
   return weight === undefined ? 0 : (dimsOf(weight)[1] ?? 0);
+}
+
+// A question to the CPU, as a graph: does it add products of bytes exactly? Without VNNI (plain AVX2) pairs of products are added in
+// 16 bits and stick at 32,767: there our int8 weights keep to ±63, whose pairs always fit.
+
+export const byteSums = { input: "bytes", output: "sums", depth: 64, columns: 16, byte: 255, weight: 127 } as const;
+
+/** bytes uint8 [B, depth] times a matrix of largest weights: where all bytes are largest, each sum is depth · byte · weight. */
+export function byteSumsModel(): ModelProto {
+  const { input, output, depth, columns, weight } = byteSums;
+  const weights = rawTensor("weights", dataType.INT8, [depth, columns], new Int8Array(depth * columns).fill(weight));
+  const graph = create(GraphProtoSchema, {
+    name: "byte_sums",
+    node: [node({ op: "MatMulInteger", inputs: [input, "weights"], outputs: [output] })],
+    initializer: [weights],
+    input: [valueInfo(input, dataType.UINT8, ["B", depth])],
+    output: [valueInfo(output, dataType.INT32, ["B", columns])],
+  });
+  const opsetImport = [create(OperatorSetIdProtoSchema, { domain: "", version: 13n })];
+  return create(ModelProtoSchema, { irVersion: 8n, opsetImport, graph });
 }

@@ -4,7 +4,6 @@
 //                                                   └─▶ the best others ─▶ live rows of the next step
 import type { Decoding, FinishReason } from "../../../../generation.js";
 import { FinishedBeams, type Finished } from "./beam-finish.js";
-import { bestContinuations, type Continuation } from "./beam-step.js";
 import { candidatesFor } from "../rules/candidates.js";
 import { StepRow } from "./chosen.js";
 import {
@@ -20,6 +19,7 @@ import { wantedFor, type Reporting } from "./need.js";
 import type { Rules } from "../rules/processors.js";
 import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
 import { penalisedScore } from "../../../protocol/scores.js";
+import type { BestScores } from "../rules/selection.js";
 
 /** A live row: `ids` are all its decoder ids, prefix included. */
 interface Beam {
@@ -181,4 +181,45 @@ function toOutput({ hypothesis, score, finishReason }: Finished): SearchOutput {
     finishReason,
     sums: sumsOf(hypothesis),
   };
+}
+
+// One beam step's continuations: the best K of all rows × vocabulary, in order (transformers' _get_top_k_continuations).
+
+/** A row continued by an id. */
+export interface Continuation {
+  readonly row: number;
+  readonly id: number;
+  /** The row's sum with this id's processed log-probability, float32. */
+  readonly sum: number;
+  /** Processed log-probability. */
+  readonly logprob: number;
+}
+
+/** Merges the rows' sorted bests: highest sum first, lowest row first among equals. Shorter than k where less is allowed. */
+export function bestContinuations(rows: readonly BestScores[], sums: readonly number[], k: number): Continuation[] {
+  const heads = rows.map(() => 0);
+  const best: Continuation[] = [];
+  while (best.length < k) {
+    const next = highestHead(rows, sums, heads);
+    if (next === null) break;
+    best.push(next);
+    heads[next.row] = (heads[next.row] ?? 0) + 1;
+  }
+  return best;
+}
+
+function highestHead(
+  rows: readonly BestScores[],
+  sums: readonly number[],
+  heads: readonly number[],
+): Continuation | null {
+  let best: Continuation | null = null;
+  for (let row = 0; row < rows.length; row += 1) {
+    const head = heads[row] ?? 0;
+    const logprob = rows[row]?.scores[head];
+    if (logprob === undefined) continue;
+    const sum = Math.fround((sums[row] ?? 0) + logprob);
+    if (best === null || sum > best.sum) best = { row, id: rows[row]?.ids[head] ?? 0, sum, logprob };
+  }
+  return best;
 }

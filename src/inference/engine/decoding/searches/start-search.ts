@@ -1,12 +1,13 @@
 // The door to decoding: which policy a sequence's options ask for.
 import type { Decoding } from "../../../../generation.js";
 import { BeamSearch } from "./beam.js";
-import { greedySearch } from "./greedy.js";
 import type { Reporting } from "./need.js";
-import { rulesOf } from "../rules/processors.js";
+import { rulesOf, type Rules } from "../rules/processors.js";
 import { samplingSearch } from "./sampling.js";
 import { ScoringSearch } from "./scoring.js";
 import type { Begun, Search } from "../search.js";
+import type { Chooser } from "./independent.js";
+import { IndependentSearch } from "./independent.js";
 
 /**
  * A search that has chosen nothing yet: the engine feeds decoding.prefix, then calls `advance` with the scores of its last id.
@@ -28,4 +29,17 @@ export function startSearch(
   return decoding.doSample
     ? samplingSearch(decoding, rules, report, begun)
     : greedySearch(decoding, rules, report, begun);
+}
+
+// Greedy decoding: the best candidate, the lowest id among equals (transformers' GenerationMixin._sample without do_sample).
+
+// Where everything is forbidden argmax gives 0 in transformers; so here.
+const best: Chooser = {
+  need: { best: 1, logSumExp: false },
+  takesBest: true,
+  choose: (candidates) => ({ id: candidates.top(1).ids[0] ?? 0, sampledLogprob: null }),
+};
+
+export function greedySearch(decoding: Decoding, rules: Rules, report: Reporting, begun: Begun): IndependentSearch {
+  return new IndependentSearch(decoding, 1, rules, best, report, begun);
 }

@@ -11,7 +11,6 @@ import type { GreedySteps, Memory, Row, StepScores, LoadOptions } from "../model
 import { OnnxSession, type Feeds, type TensorInfo } from "../onnx-session.js";
 import type { RecurrentPlan } from "../../../protocol/plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
-import { declaredOrder, requireDecoder, wantedTypes } from "./require-recurrent.js";
 import type { Slice } from "../rows.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 import { attentionFault, requireScoresKind, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
@@ -20,6 +19,7 @@ import { scoresOf } from "./recurrent-scores.js";
 import { tokenFeeds } from "./recurrent-tokens.js";
 import { SourceEncoder, type EncodedSource } from "./source-encoder.js";
 import type { WantedTypes } from "./require-tensors.js";
+import { declaredRecurrentOrder, requireRecurrentDecoder, wantedTypes } from "./require-tensors.js";
 
 interface RecurrentRow extends Row {
   readonly memory: EncodedSource;
@@ -46,9 +46,9 @@ export class RecurrentModel implements CompanyModel {
     this.#plan = plan;
     this.#encoder = encoder;
     this.#decoder = decoder;
-    this.#ids = requireDecoder(decoder, plan);
+    this.#ids = requireRecurrentDecoder(decoder, plan);
     this.hasAttention = outputs.attention !== null;
-    this.#timeFirst = { ids: declaredOrder(decoder, plan) === true, mask: false };
+    this.#timeFirst = { ids: declaredRecurrentOrder(decoder, plan) === true, mask: false };
     this.#states = new DecoderStates(decoder, plan.decoder, encoder, this.#ids.dims[this.#batchAxis]);
     this.#batch = MemoryBatch.over(decoder, { ...inputs, source: null }, encoder, encoder.source);
     this.#wanted = wantedTypes(plan, decoder);
@@ -197,7 +197,7 @@ export class RecurrentModel implements CompanyModel {
   /** One token of two rows: in the wrong order they don't run, or their states come out in other sizes. */
   async #findOrder(): Promise<void> {
     const { mask } = this.#plan.decoder.inputs;
-    const declared = this.#plan.decoder.timeFirst ?? declaredOrder(this.#decoder, this.#plan);
+    const declared = this.#plan.decoder.timeFirst ?? declaredRecurrentOrder(this.#decoder, this.#plan);
     const orders = possibleOrders(declared, this.#ids, this.#decoder.input(mask ?? ""));
     const sources = await this.encode([this.#encoder.someSource, this.#encoder.someSource]);
     const found = await firstOrder(orders, async (order) => {

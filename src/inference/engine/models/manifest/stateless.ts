@@ -9,7 +9,6 @@ import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo, type 
 import { padSources, someSource } from "../padding.js";
 import type { SourcePlan, StatelessPlan } from "../../../protocol/plan.js";
 import { noEncoder, probePlan, whyAlone } from "./probe-plan.js";
-import { declaredOrder, memoryTypes, requireDecoder, sourceOf } from "./require-stateless.js";
 import {
   attentionFault,
   attentionRow,
@@ -23,6 +22,7 @@ import {
 import { SourceEncoder, type EncodedSource } from "./source-encoder.js";
 import { batchFirst, firstOrder, inOrder, possibleOrders, rowsFirst, type TimeFirst } from "./time-first.js";
 import type { WantedTypes } from "./require-tensors.js";
+import { declaredStatelessOrder, memoryTypes, requireStatelessDecoder, sourceOf } from "./require-tensors.js";
 
 interface StatelessRow extends Row {
   readonly memory: EncodedSource;
@@ -54,8 +54,8 @@ export class StatelessModel implements CompanyModel {
     this.#plan = plan;
     this.#encoder = encoder;
     this.#decoder = decoder;
-    this.#targets = requireDecoder(decoder, plan);
-    this.#timeFirst = { ids: declaredOrder(decoder, plan) === true, mask: false };
+    this.#targets = requireStatelessDecoder(decoder, plan);
+    this.#timeFirst = { ids: declaredStatelessOrder(decoder, plan) === true, mask: false };
     this.#source = encoder?.source ?? sourceOf(plan, decoder, this.#timeFirst.ids);
     this.hasAttention = plan.decoder.outputs.attention !== null;
     const memory = plan.encoder?.outputs.memory ?? null;
@@ -180,7 +180,7 @@ export class StatelessModel implements CompanyModel {
   /** Two rows of two tokens over sources of three: in the wrong order their sizes contradict each other. */
   async #findOrder(): Promise<void> {
     const { inputs, timeFirst } = this.#plan.decoder;
-    const declared = timeFirst ?? declaredOrder(this.#decoder, this.#plan);
+    const declared = timeFirst ?? declaredStatelessOrder(this.#decoder, this.#plan);
     const orders = possibleOrders(declared, this.#targets, this.#decoder.input(inputs.mask ?? ""));
     const sources = await this.encode([someSource(this.#source), someSource(this.#source)]);
     const found = await firstOrder(orders, async (order) => {

@@ -1,8 +1,8 @@
 // How large an int8 weight may be on this CPU: asked of its own kernels, not read from a list of CPUs.
 import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { byteSums, byteSumsModel } from "../../compiler/rewrite/byte-sums.js";
 import { OnnxSession, tensor, valueOf, type SessionOptions } from "../onnx-session.js";
+import { byteSums, byteSumsModel } from "../../compiler/rewrite/int8.js";
 
 // Kernels differ for one row and for several.
 const batches = [1, 8];
