@@ -1,8 +1,14 @@
 // The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
-import type { EngineEnd, EngineOptions, SequenceSpec, FromEngine, TurnReport } from "../protocol/engine-protocol.js";
-import type { FinishReason } from "../../generation.js";
+import type {
+  EngineEnd,
+  EngineOptions,
+  FinishReason,
+  FromEngine,
+  SequenceSpec,
+  TurnReport,
+} from "../protocol/engine-protocol.js";
 import { BatchHistory } from "./batch-history.js";
 import { notNumbers } from "./decoding/searches/raw-row.js";
 import type { Advance, RowScores } from "./decoding/search.js";

@@ -1,9 +1,8 @@
+// How long an engine with much to do may let lightly loaded ones go first: as long as it has worked itself, so it keeps half of its time at least.
+// Their few rows are done long before; the cores that it leaves alone are theirs, and the main thread's, at once.
 import { setPriority } from "node:os";
 import type { StepReport } from "../protocol/engine-protocol.js";
 import { lightLoad } from "../protocol/engine-loads.js";
-
-// How long an engine with much to do may let lightly loaded ones go first: as long as it has worked itself, so it keeps half of its time at least.
-// Their few rows are done long before; the cores that it leaves alone are theirs, and the main thread's, at once.
 
 /** Credit does not add up beyond this: after a long time alone, too, the next pause is short. About what a short request takes. */
 const mostMs = 20;

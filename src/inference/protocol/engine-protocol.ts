@@ -6,6 +6,9 @@ import type { Decoding, FinishReason } from "../../generation.js";
 import type { TransformerFacts } from "./facts.js";
 import type { ModelPlan } from "./plan.js";
 
+// The engine takes these from here: it knows of nothing but protocol/ and onnx/.
+export type { Decoding, FinishReason };
+
 /** How an engine runs; the same for all sequences. */
 export interface EngineOptions {
   /** Rows of one run at most. */

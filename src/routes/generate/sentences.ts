@@ -1,7 +1,6 @@
+// Cuts a text into sentences and keeps the white space between them, for texts that are longer than a model takes. Pure.
 import type { EndEvent, GenerationEvent, OutputToken, TokenEvent } from "../../generation.js";
 import { merge } from "./merge.js";
-
-// Cuts a text into sentences and keeps the white space between them, for texts that are longer than a model takes. Pure.
 
 export interface Sentence {
   /** White space between the sentence before and this one; "" before the first. */

@@ -2,7 +2,7 @@
 //
 //            wanted                          scores of each live row
 //   Search ─────────▶ engine runs a step ─────────▶ Search.advance ──▶ Advance { parents, committed, outputs }
-import type { FinishReason } from "../../../generation.js";
+import type { FinishReason } from "../../protocol/engine-protocol.js";
 
 /** What a step must return for a row. `top` holds the k best logits, best first, lowest id first among equals. */
 export type Wanted = (

@@ -1,5 +1,5 @@
 // All rules on the scores of one sequence, in the order of transformers' GenerationMixin._get_logits_processor.
-import type { Decoding } from "../../../../generation.js";
+import type { Decoding } from "../../../protocol/engine-protocol.js";
 import type { Candidates } from "./candidates.js";
 import { badWords, encoderNoRepeatNgram, minLength, noRepeatNgram, suppress, suppressAtBegin } from "./forbidding.js";
 import { encoderRepetitionPenalty, exponentialDecay, repetitionPenalty, sequenceBias } from "./penalties.js";

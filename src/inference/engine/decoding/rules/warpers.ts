@@ -1,6 +1,6 @@
 // What shapes the distribution before a draw: temperature and the cut-offs, in transformers' order and with its rules.
 // A cut-off removes by setting minus infinity; each looks at what the one before it has left. Probabilities are float64.
-import type { Decoding } from "../../../../generation.js";
+import type { Decoding } from "../../../protocol/engine-protocol.js";
 import type { Candidates } from "./candidates.js";
 import { cutAtMass, softmax, spread } from "./mass.js";
 import { largest } from "./selection.js";

@@ -1,5 +1,5 @@
 // The finished side of a beam search: the best complete hypotheses, their scores, and when more of them can no longer matter.
-import type { Decoding, FinishReason } from "../../../../generation.js";
+import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
 import type { Hypothesis } from "./hypothesis.js";
 import { penalisedScore } from "../../../protocol/scores.js";
 

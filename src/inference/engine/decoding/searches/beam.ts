@@ -2,7 +2,7 @@
 //
 //   rows ─ log-softmax, rules ─▶ best K continuations ─▶ complete ones ─▶ finished (best numBeams)
 //                                                   └─▶ the best others ─▶ live rows of the next step
-import type { Decoding, FinishReason } from "../../../../generation.js";
+import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
 import { FinishedBeams, type Finished } from "./beam-finish.js";
 import { candidatesFor } from "../rules/candidates.js";
 import { StepRow } from "./chosen.js";

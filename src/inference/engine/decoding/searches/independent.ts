@@ -2,7 +2,7 @@
 //
 //   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
 //   an output that another worker began walks over the ids it has, without scores, and chooses behind them
-import type { Decoding, FinishReason } from "../../../../generation.js";
+import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
 import { candidatesFor, type Candidates } from "../rules/candidates.js";
 import { reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";

@@ -1,6 +1,6 @@
 // Sampling: warpers shape the distribution, then one draw, which depends on (seed, output, position) alone.
 // transformers' GenerationMixin._sample with do_sample; its random numbers are torch's, ours are Philox (random.ts).
-import type { Decoding } from "../../../../generation.js";
+import type { Decoding } from "../../../protocol/engine-protocol.js";
 import type { Candidates } from "../rules/candidates.js";
 import { IndependentSearch, type Choice, type Chooser } from "./independent.js";
 import type { Reporting } from "./need.js";

@@ -1,7 +1,7 @@
 // Scoring: nothing is chosen, each id of a given output gets its log-probability, entropy and alternatives. For POST /explain.
 //
 //   scores of a step ─▶ what the model gave the next given id ─▶ that id is fed ─▶ … ─▶ the output is complete
-import type { Decoding, FinishReason } from "../../../../generation.js";
+import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
 import { StepRow } from "./chosen.js";
 import { softmax } from "../rules/mass.js";
 import type { Reporting } from "./need.js";

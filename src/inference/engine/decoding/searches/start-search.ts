@@ -1,5 +1,5 @@
 // The door to decoding: which policy a sequence's options ask for.
-import type { Decoding } from "../../../../generation.js";
+import type { Decoding } from "../../../protocol/engine-protocol.js";
 import { BeamSearch } from "./beam.js";
 import type { Reporting } from "./need.js";
 import { rulesOf, type Rules } from "../rules/processors.js";
