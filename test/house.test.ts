@@ -1,7 +1,7 @@
 // The house rules: who may import what, how large folders and files are, and that each file says what it is. Sizes of single
 // functions are lint's (.oxlintrc.json).
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import { parse } from "acorn";
