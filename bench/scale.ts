@@ -4,8 +4,8 @@
 //   both of a pair are started ──▶ each is warmed ──▶ they are loaded in turn, forth and back, so that a slow minute of the machine meets both
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { startCluster, type Cluster } from "../test/chaos/cluster.js";
-import { requests } from "../test/chaos/oracle.js";
+import { startCluster, type Cluster } from "../test/suites/chaos/cluster.js";
+import { requests } from "../test/suites/chaos/oracle.js";
 import { round } from "./percentiles.js";
 import { startServer } from "./server-process.js";
 import { generateJson } from "./sse-client.js";

@@ -30,7 +30,7 @@ interface PaddedIds {
   readonly eos_token_id: number;
 }
 
-/** Enough to tell searches apart; test/e2e/zoo.test.ts goes through all. */
+/** Enough to tell searches apart; test/process/server/zoo.test.ts goes through all. */
 const zooConfigs = ["greedy", "no-repeat-3", "beam4-n4", "beam5-lp06"];
 const zooTolerance = 1e-4;
 
