@@ -3,7 +3,7 @@
 //   prepare ─▶ generate (unless an output is given) ─▶ score it with the whole source, and without each source token ─▶ compare
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError } from "../../errors.js";
-import type { Output, Prepared } from "../../generation.js";
+import type { Output, Prepared, TopToken } from "../../generation.js";
 import type { Scoring } from "../../inference/request/scoring.js";
 import type { Parameters } from "../../parameters.js";
 import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
@@ -89,7 +89,7 @@ function explanation(
     generated_text: whole.text,
     source: [...source],
     tokens: tokens.map(({ id, text, special, logprob = 0, entropy = 0, top = [] }, at) => {
-      return { id, text, special, ...labels(id, at), logprob, entropy, top: [...top] };
+      return { id, text, special, ...labels(id, at), logprob, entropy, top: top.map(alternative) };
     }),
     score: whole.score,
     attention: asked.wantAttention ? tokens.map(({ attention = [] }) => [...attention]) : null,
@@ -101,6 +101,10 @@ function explanation(
       scored_outputs: 1 + (others?.filter((other) => other !== null).length ?? 0),
     },
   };
+}
+
+function alternative({ id, text, logprob }: TopToken) {
+  return { id, text, logprob };
 }
 
 type Others = readonly (Output | null)[];
