@@ -1,9 +1,9 @@
 // What the load probe of a manifest model runs: ids that are no padding, lengths that fit, and what is known without running.
 import { basename } from "node:path";
-import { quantisesPerTensor } from "../../compiler/rewrite/per-tensor.js";
 import type { EncodeCompany, ProbePlan, StepCompany } from "./company.js";
 import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { SourcePlan } from "../../../protocol/plan.js";
+import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 export interface ProbedStep {
   readonly companies: readonly StepCompany[];

@@ -4,7 +4,6 @@
 //                                   no ─▶ selfCheck against the stock files; int8 also against fp32 on texts
 import { compileCached, type CachedModels } from "../../compiler/cache.js";
 import type { StockFiles } from "../../compiler/compile.js";
-import { quantisesPerTensor } from "../../compiler/rewrite/per-tensor.js";
 import type { Refusal } from "../../../onnx/pattern.js";
 import type { CacheShape } from "../../compiler/rewrite/two-part-attention.js";
 import { greedyAgreement } from "./agreement.js";
@@ -18,6 +17,7 @@ import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
 import type { LoadedModel, LoadOptions } from "../model.js";
 import { rowMemory } from "../../compiler/description.js";
+import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 const checkedTokensPerText = 32;
 

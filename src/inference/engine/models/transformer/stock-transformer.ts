@@ -16,11 +16,11 @@ import {
   type Value,
 } from "../onnx-session.js";
 import { lengthMask, padSources } from "../padding.js";
-import { quantisesPerTensor } from "../../compiler/rewrite/per-tensor.js";
 import type { TransformerPlan } from "../../../protocol/plan.js";
 import { gatherPadded, gatherRows, type Slice } from "../rows.js";
 import { fullScores, lastLogits } from "../manifest/scores.js";
 import { paddedWidth } from "../../../protocol/widths.js";
+import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 interface StockMemory extends Memory {
   /** [B, S, d] of the encoder run. */
