@@ -108,7 +108,7 @@ test("the SDK is loaded where an endpoint is set, and only there", async () => {
     import { defaultConfig } from "./dist/src/config/config.js";
     await import("./dist/src/app.js");
     await import("./dist/src/wiring/parts.js");
-    const { openTracing } = await import("./dist/src/telemetry/tracing/spans.js");
+    const { openTracing } = await import("./dist/src/telemetry/tracing/open-tracing.js");
     const { cache } = createRequire(import.meta.url);
     const loaded = () => Object.keys(cache).some((file) => file.includes("@opentelemetry/sdk-trace"));
     const without = [await openTracing(defaultConfig()), loaded()];
