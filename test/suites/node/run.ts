@@ -1,15 +1,10 @@
-// npm run test:node -- 24 [--optional] [--short | test/path …]: the tests on another Node, the one npm's registry has for this platform, kept under .cache/.
+// npm run suite -- node 24 [--optional] [--all | --rest | test/path …]: tests on another Node, the one npm's registry has for this platform, kept under .cache/.
 // The package `node` would fetch the same binary in an install script; scripts are off here, so its platform package is installed by name.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isAbsent, nodePackage, readPlan } from "./plan.js";
-
-const compiledTests = readdirSync("dist/test", { recursive: true, encoding: "utf8" })
-  .filter((name) => name.endsWith(".test.js"))
-  .map((name) => `dist/test/${name}`)
-  .sort();
 
 /** The Node of that version, or null where the registry has none. */
 function installedNode(version: string): string | null {
@@ -27,29 +22,29 @@ function installedNode(version: string): string | null {
   throw new Error(`npm install ${name}@${version}: ${said.trim()}`);
 }
 
-async function testOn(node: string, files: readonly string[]): Promise<number> {
+async function testOn(node: string, runArguments: readonly string[]): Promise<number> {
   // Processes that tests start by name must be of the same Node.
   const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env["PATH"] ?? ""}` };
-  const child = spawn(node, ["--test", "--test-timeout=600000", ...files], { stdio: "inherit", env });
+  const child = spawn(node, ["dist/test/run.js", ...runArguments], { stdio: "inherit", env });
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
 }
 
 async function main(): Promise<number> {
-  const { version, isOptional, files } = readPlan(process.argv.slice(2), compiledTests);
+  const { version, isOptional, runArguments } = readPlan(process.argv.slice(2));
   const node = installedNode(version);
   if (node === null) {
     console.log(`the npm registry has no Node ${version} for ${process.platform}-${process.arch}`);
     return isOptional ? 0 : 1;
   }
   const { stdout } = spawnSync(node, ["--version"], { encoding: "utf8" });
-  console.log(`${files.length} test files on Node ${stdout.trim()}`);
-  return testOn(node, files);
+  console.log(`tests on Node ${stdout.trim()}`);
+  return testOn(node, runArguments);
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  console.error(`test:node: ${error instanceof Error ? error.message : String(error)}`);
+  console.error(`node: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }

@@ -1,9 +1,7 @@
 // OpenTelemetry's SDK and exporter against a real receiver: parents, sampling, headers, failures and the flush at the end.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { record } from "../../../src/telemetry/tracing/spans.js";
 import { OtlpTracing, type OtlpOptions } from "../../../src/telemetry/tracing/otlp.js";
 import { OtlpReceiver } from "../../support/otlp-receiver.js";
@@ -100,22 +98,4 @@ test("closing without a collector ends, and throws nothing", async () => {
   const tracing = tracingTo(`http://127.0.0.1:${await freePort()}`);
   tracing.start({ ...internal, name: "nowhere" }, undefined).end();
   await tracing.close();
-});
-
-test("the SDK is loaded where an endpoint is set, and only there", async () => {
-  const script = `
-    import { createRequire } from "node:module";
-    import { defaultConfig } from "./dist/src/config/config.js";
-    await import("./dist/src/app.js");
-    await import("./dist/src/wiring/parts.js");
-    const { openTracing } = await import("./dist/src/telemetry/tracing/open-tracing.js");
-    const { cache } = createRequire(import.meta.url);
-    const loaded = () => Object.keys(cache).some((file) => file.includes("@opentelemetry/sdk-trace"));
-    const without = [await openTracing(defaultConfig()), loaded()];
-    await openTracing(defaultConfig({ otlpEndpoint: "http://127.0.0.1:9" }));
-    console.log(JSON.stringify([...without, loaded()]));
-    process.exit();
-  `;
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script]);
-  assert.deepEqual(JSON.parse(stdout), [null, false, true]);
 });

@@ -1,6 +1,6 @@
 // DEVICE: what is missing for CUDA is named in one line, auto falls back once. Every path that a machine without a GPU can walk.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -212,31 +212,3 @@ test("a session is really tried: it runs on the CPU; elsewhere ONNX Runtime's wo
   if (cudaFault(own, 0) === null) return;
   assert.match((await tryDevice("cuda:0")) ?? "", /Failed to load shared library|CUDA failure|not enabled|cuda/iu);
 });
-
-test("a provider that is none fails at the trial, and says so", { skip: isLinux ? false : "as above" }, async () => {
-  // The package as installed, beside a provider that loads and holds nothing: what a broken or foreign file does.
-  const root = mkdtempSync(join(work, "p-"));
-  const require = createRequire(import.meta.url);
-  const real = dirname(dirname(require.resolve("onnxruntime-node")));
-  const copy = join(root, "node_modules/onnxruntime-node");
-  cpSync(join(real, "dist"), join(copy, "dist"), { recursive: true });
-  cpSync(join(real, "package.json"), join(copy, "package.json"));
-  cpSync(join(real, "bin/napi-v6/linux/x64"), join(copy, "bin/napi-v6/linux/x64"), { recursive: true });
-  symlinkSync(join(dirname(real), "onnxruntime-common"), join(root, "node_modules/onnxruntime-common"));
-  for (const name of [provider, "libonnxruntime_providers_shared.so"])
-    writeSharedObject(join(copy, "bin/napi-v6/linux/x64", name), []);
-  const { execFile } = await import("node:child_process");
-  const script = `const ort = require("onnxruntime-node"); ort.env.logLevel = "fatal";
-    ort.InferenceSession.create(${JSON.stringify(shippedGraph)}, { executionProviders: [{ name: "cuda", deviceId: 0 }] })
-      .then(() => console.log("opened"), (error) => console.log(error.message));`;
-  writeFileSync(join(root, "run.cjs"), script);
-  const said = await new Promise<string>((resolve) => {
-    execFile(process.execPath, [join(root, "run.cjs")], (_error, out, err) => resolve(`${out}${err}`));
-  });
-  const fault = trialFault(said);
-  assert.equal(fault.reason, "trial");
-  assert.match(fault.line, /^a session on it can't be opened: \S/u);
-  assert.doesNotMatch(fault.line, /opened: opened/u);
-});
-
-const shippedGraph = new URL("../../../../../models/g2p-en/encoder.onnx", import.meta.url).pathname;
