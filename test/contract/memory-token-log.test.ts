@@ -5,6 +5,7 @@ import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import type { LogEntry } from "../../src/queue/log/token-log.js";
 import { end, recordOf, tokens } from "../support/generations.js";
 import { claimed, running, testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
+import { scaled } from "../support/random.js";
 import { testTokenLogModel } from "../support/token-log-model.js";
 
 const options: ContractOptions = {
@@ -21,7 +22,7 @@ const options: ContractOptions = {
 };
 
 testTokenLogContract("MemoryTokenLog", options);
-testTokenLogModel("MemoryTokenLog", options, 500);
+testTokenLogModel("MemoryTokenLog", options, scaled(500));
 
 test("of too many ended tokens the oldest generations expire early, open ones never", async () => {
   const log = new MemoryTokenLog({ ttlMs: 60_000, now: () => 0, maxEndedTokens: 100 });

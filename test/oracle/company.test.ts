@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readTsv } from "../../bench/workload.js";
 import { loadJobs } from "../support/jobs.js";
-import { below, seededRandom } from "../support/random.js";
+import { below, scaled, seededRandom } from "../support/random.js";
 import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/schedules.js";
 
 const shipped = [
   { name: "g2p-en", inputs: "training/g2p/test-references.tsv" },
   { name: "itn-en", inputs: "training/itn/heldout-seed.tsv" },
 ];
-const inputsPerModel = 500;
+const inputsPerModel = scaled(500);
 const schedulesOfAll = 6;
 
 for (const { name, inputs } of shipped) {
@@ -32,7 +32,7 @@ for (const { name, inputs } of shipped) {
 
 const zoo = process.env["ZOO_DIR"] ?? "test/zoo";
 const folders = readdirSync(zoo).filter((name) => existsSync(join(zoo, name, "oracle.json")));
-const schedulesInAll = Number(process.env["SCHEDULES"] ?? 2000);
+const schedulesInAll = scaled(2000);
 
 for (const name of folders) {
   for (const dtype of ["fp32", "int8"]) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { randomDecoding } from "../support/decoding.js";
 import { loadManifestFolder, manifestFixtures, oracleJob, type LoadedManifest } from "../support/manifests.js";
-import { below, seededRandom } from "../support/random.js";
+import { below, scaled, seededRandom } from "../support/random.js";
 import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/schedules.js";
 
 /** What each kind is served in, and what it says of the reason. */
@@ -93,7 +93,7 @@ for (const kind of readdirSync(manifestFixtures)) {
     const jobs = cases.map(({ source }) => oracleJob(randomDecoding(random, base), source, {}));
     const alone: Result[] = [];
     for (const one of jobs) alone.push(await runAlone(model, one));
-    for (let seed = 0; seed < 20; seed += 1) {
+    for (let seed = 0; seed < scaled(20); seed += 1) {
       const drawn = Array.from({ length: 12 }, () => below(random, jobs.length));
       const together = await runSchedule(
         model,

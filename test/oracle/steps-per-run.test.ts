@@ -10,7 +10,7 @@ import { decoding } from "../support/decoding.js";
 import { inferenceOptions } from "../support/inference-options.js";
 import { loadJobs } from "../support/jobs.js";
 import { loadManifestFolder, manifestFixtures } from "../support/manifests.js";
-import { below, pick, seededRandom } from "../support/random.js";
+import { below, pick, scaled, seededRandom } from "../support/random.js";
 import { runAlone, runSchedule, type Job, type Result } from "../support/schedules.js";
 import { checkEveryCut, undisturbed } from "../support/take-over.js";
 
@@ -80,7 +80,7 @@ async function same(single: Seq2SeqModel, looped: Seq2SeqModel, jobs: readonly J
   for (const [index, job] of plains.entries())
     assert.deepEqual(wanted(await runAlone(looped, job)), wanted(expected[index]!));
   assert.ok(made.runs > 0 && made.steps > 2 * made.runs, JSON.stringify(made));
-  for (let seed = 0; seed < schedules; seed += 1) {
+  for (let seed = 0; seed < scaled(schedules); seed += 1) {
     // Schedules of plain jobs only, where all steps may be made together, and such with others among them.
     const pool = seed % 3 === 0 ? mixed.length : plains.length;
     const drawn = Array.from({ length: 3 + below(random, 10) }, () => below(random, pool));

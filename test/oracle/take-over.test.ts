@@ -8,7 +8,7 @@ import { AppError } from "../../src/errors.js";
 import { createInference, type Inference } from "../../src/inference/inference.js";
 import type { Parameters } from "../../src/parameters.js";
 import { inferenceOptions } from "../support/inference-options.js";
-import { below, pick, seededRandom } from "../support/random.js";
+import { below, pick, scaled, seededRandom } from "../support/random.js";
 import { checkEveryCut, logOf, takenOver, undisturbed, type Told } from "../support/take-over.js";
 
 const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-take-over-"));
@@ -146,7 +146,7 @@ test("those runs held what makes it hard", () => {
 });
 
 test("random requests cut at random points, taken over again and again, end as if undisturbed", async () => {
-  for (let seed = 1; seed <= 60; seed += 1) {
+  for (let seed = 1; seed <= scaled(60); seed += 1) {
     const random = seededRandom(seed);
     const model = pick(random, models);
     const parameters = {

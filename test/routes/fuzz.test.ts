@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
-import { below, pick, seededRandom } from "../support/random.js";
+import { below, pick, scaled, seededRandom } from "../support/random.js";
 import { testServer } from "../support/scripted.js";
 
 type Random = () => number;
@@ -126,11 +126,13 @@ const types = [
 ];
 const paths = ["/generate", "/generate", "/generate_stream", "/tokenize", "/detokenize"];
 
-test("2,500 malformed bodies get an answer below 500 that says what is wrong", async () => {
+const bodies = scaled(2500);
+
+test(`${bodies} malformed bodies get an answer below 500 that says what is wrong`, async () => {
   const server = await testServer({ config: { maxInputs: 4 } });
   const random = seededRandom(20261124);
   const seen = new Map<number, number>();
-  for (let i = 0; i < 2500; i++) {
+  for (let i = 0; i < bodies; i++) {
     const body = payload(random);
     const url = pick(random, paths);
     const type = pick(random, types);
@@ -152,7 +154,7 @@ test("2,500 malformed bodies get an answer below 500 that says what is wrong", a
       assert.ok(answer.field !== undefined && answer.error.startsWith(answer.field), `${answer.error} names its field`);
   }
   for (const status of [200, 400, 415, 422])
-    assert.ok((seen.get(status) ?? 0) > 20, `${status} happens: ${JSON.stringify([...seen])}`);
+    assert.ok((seen.get(status) ?? 0) > scaled(20), `${status} happens: ${JSON.stringify([...seen])}`);
   assert.deepEqual(await server.queue.depth(), { queuedRequests: 0, queuedTokens: 0, running: 0 });
   await server.close();
 });

@@ -1,4 +1,19 @@
-// Seeded randomness for property tests: a failing seed can be run again.
+// Seeded randomness for property tests: a failing seed can be run again. TEST_SCALE says how many of them: CI runs all (1), others a fifth.
+
+const scale = Number(process.env["TEST_SCALE"] ?? 0.2);
+if (!(scale > 0)) throw new Error("TEST_SCALE: a number above 0, such as 0.2 or 1");
+
+/** How often a random test is repeated, where `count` times is its full length. */
+export function scaled(count: number): number {
+  return Math.max(1, Math.round(count * scale));
+}
+
+/** As many of them as TEST_SCALE says, spread evenly from the first to the last. */
+export function thinned<T>(values: readonly T[]): T[] {
+  const count = Math.min(values.length, Math.max(2, scaled(values.length)));
+  if (count === values.length) return [...values];
+  return Array.from({ length: count }, (_, i) => values[Math.round((i * (values.length - 1)) / (count - 1))] as T);
+}
 
 /** mulberry32: numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {

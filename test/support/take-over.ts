@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { EndEvent, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../../src/generation.js";
 import type { Inference } from "../../src/inference/inference.js";
+import { thinned } from "./random.js";
 
 export interface Told {
   readonly tokens: readonly TokenEvent[];
@@ -37,11 +38,11 @@ export async function takenOver(inference: Inference, prepared: Prepared, log: r
   return { tokens: [...log, ...tokens], end };
 }
 
-/** Takes a request over at every possible point, all of them at once. Returns the undisturbed run. */
+/** Takes a request over at every possible point (thinned by TEST_SCALE), all of them at once. Returns the undisturbed run. */
 export async function checkEveryCut(inference: Inference, request: GenerationRequest): Promise<Told> {
   const prepared = await inference.prepare(request);
   const whole = await undisturbed(inference, prepared);
-  const cuts = Array.from({ length: whole.tokens.length + 1 }, (_, cut) => cut);
+  const cuts = thinned(Array.from({ length: whole.tokens.length + 1 }, (_, cut) => cut));
   await Promise.all(
     cuts.map(async (cut) => {
       const log = logOf(whole.tokens.slice(0, cut));

@@ -12,6 +12,7 @@ import { Watchers } from "../../../src/queue/log/watchers.js";
 import { end, recordOf, token, tokens } from "../../support/generations.js";
 import { RedisServer, withoutRedis } from "../../support/redis.js";
 import { claimed, running, testTokenLogContract, type ContractOptions } from "../../support/token-log-contract.js";
+import { scaled } from "../../support/random.js";
 import { testTokenLogModel } from "../../support/token-log-model.js";
 
 let server: RedisServer;
@@ -33,7 +34,7 @@ const options: ContractOptions = {
 };
 
 testTokenLogContract("RedisTokenLog", options);
-testTokenLogModel("RedisTokenLog", options, 60);
+testTokenLogModel("RedisTokenLog", options, scaled(60));
 
 /** Every key gets older by so much: no test waits, and none is late. */
 async function age(client: Redis, prefix: string, ms: number): Promise<void> {

@@ -13,7 +13,7 @@ import {
   type StreamedEvent,
 } from "../../support/durable-client.js";
 import { metricSum, scrape } from "../../support/metrics-text.js";
-import { below, pick, seededRandom } from "../../support/random.js";
+import { below, pick, scaled, seededRandom } from "../../support/random.js";
 import { webhookReceiver } from "../../support/webhook-receiver.js";
 
 let server: RunningServer;
@@ -76,9 +76,11 @@ async function readWithDrops(id: string, random: () => number): Promise<Streamed
   return seen;
 }
 
-test("100 readers that drop at random rebuild the same text, each event once", async () => {
+const readers = scaled(100);
+
+test(`${readers} readers that drop at random rebuild the same text, each event once`, async () => {
   const random = seededRandom(31);
-  const reading = Array.from({ length: 100 }, async () => {
+  const reading = Array.from({ length: readers }, async () => {
     const body = request(random);
     const id = await client.start(body);
     const events = await readWithDrops(id, random);
@@ -96,7 +98,7 @@ test("100 readers that drop at random rebuild the same text, each event once", a
 
 test("streams of /generate that continue survive their connection", async () => {
   const random = seededRandom(32);
-  const reading = Array.from({ length: 40 }, async () => {
+  const reading = Array.from({ length: scaled(40) }, async () => {
     const body = request(random);
     const parameters = { ...body.parameters, on_disconnect: "continue" };
     const response = await client.post({ ...body, parameters, stream: true }, {}, "/generate");

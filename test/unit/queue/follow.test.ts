@@ -8,7 +8,7 @@ import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
 import { terminalOf, type LogEntry, type Reading, type TokenLog } from "../../../src/queue/log/token-log.js";
 import { Watchers, type Watch } from "../../../src/queue/log/watchers.js";
 import { end, failure, recordOf, token, tokens } from "../../support/generations.js";
-import { below, pick, seededRandom } from "../../support/random.js";
+import { below, pick, scaled, seededRandom } from "../../support/random.js";
 import { running } from "../../support/token-log-contract.js";
 
 const open = new AbortController().signal;
@@ -400,7 +400,7 @@ async function followAsClient(log: MemoryTokenLog, id: string, random: () => num
 }
 
 test("readers that drop and resume at random, over damaged pushes, each see the whole log once", async () => {
-  for (let seed = 1; seed <= 25; seed += 1) {
+  for (let seed = 1; seed <= scaled(25); seed += 1) {
     const random = seededRandom(seed);
     const log = memoryLog();
     const { id, writer } = await running(log, 0, recordOf());

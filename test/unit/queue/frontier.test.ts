@@ -5,7 +5,7 @@ import { AppError } from "../../../src/errors.js";
 import { Frontier } from "../../../src/queue/log/frontier.js";
 import type { LogEntry, Reading } from "../../../src/queue/log/token-log.js";
 import { end, failure, token, tokens } from "../../support/generations.js";
-import { below, pick, seededRandom } from "../../support/random.js";
+import { below, pick, scaled, seededRandom } from "../../support/random.js";
 
 function reading(entries: LogEntry[], top = entries.at(-1)?.seq ?? 0, state: Reading["state"] = "running"): Reading {
   return { entries, state, top };
@@ -117,7 +117,7 @@ test("of a log that is created here pushes are believed without a reading, and i
 });
 
 test("any mix of pushes in any order and readings of any age gives each entry once, in order", () => {
-  for (let seed = 1; seed <= 300; seed += 1) {
+  for (let seed = 1; seed <= scaled(300); seed += 1) {
     const random = seededRandom(seed);
     const whole = [...tokens(1, below(random, 30)), end(0)].map((entry, i) => ({ ...entry, seq: i + 1 }));
     const after = below(random, whole.length);

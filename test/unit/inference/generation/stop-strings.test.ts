@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { StopWatcher } from "../../../../src/inference/generation/stop-strings.js";
-import { seededRandom } from "../../../support/random.js";
+import { scaled, seededRandom } from "../../../support/random.js";
 
 function watched(stops: readonly string[], pieces: readonly string[]) {
   const watcher = new StopWatcher(stops);
@@ -41,7 +41,7 @@ describe("a stop watcher", () => {
     const random = seededRandom(3);
     const word = (length: number) =>
       Array.from({ length }, () => "ab\u{1F600}"[Math.floor(random() * 3)] ?? "a").join("");
-    for (let round = 0; round < 2000; round++) {
+    for (let round = 0; round < scaled(2000); round++) {
       const stops = [word(1 + Math.floor(random() * 4)), word(1 + Math.floor(random() * 4))];
       const text = word(Math.floor(random() * 24));
       const pieces: string[] = [];

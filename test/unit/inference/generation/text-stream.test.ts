@@ -8,7 +8,7 @@ import { cleaningUp, Pipeline } from "../../../../src/inference/tokenizer/text-s
 import { readTokenizerFiles } from "../../../../src/inference/tokenizer/tokenizer-files.js";
 import { VocabularyTokenizer } from "../../../../src/inference/tokenizer/vocabulary/vocabulary.js";
 import { tableOfList } from "../../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
-import { pick, seededRandom } from "../../../support/random.js";
+import { pick, scaled, seededRandom } from "../../../support/random.js";
 import { oracleFolders } from "../tokenizer/oracles.js";
 import { streamed } from "../tokenizer/streamed.js";
 import { TextStream } from "../../../../src/inference/generation/transcript.js";
@@ -25,7 +25,7 @@ for (const oracle of oracleFolders()) {
       const { cleansUp } = await readTokenizerFiles(oracle.folder);
       const random = seededRandom(11);
       const likely = oracle.tokenize.flatMap(({ ids }) => ids);
-      for (let round = 0; round < 300; round++) {
+      for (let round = 0; round < scaled(300); round++) {
         const ids = Array.from({ length: Math.floor(random() * 24) }, () =>
           random() < 0.5 ? pick(random, likely) : Math.floor(random() * target.vocabSize),
         );
@@ -72,7 +72,7 @@ describe("a text stream", () => {
   it("cleans up spaces as transformers does, whatever the size of the pieces", () => {
     const random = seededRandom(5);
     const parts = [" ", " ", "'", ".", "n't", "'m", "s", "ve", "re", "a", "?", " ' ", ","];
-    for (let round = 0; round < 4000; round++) {
+    for (let round = 0; round < scaled(4000); round++) {
       const pieces = Array.from({ length: Math.floor(random() * 14) }, () => pick(random, parts));
       const pipeline = new Pipeline([cleaningUp()]);
       const text = pieces.map((piece) => pipeline.push(piece)).join("") + pipeline.flush();

@@ -5,7 +5,7 @@ import { readDecoderChain } from "../../../../src/inference/tokenizer/hub/decode
 import { HubTokenizer } from "../../../../src/inference/tokenizer/hub/hub-tokenizer.js";
 import { Pipeline } from "../../../../src/inference/tokenizer/text-stages.js";
 import type { Json, TokenizerFiles } from "../../../../src/inference/tokenizer/tokenizer-files.js";
-import { pick, seededRandom } from "../../../support/random.js";
+import { pick, scaled, seededRandom } from "../../../support/random.js";
 
 const sequence = (...decoders: Json[]): Json => ({ type: "Sequence", decoders });
 const metaspace = (scheme: string): Json => ({
@@ -98,7 +98,7 @@ describe("a decoder of tokenizer.json, token by token", () => {
       const chain = readDecoderChain(spec);
       assert.ok(decoder !== null && chain !== null);
       const random = seededRandom(17);
-      for (let round = 0; round < 3000; round++) {
+      for (let round = 0; round < scaled(3000); round++) {
         const some = Array.from({ length: Math.floor(random() * 10) }, () => pick(random, tokens));
         // The package aborts the process where it strips the end of a text that is shorter than what it strips.
         if (name.includes("strip") && !name.endsWith("fused and stripped")) some.unshift("b", "b");

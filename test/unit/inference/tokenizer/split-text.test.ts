@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { splitText } from "../../../../src/inference/tokenizer/vocabulary/split-text.js";
-import { below, seededRandom } from "../../../support/random.js";
+import { below, scaled, seededRandom } from "../../../support/random.js";
 
 const pieces = [
   "a",
@@ -26,7 +26,7 @@ const pieces = [
 
 test("windows tell the same characters as the whole text does, wherever they are cut", () => {
   const random = seededRandom(5);
-  for (let round = 0; round < 200; round += 1) {
+  for (let round = 0; round < scaled(200); round += 1) {
     const length = 1 + below(random, 900);
     const few = pieces.slice(below(random, 8), 8 + below(random, 10));
     const text = Array.from({ length }, () => few[below(random, few.length)]).join("");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Decoding } from "../../../../../src/generation.js";
+import { scaled } from "../../../../support/random.js";
 import { uniform } from "../../../../../src/inference/engine/decoding/rules/random.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
@@ -50,7 +51,7 @@ function begin(decoding: Decoding, script: Script, wantLogprobs = false, topN = 
   return startSearch(decoding, [5, 6], { vocabSize: script.vocab, wantLogprobs, topN });
 }
 
-const runs = 4000;
+const runs = scaled(4000);
 
 test(`what is committed is always the beginning of the best output, and all of it at the end, in ${runs} random searches`, () => {
   let tokens = 0;
@@ -77,7 +78,7 @@ test(`what is committed is always the beginning of the best output, and all of i
 });
 
 test(`stopped at any step, the best output begins with what was committed`, () => {
-  for (let seed = 1; seed <= 400; seed += 1) {
+  for (let seed = 1; seed <= scaled(400); seed += 1) {
     const { script, decoding } = randomCase(seed);
     const search = begin(decoding, script);
     const committed: number[] = [];
