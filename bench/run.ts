@@ -1,7 +1,6 @@
 // npm run bench [-- --seconds 5]: the engine without HTTP, then the server with HTTP, on the shipped models.
 // npm run bench -- --shapes: models of real shape against their stock graphs. npm run bench -- --fairness: a burst on one model beside another.
 // npm run bench -- --scale: one worker against two, and what Redis costs.
-// npm run bench -- --steps: STEPS_PER_RUN on the CPU.
 // Each writes bench/results/<name>.json and .md; with --print it only tells.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -9,7 +8,6 @@ import { parseArgs } from "node:util";
 import { benchEngine, type EngineResult } from "./engine.js";
 import { benchFairness, type FairnessResult } from "./fairness.js";
 import { benchHttp, type HttpResult } from "./http.js";
-import { benchStepsPerRun } from "./steps.js";
 import { table } from "./table.js";
 import type { Percentiles } from "./percentiles.js";
 import { benchScale } from "./scale.js";
@@ -31,7 +29,6 @@ const { values } = parseArgs({
     shapes: { type: "boolean", default: false },
     fairness: { type: "boolean", default: false },
     scale: { type: "boolean", default: false },
-    steps: { type: "boolean", default: false },
     print: { type: "boolean", default: false },
     folder: { type: "string", default: ".cache/shapes" },
   },
@@ -40,7 +37,6 @@ const seconds = Number(values.seconds);
 mkdirSync("bench/results", { recursive: true });
 if (values.fairness) await runFairness();
 else if (values.scale) await runScale();
-else if (values.steps) await runSteps();
 else if (values.shapes) await runShapes(values.folder);
 else await runShipped();
 
@@ -75,11 +71,6 @@ async function runScale(): Promise<void> {
     scaleTable(scale),
     latencyTable(latency),
   ]);
-}
-
-async function runSteps(): Promise<void> {
-  const steps = await benchStepsPerRun(seconds);
-  write("steps", `npm run bench -- --steps --seconds ${seconds}`, { steps }, [objectTable(steps)]);
 }
 
 function write(name: string, command: string, results: object, tables: readonly string[]): void {

@@ -22,7 +22,7 @@ export async function check({ config, folder, isJson }: CheckCommand): Promise<n
 }
 
 function reportOptions(config: Config) {
-  const { device, dtype, engines, stepsPerRun, maxBatchRows, maxEncodeTokens, loadTimeoutMs } = config;
+  const { device, dtype, engines, maxBatchRows, maxEncodeTokens, loadTimeoutMs } = config;
   const { maxInputTokens, maxNewTokens, maxBeams } = config;
   const cacheDir = config.cacheDir === "none" ? mkdtempSync(join(tmpdir(), "seqserve-")) : config.cacheDir;
   const limits = { maxInputTokens, maxNewTokens, maxBeams };
@@ -31,7 +31,6 @@ function reportOptions(config: Config) {
     device,
     dtype,
     engines,
-    stepsPerRun,
     maxBatchRows,
     maxEncodeTokens,
     loadTimeoutMs,

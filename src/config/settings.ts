@@ -48,12 +48,6 @@ export const settings = {
     "THREADS",
     "ONNX Runtime threads per engine; auto = the CPUs this process may use, shared out over the engines",
   ),
-  stepsPerRun: integer(
-    "STEPS_PER_RUN",
-    1,
-    [1, 64],
-    "Greedy tokens made in one run of the decoder while no row needs more than its best ids (docs/cuda.md); they come, and rows join, so many at a time",
-  ),
   maxBatchRows: integer("MAX_BATCH_ROWS", 32, [1, 1024], "Rows decoded together in one step"),
   maxEncodeTokens: integer("MAX_ENCODE_TOKENS", 2048, [1, 1_000_000], "Padded source tokens encoded per step"),
   maxQueuedRequests: integer(

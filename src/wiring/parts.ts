@@ -58,7 +58,6 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
     startsEngines: config.role !== "api",
     threads: config.threads,
     cpus: cpuLimit(),
-    stepsPerRun: config.stepsPerRun,
     maxBatchRows: config.maxBatchRows,
     maxEncodeTokens: config.maxEncodeTokens,
     limits: { maxInputTokens: config.maxInputTokens, maxNewTokens: config.maxNewTokens, maxBeams: config.maxBeams },

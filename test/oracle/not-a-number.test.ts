@@ -25,15 +25,10 @@ function poisonedFolder(): string {
   return folder;
 }
 
-for (const [dtype, stepsPerRun] of [
-  ["fp32", 1],
-  ["int8", 1],
-  ["fp32", 4],
-] as const) {
-  const kind = `${dtype}, ${stepsPerRun} steps a run`;
+for (const dtype of ["fp32", "int8"]) {
   let server: ZooServer;
   before(async () => {
-    server = await zooServer({ modelsDir: poisonedFolder(), models: ["itn-en"], dtype, stepsPerRun });
+    server = await zooServer({ modelsDir: poisonedFolder(), models: ["itn-en"], dtype });
   });
   after(() => server.close());
 
@@ -46,7 +41,7 @@ for (const [dtype, stepsPerRun] of [
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
 
-  test(`${kind}: NaN is a 424, by every search, and the others of the run are answered`, async () => {
+  test(`${dtype}: NaN is a 424, by every search, and the others of the run are answered`, async () => {
     const searches = [
       {},
       { details: true },
@@ -65,7 +60,7 @@ for (const [dtype, stepsPerRun] of [
     }
   });
 
-  test(`${kind}: who takes a spoilt row's place in the caches meets nothing of it`, async () => {
+  test(`${dtype}: who takes a spoilt row's place in the caches meets nothing of it`, async () => {
     const long = Array.from({ length: 12 }, () => "millimeters").join(" and ");
     for (const parameters of [{}, { num_beams: 3 }]) {
       assert.equal((await ask(long, parameters)).status, 424);

@@ -1,5 +1,6 @@
 // Real models with jobs for them: texts encoded by the folder's own tokenizer, each with one of the kinds of options that traffic mixes.
-import type { Seq2SeqModel, LoadOptions } from "../../src/inference/engine/models/model.js";
+import type { Seq2SeqModel } from "../../src/inference/engine/models/model.js";
+import type { SessionOptions } from "../../src/inference/engine/models/onnx-session.js";
 import { loadModel } from "../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../src/inference/protocol/plan.js";
 import { enginePlan } from "../../src/inference/catalog/engine-plan.js";
@@ -28,7 +29,7 @@ export async function loadJobs(
   dtype: string,
   texts: readonly string[],
   seed = 7,
-  options: Partial<LoadOptions> = {},
+  options: Partial<SessionOptions> = {},
 ): Promise<LoadedJobs> {
   const random = seededRandom(seed);
   const running = { threads: 1, device: "cpu", ...options };

@@ -43,15 +43,11 @@ export function readOracle(folder: string): ManifestOracle {
   return { tolerance: 1e-4, ...(JSON.parse(text) as Omit<ManifestOracle, "tolerance">) };
 }
 
-export async function loadManifestFolder(folder: string, stepsPerRun = 1): Promise<LoadedManifest> {
+export async function loadManifestFolder(folder: string): Promise<LoadedManifest> {
   const read = await readFolder(folder, { dtype: "auto", cacheDir: ".cache/test" });
   const { source, target } = await loadTokenizers(folder, read.manifest);
   const special = specialIds(read, target);
-  const { model, notes } = await loadModel(await enginePlan(read, source, special), {
-    threads: 1,
-    device: "cpu",
-    stepsPerRun,
-  });
+  const { model, notes } = await loadModel(await enginePlan(read, source, special), { threads: 1, device: "cpu" });
   const { cases, maxLength, tolerance } = readOracle(folder);
   const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad, maxLength });
   return { model, notes, source, base, cases, tolerance };

@@ -30,8 +30,6 @@ export interface SlotOptions {
   readonly engines: number | null;
   /** False: texts are prepared here and generated elsewhere; no weights are loaded. Default true. */
   readonly startsEngines?: boolean;
-  /** Greedy steps of one run at most. Default 1. */
-  readonly stepsPerRun?: number;
   readonly maxBatchRows: number;
   readonly maxEncodeTokens: number;
   readonly limits: ServerLimits;

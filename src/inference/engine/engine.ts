@@ -10,10 +10,8 @@ import type {
   TurnReport,
 } from "../protocol/engine-protocol.js";
 import { BatchHistory } from "./batch-history.js";
-import { notNumbers } from "./decoding/searches/raw-row.js";
 import type { Advance, RowScores } from "./decoding/search.js";
-import { noId } from "./compiler/rewrite/loop.js";
-import type { Row, Seq2SeqModel } from "./models/model.js";
+import type { Seq2SeqModel, StepScores } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
@@ -135,62 +133,22 @@ export class Engine {
     turn.rows = rows.length;
     this.#history.add(rows.length);
     try {
-      const choose = await this.#run(sequences, rows, turn);
+      const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
+      const scores = await this.#model.step(rows, wanted);
       turn.decodeMs = this.#clock.elapsed() - started;
-      choose();
+      this.#choose(sequences, scores, turn);
     } catch (error) {
       for (const sequence of sequences)
         this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
     }
   }
 
-  /** One run for all; what it returned is chosen from by the function that comes back. */
-  async #run(sequences: readonly Sequence[], rows: readonly Row[], turn: Turn): Promise<() => void> {
-    const { greedy } = this.#model;
-    const ahead = sequences.map((sequence) => sequence.greedySteps(greedy?.takeBack !== undefined));
-    const steps = Math.min(greedy?.most ?? 1, ...ahead);
-    if (greedy == null || steps < 2) {
-      const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
-      const scores = await this.#model.step(rows, wanted);
-      return () => this.#choose(sequences, rows, (index) => scores.row(index), turn);
-    }
-    const ends = sequences.map(({ spec }) => spec.decoding.eosTokenIds);
-    const chosen = await greedy.run(rows, ends, steps);
-    return () => sequences.forEach((sequence, index) => this.#take(sequence, chosen[index] ?? [], turn));
-  }
-
-  /** Ids that one sequence's row chose in as many steps. Those behind its end are nobody's; one that its rules don't keep is taken back, with all behind it. */
-  #take(sequence: Sequence, ids: readonly number[], turn: Turn): void {
-    for (const [step, id] of ids.entries()) {
-      if (id === noId) return this.#fail(sequence, { kind: "generation", message: notNumbers }, turn);
-      if (sequence.search.keeps?.(id) === false) {
-        sequence.needsScores = true;
-        this.#model.greedy?.takeBack?.(sequence.rows, ids.length - step);
-        return;
-      }
-      const scores = {
-        kind: "top",
-        ids: Int32Array.of(id),
-        logits: Float32Array.of(0),
-        logSumExp: Number.NaN,
-      } as const;
-      const advance = sequence.advance([scores]);
-      if (advance !== null) this.#apply(sequence, advance, turn);
-      if (advance?.outputs != null) return;
-    }
-  }
-
-  #choose(
-    sequences: readonly Sequence[],
-    rows: readonly Row[],
-    scoresOf: (index: number) => RowScores,
-    turn: Turn,
-  ): void {
+  #choose(sequences: readonly Sequence[], scores: StepScores, turn: Turn): void {
     let first = 0;
     for (const sequence of sequences) {
-      const scores = rows.slice(first, first + sequence.rows.length).map((_, i) => scoresOf(first + i));
-      first += scores.length;
-      const advance = this.#advanced(sequence, scores, turn);
+      const own = sequence.rows.map((_, index) => scores.row(first + index));
+      first += own.length;
+      const advance = this.#advanced(sequence, own, turn);
       if (advance !== null) this.#apply(sequence, advance, turn);
     }
   }

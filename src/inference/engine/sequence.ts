@@ -15,8 +15,6 @@ export class Sequence {
   rows: Row[] = [];
   /** Asked for from outside, done before the next run: forget it, or end it with what there is. */
   request: "cancel" | "finish" | null = null;
-  /** Its rules don't keep the best id of the next step: all scores tell what it is instead. */
-  needsScores = false;
   /** Milliseconds of the engine's clock. */
   readonly submittedAt: number;
   encodeStartedAt = 0;
@@ -55,13 +53,6 @@ export class Sequence {
     return this.spec.wantAttention ? { ...wanted, attention: true } : wanted;
   }
 
-  /** So many next steps want nothing but the best id of its one row; those that are not sure may have to be taken back. */
-  greedySteps(takesBack: boolean): number {
-    const { greedyAhead } = this.search;
-    if (greedyAhead === undefined || this.#inPrefix || this.needsScores || this.spec.wantAttention) return 0;
-    return greedyAhead.isSure || takesBack ? greedyAhead.steps : 0;
-  }
-
   /** Takes one step's scores. Returns null while the prefix is being fed. */
   advance(scores: readonly RowScores[]): Advance | null {
     if (this.#inPrefix) {
@@ -69,7 +60,6 @@ export class Sequence {
       return null;
     }
     const advance = this.search.advance(scores);
-    this.needsScores = false;
     this.#committed += advance.committed.length;
     return advance;
   }

@@ -81,8 +81,8 @@ export class EngineHost {
 
   /** Rejects with one line for the user when the folder cannot be served. Called once. */
   async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
-    const { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun = 1, loadTimeoutMs } = this.#options;
-    const options = { maxBatchRows, maxEncodeTokens, threads, device, stepsPerRun };
+    const { maxBatchRows, maxEncodeTokens, threads, device, loadTimeoutMs } = this.#options;
+    const options = { maxBatchRows, maxEncodeTokens, threads, device };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<EngineInfo>((resolve, reject) => {

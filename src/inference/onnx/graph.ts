@@ -165,23 +165,6 @@ export class GraphView {
     return create(ModelProtoSchema, { irVersion, producerName, producerVersion, functions, opsetImport, graph });
   }
 
-  /** A view of its own of the same graph as it stands; weights are shared. */
-  copy(): GraphView {
-    const graph = create(GraphProtoSchema, {
-      node: this.nodes,
-      initializer: [...this.initializers.values()],
-      input: [...this.inputs.values()],
-      output: [...this.outputs.values()],
-    });
-    const opsetImport = [...this.#domains].map(([domain, version]) =>
-      create(OperatorSetIdProtoSchema, { domain, version }),
-    );
-    const { irVersion, functions } = this.#model;
-    const copied = new GraphView(create(ModelProtoSchema, { irVersion, functions, opsetImport, graph }));
-    copied.#freshNames = this.#freshNames;
-    return copied;
-  }
-
   /** Names that lead to the outputs: values, inputs and weights. */
   needed(): Set<string> {
     return this.#neededInOrder().read;

@@ -19,8 +19,6 @@ export interface EngineOptions {
   readonly threads: number;
   /** "cpu" or "cuda:<number>" */
   readonly device: string;
-  /** Greedy steps of one run at most. Default 1. */
-  readonly stepsPerRun?: number;
 }
 
 /** One generation as the engine sees it. */

@@ -24,8 +24,6 @@ export interface CachedModels {
   /** Path of encode.onnx. */
   readonly encode: string;
   readonly step: string;
-  /** Of several greedy steps a run; null where it was not asked for. */
-  readonly greedy: string | null;
   readonly description: Description;
   /** False when this call compiled. */
   readonly found: boolean;
@@ -38,9 +36,9 @@ export function compileCached(plan: CachePlan): Outcome<CachedModels> {
     if (existsSync(join(folder, "description.json"))) return { ok: true as const, value: opened(folder, true) };
     const compiled = compile(plan.files, plan.options);
     if (!compiled.ok) return compiled;
-    const { encode, step, greedy, description } = compiled.value;
+    const { encode, step, description } = compiled.value;
     publish(folder, (draft) => {
-      saveModels(draft, { encode, step, ...(greedy !== undefined && { greedy }) });
+      saveModels(draft, { encode, step });
       writeFileSync(join(draft, "description.json"), JSON.stringify(description, plainArrays));
     });
     return { ok: true as const, value: opened(folder, false) };
@@ -50,10 +48,7 @@ export function compileCached(plan: CachePlan): Outcome<CachedModels> {
 
 function opened(folder: string, found: boolean): CachedModels {
   const description = readDescription(join(folder, "description.json"));
-  const [encode = "", step = "", looped = ""] = ["encode", "step", "greedy"].map((name) =>
-    join(folder, `${name}.onnx`),
-  );
-  return { folder, encode, step, greedy: existsSync(looped) ? looped : null, description, found };
+  return { folder, encode: join(folder, "encode.onnx"), step: join(folder, "step.onnx"), description, found };
 }
 
 // A folder appears whole or not at all; who comes second keeps the first one's.
@@ -73,8 +68,7 @@ function publish(folder: string, write: (draft: string) => void): void {
 export function cacheKey(plan: Omit<CachePlan, "directory">): string {
   const hash = createHash("sha256");
   const { dtype = "fp32", weightLimit = 127, heads = true, maxDistance = 0, attention = null } = plan.options;
-  const shaping = [rewriterVersion, plan.runtime, dtype, weightLimit, heads, maxDistance, attention];
-  hash.update(JSON.stringify(plan.options.greedy === true ? [...shaping, "greedy"] : shaping));
+  hash.update(JSON.stringify([rewriterVersion, plan.runtime, dtype, weightLimit, heads, maxDistance, attention]));
   for (const [role, path] of Object.entries(plan.files).toSorted()) {
     hash.update(role);
     for (const file of [path, ...externalFiles(readModel(path))]) hash.update(fileDigest(file));

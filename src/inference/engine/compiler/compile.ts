@@ -4,11 +4,10 @@ import { alignmentOf, handOutAttention } from "./rewrite/attention-output.js";
 import { chooseHeads, type Scores } from "./rewrite/choose.js";
 import { encodeGraph } from "./rewrite/cross-memory.js";
 import { GraphView } from "../../onnx/graph.js";
-import { greedySteps } from "./rewrite/greedy-steps.js";
 import { int8Products, type Int8Products } from "./rewrite/int8.js";
 import { attempt, PatternMissing, type Outcome } from "../../onnx/pattern.js";
 import { readModel } from "../../onnx/read-model.js";
-import { stepGraph, type StepGraph } from "./rewrite/step-graph.js";
+import { stepGraph } from "./rewrite/step-graph.js";
 import { dataType, floatsOf } from "../../onnx/tensor.js";
 import type { WantedAlignment } from "../../protocol/plan.js";
 import type { Description } from "./description.js";
@@ -24,8 +23,6 @@ export interface CompileOptions {
   readonly dtype?: "fp32" | "int8";
   /** Largest magnitude of an int8 weight: 127, or 63 for CPUs without VNNI. */
   readonly weightLimit?: 127 | 63;
-  /** Also a graph that makes several greedy steps in one run. */
-  readonly greedy?: boolean;
   /** False leaves the plain output logits [B,1,V] in place of the heads that choose. */
   readonly heads?: boolean;
   /** relative_attention_max_distance of config.json, for graphs that hold no constant for it. */
@@ -37,8 +34,6 @@ export interface CompileOptions {
 export interface Compiled {
   readonly encode: ModelProto;
   readonly step: ModelProto;
-  /** Only with `greedy`. */
-  readonly greedy?: ModelProto;
   readonly description: Description;
 }
 
@@ -76,24 +71,14 @@ export function compileModels(encoder: ModelProto, decoder: StockDecoder, option
   const isHalf = [...step.view.initializers.values()].some((tensor) => tensor.dataType === dataType.FLOAT16);
   dropZeroBias(step.view);
   const products = options.dtype === "int8" ? toInt8(step.view, encode, options) : undefined;
-  const greedy = (options.heads ?? true) ? addHeads(step, products, options) : {};
+  if (options.heads ?? true) chooseHeads(step.view, takeScores(step.view, products), vocabSize);
   const alignment = alignmentOf(shape, options.attention);
   const attention = handOutAttention(step.view, shape, alignment) ? alignment : undefined;
   return {
     encode: encode.toModel("encode"),
     step: step.view.toModel("step"),
-    ...greedy,
     description: { ...shape, vocabSize, positions, relativeBias, isHalf, attention },
   };
-}
-
-function addHeads(step: StepGraph, products: Int8Products | undefined, options: CompileOptions) {
-  const { view, shape, vocabSize, positions, relativeBias } = step;
-  const scores = takeScores(view, products);
-  const parts = { shape, scores, vocabSize, positions, biasHeads: relativeBias?.heads ?? 1 };
-  const greedy = options.greedy === true ? { greedy: greedySteps(view.copy(), parts) } : {};
-  chooseHeads(view, scores, vocabSize);
-  return greedy;
 }
 
 function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): Int8Products {

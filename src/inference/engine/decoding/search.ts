@@ -70,21 +70,11 @@ export interface Advance {
   readonly outputs: readonly SearchOutput[] | null;
 }
 
-export interface GreedyAhead {
-  readonly steps: number;
-  /** No rule: every best id is kept. */
-  readonly isSure: boolean;
-}
-
 export interface Search {
   /** The most rows this search will ever hold: what admission reserves. It starts with one. */
   readonly maxRows: number;
   /** What each live row needs from the next step. */
   readonly wanted: Wanted;
-  /** So many next steps take the best id of the one live row, while `keeps` it, and want nothing else of it. Absent: none. */
-  readonly greedyAhead?: GreedyAhead;
-  /** Whether the row's best id is what this search would choose. */
-  keeps?(id: number): boolean;
   /** Last token of each live row: the decoder input of the next step. */
   readonly lastTokens: readonly number[];
   advance(scores: readonly RowScores[]): Advance;

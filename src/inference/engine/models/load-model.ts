@@ -1,20 +1,18 @@
 // From a plan to a running model: the one place that knows all layouts.
-import { stepsNotes } from "./greedy-check.js";
-import type { LoadOptions, LoadedModel } from "./model.js";
+import type { LoadedModel } from "./model.js";
 import { loadTransformer } from "./transformer/load-transformer.js";
+import type { SessionOptions } from "./onnx-session.js";
 import type { ModelPlan } from "../../protocol/plan.js";
 import { RecurrentModel } from "./manifest/recurrent.js";
 import { StatelessModel } from "./manifest/stateless.js";
 
 /** Throws an Error whose message is one line for the user. */
-export async function loadModel(plan: ModelPlan, options: LoadOptions): Promise<LoadedModel> {
+export async function loadModel(plan: ModelPlan, options: SessionOptions): Promise<LoadedModel> {
   switch (plan.layout) {
     case "recurrent":
       return RecurrentModel.load(plan, options);
-    case "stateless": {
-      const { model, notes } = await StatelessModel.load(plan, options);
-      return { model, notes: [...notes, ...stepsNotes(options, 1, "the decoder has no cache")] };
-    }
+    case "stateless":
+      return StatelessModel.load(plan, options);
     case "transformer":
       return loadTransformer(plan, options);
     default:

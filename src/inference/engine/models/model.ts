@@ -1,7 +1,6 @@
 // All the engine knows of a model: sources in, rows stepped, scores out. Each layout (recurrent, transformer, stateless) implements it.
 import type { RowScores, Wanted } from "../decoding/search.js";
 import type { TransformerFacts } from "../../protocol/facts.js";
-import type { SessionOptions } from "./onnx-session.js";
 
 /** What the encoder leaves of one source for the decoder (hidden states or cross K/V). Shared by the rows of one sequence. */
 export interface Memory {
@@ -23,20 +22,6 @@ export interface StepScores {
   row(index: number): RowScores;
 }
 
-/** Several greedy steps in one run, for rows of which nothing but the best ids is wanted. */
-export interface GreedySteps {
-  /** In one run at most. */
-  readonly most: number;
-  /** Ids that rows[i] chose, of each step made. Fewer steps where every row has chosen one of its `ends`. Ages go up by the steps made. */
-  run(
-    rows: readonly Row[],
-    ends: readonly (readonly number[])[],
-    steps: number,
-  ): Promise<readonly (readonly number[])[]>;
-  /** The last so many steps of these rows were not made. Absent: they can't be taken back. */
-  takeBack?(rows: readonly Row[], steps: number): void;
-}
-
 export interface Seq2SeqModel {
   /** Size of the scores' last axis. */
   readonly vocabSize: number;
@@ -48,18 +33,11 @@ export interface Seq2SeqModel {
   open(memory: Memory): Row;
   /** One decoder step for some or all open rows, of ANY age; wanted[i] belongs to rows[i]. Ages go up by one. */
   step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores>;
-  /** Absent: one step a run. */
-  readonly greedy?: GreedySteps | null;
   /** New rows of one sequence: new row i continues rows[parents[i]]. Rows not continued are released; the list may grow or shrink. */
   reorder(rows: readonly Row[], parents: readonly number[]): Row[];
   release(rows: readonly Row[]): void;
   /** Frees sessions; no step may be running. */
   close(): Promise<void>;
-}
-
-export interface LoadOptions extends SessionOptions {
-  /** Greedy steps of one run, where the graphs can be made to. Default 1. */
-  readonly stepsPerRun?: number;
 }
 
 export interface LoadedModel {

@@ -9,16 +9,10 @@ import type { Processor } from "./processor.js";
 export interface Rules {
   /** True when scores are never changed. */
   readonly isEmpty: boolean;
-  /** True when nothing is changed where nothing is forced. */
-  readonly leavesScores: boolean;
   /** True when a score may be raised, so that even a log-probability might end above zero. */
   readonly mayRaise: boolean;
   /** The only ids possible after `length` decoder ids, or null when there is a choice. */
   forced(length: number): readonly number[] | null;
-  /** For how many steps behind these decoder ids the best id is likely to stay the best: nothing is forced, and few ids are lowered. */
-  likelySteps(ids: readonly number[]): number;
-  /** Whether `id`, the best of a row that goes on behind `ids`, is the best after the rules too. */
-  keeps(id: number, ids: readonly number[], candidates: Candidates): boolean;
   /** How many ids may be lowered or forbidden here; Infinity when one may be raised. */
   reach(ids: readonly number[]): number;
   /** `row` as for a Processor. */
@@ -33,20 +27,9 @@ export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules
   const forced = (length: number) => forcedAt(decoding, forcedEos, length);
   const { forcedBosTokenId, exponentialDecayLengthPenalty: decay } = decoding;
   return {
-    leavesScores: all.length === 0,
     isEmpty: all.length === 0 && forcedBosTokenId === null && forcedEos.length === 0,
     mayRaise: (decay !== null && decay[1] > 1) || decoding.sequenceBias.some(({ bias }) => bias > 0),
     forced,
-    likelySteps: (ids) => {
-      if (forced(ids.length) !== null || reachOf(all, ids) > fewIds) return 0;
-      return forcedEos.length > 0 ? decoding.maxLength - 1 - ids.length : Infinity;
-    },
-    keeps: (id, ids, candidates) => {
-      if (all.length === 0) return true;
-      return (
-        reachOf(all, ids) < Infinity && ([0, 1] as const).every((score) => isUnmoved(all, id, ids, candidates, score))
-      );
-    },
     reach: (ids) => reachOf(all, ids),
     apply: (candidates, ids, row) => {
       const only = forced(ids.length);
@@ -56,24 +39,8 @@ export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules
   };
 }
 
-/** Rules that lower more ids at a time are likely to lower the best. */
-const fewIds = 8;
-
 function reachOf(processors: readonly Processor[], ids: readonly number[]): number {
   return processors.reduce((sum, processor) => sum + processor.reach(ids), 0);
-}
-
-// A factor leaves 0 where it is, and a small addend 1: both tell.
-function isUnmoved(
-  processors: readonly Processor[],
-  id: number,
-  ids: readonly number[],
-  candidates: Candidates,
-  score: 0 | 1,
-): boolean {
-  candidates.loadOnly([id], score);
-  for (const processor of processors) processor.apply(candidates, ids, 0);
-  return candidates.scores[0] === score;
 }
 
 function moving(decoding: Decoding, sourceIds: readonly number[]): Processor[] {

@@ -7,7 +7,7 @@ import { candidatesFor, type Candidates } from "../rules/candidates.js";
 import { reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";
 import type { Rules } from "../rules/processors.js";
-import type { Advance, Begun, ChosenToken, GreedyAhead, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import type { Advance, Begun, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
 import { meanLogprob } from "../../../protocol/scores.js";
 
 export interface Choice {
@@ -18,8 +18,6 @@ export interface Choice {
 /** How one id is chosen from a row's candidates, after the rules. */
 export interface Chooser {
   readonly need: Need;
-  /** Without rules it chooses the best id, the lowest of equals. */
-  readonly takesBest: boolean;
   /** Candidates are the chooser's to change. `position` is the number of decoder ids so far. */
   choose(candidates: Candidates, output: number, position: number): Choice;
 }
@@ -66,19 +64,6 @@ export class IndependentSearch implements Search {
   get wanted(): Wanted {
     this.#wanted ??= this.#live.every(isWalking) ? { kind: "none" } : this.#wantedToChoose();
     return this.#wanted;
-  }
-
-  get greedyAhead(): GreedyAhead {
-    const [strand, ...others] = this.#live;
-    const isSure = this.#rules.leavesScores;
-    if (strand === undefined || others.length > 0 || isWalking(strand)) return { steps: 0, isSure };
-    if (!this.#chooser.takesBest || reportsLogprobs(this.#report)) return { steps: 0, isSure };
-    const { ids } = strand;
-    return { steps: Math.min(this.#decoding.maxLength - ids.length, this.#rules.likelySteps(ids)), isSure };
-  }
-
-  keeps(id: number): boolean {
-    return this.#rules.keeps(id, this.#live[0]?.ids ?? [], candidatesFor(this.#report.vocabSize));
   }
 
   #wantedToChoose(): Wanted {

@@ -27,7 +27,6 @@ function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {
   const needsAll = decoding.topK === 0 || report.vocabSize <= smallVocabulary;
   return {
     need: { best: needsAll ? Infinity : decoding.topK + tieMargin, logSumExp: false },
-    takesBest: false,
     choose: (candidates, output, position) => {
       for (const warp of warpers) warp(candidates);
       const choice = draw(candidates, uniform(decoding.seed, output, position));

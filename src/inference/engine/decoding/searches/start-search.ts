@@ -36,7 +36,6 @@ export function startSearch(
 // Where everything is forbidden argmax gives 0 in transformers; so here.
 const best: Chooser = {
   need: { best: 1, logSumExp: false },
-  takesBest: true,
   choose: (candidates) => ({ id: candidates.top(1).ids[0] ?? 0, sampledLogprob: null }),
 };
 

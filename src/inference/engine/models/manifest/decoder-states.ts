@@ -1,5 +1,4 @@
 // A recurrent decoder's states and input feeding: from the encoder or zeros at first, then what the step before returned. Slices by row.
-import { lastOf } from "../../compiler/rewrite/loop.js";
 import { declaredAxes, type Axes } from "./axes.js";
 import { castElements, elementsOf } from "../elements.js";
 import { tensor, valueOf, type Feeds, type OnnxSession, type TensorInfo, type Value } from "../onnx-session.js";
@@ -54,11 +53,6 @@ export class DecoderStates {
     return this.#states.map((state) => state.output);
   }
 
-  /** Input and output of each. */
-  get pairs(): { readonly input: string; readonly output: string }[] {
-    return this.#states.map(({ info, output }) => ({ input: info.name, output }));
-  }
-
   /** A new row's states. */
   first(source: EncodedSource): Slice[] {
     return this.#states.map((state) =>
@@ -83,10 +77,9 @@ export class DecoderStates {
     );
   }
 
-  /** The states of each of `count` rows after that run: of one step, or of a loop, which hands out what it would feed next. */
-  after(results: Readonly<Record<string, Value>>, count: number, isLoop = false): Slice[][] {
-    const values = this.#states.map(({ info, output: ofStep, outputType: stepType }, k): Value => {
-      const [output, outputType] = isLoop ? [lastOf(info.name), info.type] : [ofStep, stepType];
+  /** The states of each of `count` rows after that run. */
+  after(results: Readonly<Record<string, Value>>, count: number): Slice[][] {
+    const values = this.#states.map(({ info, output, outputType }, k): Value => {
       const { data, dims } = valueOf(results, output);
       const fed = this.#fed[k] ?? [];
       if (dims.join() !== fed.join())

@@ -2,19 +2,16 @@
 //
 //   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
 import type { RowScores } from "../../decoding/search.js";
-import { chosenIds, lastOf } from "../../compiler/rewrite/loop.js";
 import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
-import { chosenOf, firstFeeds, loopFeeds } from "../greedy-feeds.js";
-import type { GreedySteps, Memory, Row, StepScores, LoadOptions } from "../model.js";
-import { OnnxSession, type Feeds, type TensorInfo } from "../onnx-session.js";
+import type { Memory, Row, StepScores } from "../model.js";
+import { OnnxSession, type Feeds, type SessionOptions, type TensorInfo } from "../onnx-session.js";
 import type { RecurrentPlan } from "../../../protocol/plan.js";
 import { probePlan, whyAlone } from "./probe-plan.js";
 import type { Slice } from "../rows.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 import { attentionFault, requireScoresKind, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
-import { openRecurrentLoop, repeated, settleLoop } from "./recurrent-loop.js";
 import { scoresOf } from "./recurrent-scores.js";
 import { tokenFeeds } from "./recurrent-tokens.js";
 import { SourceEncoder, type EncodedSource } from "./source-encoder.js";
@@ -31,7 +28,6 @@ export class RecurrentModel implements CompanyModel {
   vocabSize = 0;
   company: Company = { encode: "alone", step: "alone" };
   hasAttention: boolean;
-  #loop: { readonly session: OnnxSession; readonly most: number } | null = null;
   readonly #plan: RecurrentPlan;
   readonly #encoder: SourceEncoder;
   readonly #decoder: OnnxSession;
@@ -54,7 +50,7 @@ export class RecurrentModel implements CompanyModel {
     this.#wanted = wantedTypes(plan, decoder);
   }
 
-  static async load(plan: RecurrentPlan, options: LoadOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
+  static async load(plan: RecurrentPlan, options: SessionOptions): Promise<{ model: RecurrentModel; notes: string[] }> {
     const encoder = await SourceEncoder.open(plan.encoder, plan.source, options);
     const decoder = await OnnxSession.open(plan.decoder.file, options).catch(async (error: Error) => {
       await encoder.session.close();
@@ -62,8 +58,7 @@ export class RecurrentModel implements CompanyModel {
     });
     try {
       const model = new RecurrentModel(plan, encoder, decoder);
-      const notes = await model.#probe();
-      return { model, notes: [...notes, ...(await model.#openLoop(options))] };
+      return { model, notes: await model.#probe() };
     } catch (error) {
       await Promise.all([encoder.session.close(), decoder.close()]);
       throw error;
@@ -73,10 +68,6 @@ export class RecurrentModel implements CompanyModel {
   set maskMarks(marks: "real" | "padding") {
     this.#batch.maskMarks = marks;
     this.#encoder.maskMarks = marks;
-  }
-
-  get greedy(): GreedySteps | null {
-    return this.#loop && { most: this.#loop.most, run: (rows, ends, steps) => this.#runGreedy(rows, ends, steps) };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
@@ -90,51 +81,14 @@ export class RecurrentModel implements CompanyModel {
   }
 
   async step(rows: readonly Row[]): Promise<StepScores> {
+    const recurrent = rows as readonly RecurrentRow[];
     const scores: RowScores[] = [];
-    for (const { group, members } of this.#groups(rows)) {
+    for (const group of groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index))) {
+      const members = group.flatMap((index) => recurrent[index] ?? []);
       const run = await this.#run(members);
       group.forEach((index, k) => (scores[index] = scoresOf(run, members, k)));
     }
     return scoresByRow(scores);
-  }
-
-  /** Rows that may share a run, and their places among all. */
-  #groups(rows: readonly Row[]): { readonly group: readonly number[]; readonly members: readonly RecurrentRow[] }[] {
-    const recurrent = rows as readonly RecurrentRow[];
-    const groups = groupsBy(recurrent, (row, index) => stepKey(this.company.step, 0, row.memory.width, index));
-    return groups.map((group) => ({ group, members: group.flatMap((index) => recurrent[index] ?? []) }));
-  }
-
-  async #runGreedy(rows: readonly Row[], ends: readonly (readonly number[])[], steps: number): Promise<number[][]> {
-    const chosen: number[][] = [];
-    for (const { group, members } of this.#groups(rows)) {
-      const { states, same } = this.#feeds(members);
-      const looped = {
-        ...loopFeeds(
-          group.map((index) => ends[index] ?? []),
-          steps,
-        ),
-        ...firstFeeds(states),
-        ...same,
-      };
-      const fetches = [chosenIds, ...this.#states.pairs.map(({ input }) => lastOf(input))];
-      const results = (await this.#loop?.session.run(looped, fetches)) ?? {};
-      const { made, of } = chosenOf(results);
-      this.#moveOn(members, this.#states.after(results, members.length, true), made);
-      group.forEach((index, k) => (chosen[index] = of(k)));
-    }
-    return chosen;
-  }
-
-  #openLoop(options: LoadOptions): Promise<string[]> {
-    const { padTo } = this.#encoder.source;
-    const [{ ids: isTimeFirst }, { pairs }] = [this.#timeFirst, this.#states];
-    const parts = { ids: this.#ids.name, isTimeFirst, vocabSize: this.vocabSize, carried: pairs };
-    return settleLoop(this, options, {
-      open: () => openRecurrentLoop(this.#plan.decoder, parts, options),
-      use: (loop) => (this.#loop = loop),
-      idsOf: (count) => repeated(this.#encoder.someSource, Math.min(count, padTo ?? count)),
-    });
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
@@ -148,24 +102,10 @@ export class RecurrentModel implements CompanyModel {
   async close(): Promise<void> {
     await this.#encoder.session.close();
     await this.#decoder.close();
-    await this.#loop?.session.close();
   }
 
   async #run(rows: readonly RecurrentRow[]): Promise<ScoredRun> {
     const { outputs } = this.#plan.decoder;
-    const { states, same } = this.#feeds(rows);
-    const fetches = [
-      outputs.scores,
-      ...this.#states.outputs,
-      ...(outputs.attention === null ? [] : [outputs.attention]),
-    ];
-    const results = await this.#decoder.run({ ...states, ...same }, fetches);
-    this.#moveOn(rows, this.#states.after(results, rows.length), 1);
-    return scoredRun(this.#decoder, outputs, results);
-  }
-
-  /** What a step changes, tokens among it, and what stays the same for these rows. */
-  #feeds(rows: readonly RecurrentRow[]): { readonly states: Feeds; readonly same: Feeds } {
     const memory = this.#batch.of(
       rows.map((row) => row.memory),
       this.company.step,
@@ -174,14 +114,18 @@ export class RecurrentModel implements CompanyModel {
       rows.map((row) => row.states),
       memory.width,
     );
-    return { states: { ...this.#tokens(rows), ...states }, same: memory.feeds };
-  }
-
-  #moveOn(rows: readonly RecurrentRow[], states: readonly (readonly Slice[])[], steps: number): void {
+    const fetches = [
+      outputs.scores,
+      ...this.#states.outputs,
+      ...(outputs.attention === null ? [] : [outputs.attention]),
+    ];
+    const results = await this.#decoder.run({ ...this.#tokens(rows), ...states, ...memory.feeds }, fetches);
+    const after = this.#states.after(results, rows.length);
     rows.forEach((row, index) => {
-      row.states = states[index] ?? [];
-      row.age += steps;
+      row.states = after[index] ?? [];
+      row.age += 1;
     });
+    return scoredRun(this.#decoder, outputs, results);
   }
 
   #tokens(rows: readonly RecurrentRow[]): Feeds {

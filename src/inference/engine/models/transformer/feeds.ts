@@ -1,7 +1,6 @@
 // Parts of a compiled transformer's feeds: columns of ids, views of caches, what belongs to rows in the order of their slots.
 import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
 import type { CacheSide, CacheTensor } from "./kv-cache.js";
-import type { Row } from "../model.js";
 import { tensor, type Feeds } from "../onnx-session.js";
 import { product } from "../rows.js";
 import type { Description } from "../../compiler/description.js";
@@ -35,9 +34,4 @@ export function biasFeed(ages: readonly number[], width: number, bias: SelfBias)
   const data = new Float32Array(product(dims));
   bias.fill(ages, width, data);
   return tensor("float32", data, dims);
-}
-
-/** Columns at and behind a row's age are masked, and written again. */
-export function takeBack(rows: readonly Row[], steps: number): void {
-  for (const row of rows) row.age -= steps;
 }

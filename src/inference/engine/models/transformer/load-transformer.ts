@@ -8,21 +8,20 @@ import type { Refusal } from "../../../onnx/pattern.js";
 import type { CacheShape } from "../../compiler/rewrite/two-part-attention.js";
 import { greedyAgreement } from "./agreement.js";
 import { type Agreement } from "../../../protocol/facts.js";
-import { greedyHolds, someIds, stepsNotes } from "../greedy-check.js";
-import { OnnxSession, runtimeVersion } from "../onnx-session.js";
+import { OnnxSession, runtimeVersion, type SessionOptions } from "../onnx-session.js";
 import type { TransformerPlan, Alignment, WantedAlignment } from "../../../protocol/plan.js";
-import { keepProof, proofOf, type Proof, closeness } from "./proof.js";
+import { keepProof, proofOf, closeness, type CompiledSessions, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
-import type { LoadedModel, LoadOptions } from "../model.js";
+import type { LoadedModel } from "../model.js";
 import { rowMemory } from "../../compiler/description.js";
 import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 const checkedTokensPerText = 32;
 
 /** Throws one line for the user when not even the stock files can be served. */
-export async function loadTransformer(plan: TransformerPlan, options: LoadOptions): Promise<LoadedModel> {
+export async function loadTransformer(plan: TransformerPlan, options: SessionOptions): Promise<LoadedModel> {
   const rewritten = await loadRewritten(plan, options);
   if ("reason" in rewritten) return loadStock(plan, options, rewritten.reason);
   const { model, cached, proof } = rewritten;
@@ -31,30 +30,26 @@ export async function loadTransformer(plan: TransformerPlan, options: LoadOption
   const attention = model.hasAttention ? (cached.description.attention ?? null) : null;
   const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8, attention } as const;
   const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : []), ...missing(attention)];
-  notes.push(...stepsNotes(options, rewritten.steps));
   return { model, notes, facts: { ...proven, rowMemory: rowMemory(cached.description) } };
 }
 
 interface Rewritten {
   readonly model: TransformerModel;
-  /** Greedy steps of one run. */
-  readonly steps: number;
   readonly cached: CachedModels;
   readonly proof: Proof;
 }
 
-async function loadRewritten(plan: TransformerPlan, options: LoadOptions): Promise<Rewritten | { reason: string }> {
+async function loadRewritten(plan: TransformerPlan, options: SessionOptions): Promise<Rewritten | { reason: string }> {
   const files = stockFiles(plan);
   if (quantisesPerTensor(files.encoder)) return { reason: "the files quantise activations per tensor" };
   const dtype = plan.dtype === "int8" ? "int8" : "fp32";
-  const { stepsPerRun = 1 } = options;
   const distance = plan.maxDistance === null ? {} : { maxDistance: plan.maxDistance };
   const attention = plan.attention === null ? {} : { attention: plan.attention };
   const limit = dtype === "int8" ? { weightLimit: await weightLimit(options) } : {};
   const compiled = compileCached({
     directory: plan.cacheDir,
     files,
-    options: { dtype, greedy: stepsPerRun > 1, ...distance, ...limit, ...attention },
+    options: { dtype, ...distance, ...limit, ...attention },
     runtime: runtimeVersion,
   });
   if (!compiled.ok) return { reason: refusalNote(compiled) };
@@ -66,7 +61,7 @@ async function loadRewritten(plan: TransformerPlan, options: LoadOptions): Promi
   }
 }
 
-async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: LoadOptions) {
+async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: CachedModels, options: SessionOptions) {
   const own = {
     encode: await OnnxSession.open(cached.encode, options),
     step: await OnnxSession.open(cached.step, options),
@@ -75,42 +70,27 @@ async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: C
   const stored = cached.description.isHalf ? "half" : "float32";
   const close = closeness(plan.dtype === "int8" ? "int8" : stored, options.device);
   const proof = await proofOf(files, cached, own, options, { sourceVocab, ...close });
-  if (proof.check.ok) return { ...(await modelOf(plan, cached, own, proof, options)), cached, proof };
+  if (proof.check.ok) return { model: modelOf(plan, cached, own, proof), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);
   return {
     reason: `the rewritten graphs differ from the stock files by ${percent(proof.check.maxRelativeDifference)}`,
   };
 }
 
-async function modelOf(
-  plan: TransformerPlan,
-  cached: CachedModels,
-  own: { encode: OnnxSession; step: OnnxSession },
-  proof: Proof,
-  options: LoadOptions,
-) {
+function modelOf(plan: TransformerPlan, cached: CachedModels, own: CompiledSessions, proof: Proof): TransformerModel {
   const { positionOffset, sourceWidths, attention } = proof.check;
   const { positions } = cached.description;
   const offset = positionOffset ?? positions?.offset ?? 0;
   const description = { ...cached.description, positions: positions && { ...positions, offset } };
-  const parts = { ...own, description, sourceWidths, padId: plan.padId, hasAttention: attention };
-  const steps = options.stepsPerRun ?? 1;
-  if (cached.greedy === null || steps === 1)
-    return { model: new TransformerModel({ ...parts, greedy: null }), steps: 1 };
-  const session = await OnnxSession.open(cached.greedy, options);
-  const model = new TransformerModel({ ...parts, greedy: { session, steps } });
-  const top = Math.min(plan.sourceVocabSize ?? description.vocabSize, description.vocabSize);
-  if (await greedyHolds(model, (count) => someIds(count, top))) return { model, steps };
-  await session.close();
-  return { model: new TransformerModel({ ...parts, greedy: null }), steps: 1 };
+  return new TransformerModel({ ...own, description, sourceWidths, padId: plan.padId, hasAttention: attention });
 }
 
 /** Kept beside the graphs once measured; null where there is nothing to compare with. */
-async function agreementOf(plan: TransformerPlan, options: LoadOptions, { model, cached, proof }: Rewritten) {
+async function agreementOf(plan: TransformerPlan, options: SessionOptions, { model, cached, proof }: Rewritten) {
   if (proof.agreement !== undefined) return proof.agreement;
   const { int8Check } = plan;
   if (int8Check === null) return null;
-  const reference = await loadRewritten({ ...plan, dtype: "stored" }, { ...options, stepsPerRun: 1 });
+  const reference = await loadRewritten({ ...plan, dtype: "stored" }, options);
   if ("reason" in reference) return null;
   const agreement = await greedyAgreement(reference.model, model, { ...int8Check, maxTokens: checkedTokensPerText });
   await reference.model.close();
@@ -118,11 +98,10 @@ async function agreementOf(plan: TransformerPlan, options: LoadOptions, { model,
   return agreement;
 }
 
-async function loadStock(plan: TransformerPlan, options: LoadOptions, reason: string): Promise<LoadedModel> {
+async function loadStock(plan: TransformerPlan, options: SessionOptions, reason: string): Promise<LoadedModel> {
   const model = await StockTransformer.load(plan, options);
   const alone = "one row a run, as its quantisation scales whole tensors and rows would change each other";
   const notes = [`stock graphs, ${model.isAlone ? alone : "rows of equal age together"}: ${reason}`];
-  notes.push(...stepsNotes(options, 1, "the graphs are the stock ones"));
   const batching = model.isAlone ? "one_row" : "equal_age";
   const { rowMemory } = model;
   const unknown = { bitEqual: null, int8: null, attention: null };

@@ -44,12 +44,12 @@ export class TransformerSlots {
     return row;
   }
 
-  /** Brings some or all of the open rows into the first slots, with room for so many steps more; returns them in the order of slots. */
-  forRun(rows: readonly Row[], steps: number): readonly TransformerRow[] {
+  /** Brings some or all of the open rows into the first slots, with room for one step more; returns them in the order of slots. */
+  forRun(rows: readonly Row[]): readonly TransformerRow[] {
     const open = this.#rows.length;
     if (rows.length > open) throw new Error(`a step of ${rows.length} rows where ${open} are open`);
     if (rows.length < open) this.#bringForward(rows as readonly TransformerRow[]);
-    const longest = this.#longest((row) => row.age + steps);
+    const longest = this.#longest((row) => row.age + 1);
     this.self.reserve(open, longest, open);
     return this.#rows.slice(0, rows.length);
   }

@@ -2,18 +2,16 @@
 //
 //   encode ─▶ cross K/V ─▶ slot of the row        step(slots) ─▶ new K/V ─▶ appended at each row's age; scores ─▶ the searches
 import type { Wanted } from "../../decoding/search.js";
-import { chosenIds, eachOf } from "../../compiler/rewrite/loop.js";
 import { positionOf } from "../../compiler/rewrite/positions.js";
 import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../../compiler/check/source-widths.js";
 import { selfBiasOf } from "../../compiler/check/step-feeds.js";
 import { attentionAdder, attentionFeeds, attentionOutputs } from "./attention-rows.js";
 import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
-import { ageFeeds, chosenOf, firstFeeds, loopFeeds } from "../greedy-feeds.js";
-import type { GreedySteps, Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
+import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import { integerTensor, valueOf, type Feeds, type OnnxSession, type Value } from "../onnx-session.js";
 import { padSources } from "../padding.js";
-import { biasFeed, bySlot, cacheFeeds, column, takeBack } from "./feeds.js";
+import { biasFeed, bySlot, cacheFeeds, column } from "./feeds.js";
 import { TransformerSlots, type TransformerMemory, type TransformerRow } from "./slots.js";
 import type { Description } from "../../compiler/description.js";
 import { cacheNames } from "../../compiler/description.js";
@@ -21,8 +19,6 @@ import { cacheNames } from "../../compiler/description.js";
 export interface CompiledTransformer {
   readonly encode: OnnxSession;
   readonly step: OnnxSession;
-  /** Of several greedy steps a run, and how many; null: one. */
-  readonly greedy: { readonly session: OnnxSession; readonly steps: number } | null;
   readonly description: Description;
   readonly sourceWidths: SourceWidths;
   readonly padId: number;
@@ -33,7 +29,6 @@ export interface CompiledTransformer {
 export class TransformerModel implements Seq2SeqModel {
   readonly vocabSize: number;
   readonly hasAttention: boolean;
-  readonly #greedy: CompiledTransformer["greedy"];
   readonly #encode: OnnxSession;
   readonly #step: OnnxSession;
   readonly #description: Description;
@@ -43,8 +38,7 @@ export class TransformerModel implements Seq2SeqModel {
   readonly #slots: TransformerSlots;
   readonly #bias: SelfBias;
 
-  constructor({ encode, step, greedy, description, sourceWidths, padId, hasAttention }: CompiledTransformer) {
-    this.#greedy = greedy;
+  constructor({ encode, step, description, sourceWidths, padId, hasAttention }: CompiledTransformer) {
     this.#encode = encode;
     this.#step = step;
     this.#description = description;
@@ -55,10 +49,6 @@ export class TransformerModel implements Seq2SeqModel {
     this.vocabSize = description.vocabSize;
     this.#slots = new TransformerSlots(description);
     this.#bias = selfBiasOf(description);
-  }
-
-  get greedy(): GreedySteps | null {
-    return this.#greedy && { most: this.#greedy.steps, run: (...given) => this.#runGreedy(...given), takeBack };
   }
 
   async encode(sources: readonly (readonly number[])[]): Promise<Memory[]> {
@@ -80,11 +70,11 @@ export class TransformerModel implements Seq2SeqModel {
   }
 
   async step(rows: readonly Row[], wanted: readonly Wanted[]): Promise<StepScores> {
-    const running = this.#slots.forRun(rows, 1);
+    const running = this.#slots.forRun(rows);
     const all = bySlot(rows as readonly TransformerRow[], wanted);
     const outputs = [...this.#fresh, ...chosenOutputs(all), ...attentionOutputs(all)];
     const results = await this.#step.run(this.#feeds(running, all), outputs);
-    this.#append(results, running, 1);
+    this.#append(results, running);
     const scores = chosenScores(results, all);
     const withAttention = attentionAdder(results, all);
     // As they were in this run: choosing for one sequence may move another's rows.
@@ -95,25 +85,6 @@ export class TransformerModel implements Seq2SeqModel {
         return withAttention(scores(slot), slot, rows[index]?.memory.sourceLength ?? 0);
       },
     };
-  }
-
-  async #runGreedy(rows: readonly Row[], ends: readonly (readonly number[])[], steps: number): Promise<number[][]> {
-    const running = this.#slots.forRun(rows, steps);
-    const own = rows as readonly TransformerRow[];
-    const { self, cross } = this.#slots;
-    const [bias, rule, { heads }] = [this.#bias, this.#description.positions, this.#description];
-    const feeds = {
-      ...loopFeeds(bySlot(own, ends), steps),
-      ...firstFeeds({ input_ids: column(running.map((row) => row.token)), ...cacheFeeds(self, running.length) }),
-      ...ageFeeds(agesOf(running), { steps, width: self.width, heads, bias, rule }),
-      ...cacheFeeds(cross, running.length),
-      encoder_attention_mask: this.#slots.sourceMask(running.length),
-    };
-    const names = [chosenIds, ...this.#fresh.map(eachOf)];
-    const results = (await this.#greedy?.session.run(feeds, names)) ?? {};
-    const { made, of } = chosenOf(results);
-    this.#append(results, running, made);
-    return own.map((row) => of(row.slot));
   }
 
   reorder(rows: readonly Row[], parents: readonly number[]): Row[] {
@@ -127,22 +98,12 @@ export class TransformerModel implements Seq2SeqModel {
   async close(): Promise<void> {
     await this.#encode.close();
     await this.#step.close();
-    await this.#greedy?.session.close();
   }
 
-  /** What so many steps added, whose outputs are stacked along a first axis where a loop made them. */
-  #append(results: Readonly<Record<string, Value>>, rows: readonly TransformerRow[], steps: number): void {
+  #append(results: Readonly<Record<string, Value>>, rows: readonly TransformerRow[]): void {
     const ages = agesOf(rows);
-    this.#fresh.forEach((name, k) => {
-      const { data } = valueOf(results, name in results ? name : eachOf(name));
-      const size = data.length / steps;
-      for (let step = 0; step < steps; step += 1) {
-        const fresh = data.subarray(step * size, (step + 1) * size) as Float32Array;
-        const later = ages.map((age) => age + step);
-        this.#slots.self.append(k, fresh, later);
-      }
-    });
-    for (const row of rows) row.age += steps;
+    this.#fresh.forEach((name, k) => this.#slots.self.append(k, valueOf(results, name).data as Float32Array, ages));
+    for (const row of rows) row.age += 1;
   }
 
   #feeds(rows: readonly TransformerRow[], wanted: readonly Wanted[]): Feeds {
