@@ -1,7 +1,7 @@
 // npm run evaluate -- g2p-en|itn-en [--url http://127.0.0.1:8080] [--dtype fp32]: a shipped model's figures, measured through the running server.
 import { parseArgs } from "node:util";
-import { startServer } from "./server-process.js";
-import { readTsv } from "./workload.js";
+import { startServer } from "./tools/server-process.js";
+import { readTsv } from "./tools/workload.js";
 
 const { values, positionals } = parseArgs({
   options: { url: { type: "string" }, dtype: { type: "string", default: "auto" } },

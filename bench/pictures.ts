@@ -2,8 +2,8 @@
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Page } from "playwright-core";
-import { launchBrowser } from "./browser.js";
-import { startServer } from "./server-process.js";
+import { launchBrowser } from "./tools/browser.js";
+import { startServer } from "./tools/server-process.js";
 
 interface Picture {
   readonly name: string;

@@ -5,14 +5,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { benchEngine, type EngineResult } from "./engine.js";
-import { benchFairness, type FairnessResult } from "./fairness.js";
-import { benchHttp, type HttpResult } from "./http.js";
-import { table } from "./table.js";
-import type { Percentiles } from "./percentiles.js";
-import { benchScale } from "./scale.js";
-import { benchStreamLatency } from "./stream-latency.js";
-import { latencyTable, scaleTable } from "./scale-tables.js";
+import { benchEngine, type EngineResult } from "./cases/engine.js";
+import { benchFairness, type FairnessResult } from "./cases/fairness.js";
+import { benchHttp, type HttpResult } from "./cases/http.js";
+import { table } from "./tools/table.js";
+import type { Percentiles } from "./tools/percentiles.js";
+import { benchScale } from "./cases/scale.js";
+import { benchStreamLatency } from "./cases/stream-latency.js";
+import { latencyTable, scaleTable } from "./cases/scale-tables.js";
 import {
   benchEngineShare,
   benchLoad,
@@ -21,7 +21,7 @@ import {
   type EngineShare,
   type LoadResult,
   type StepResult,
-} from "./shapes.js";
+} from "./cases/shapes.js";
 
 const { values } = parseArgs({
   options: {

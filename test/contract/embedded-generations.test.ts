@@ -9,7 +9,12 @@ import { EmbeddedGenerations } from "../../src/queue/memory/memory-generations.j
 import { MemoryQueue } from "../../src/queue/memory/memory-queue.js";
 import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import type { GenerationStatus } from "../../src/queue/log/token-log.js";
-import { recordOf, Script, testGenerationsContract, type GenerationsLimits } from "../support/generations-contract.js";
+import {
+  recordOf,
+  Script,
+  testGenerationsContract,
+  type GenerationsLimits,
+} from "../support/contracts/generations-contract.js";
 
 function build(generate: Generate, limits: GenerationsLimits) {
   const now = () => performance.now();

@@ -3,10 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import type { LogEntry } from "../../src/queue/log/token-log.js";
-import { end, recordOf, tokens } from "../support/generations.js";
-import { claimed, running, testTokenLogContract, type ContractOptions } from "../support/token-log-contract.js";
+import { end, recordOf, tokens } from "../support/contracts/generations.js";
+import {
+  claimed,
+  running,
+  testTokenLogContract,
+  type ContractOptions,
+} from "../support/contracts/token-log-contract.js";
 import { scaled } from "../support/random.js";
-import { testTokenLogModel } from "../support/token-log-model.js";
+import { testTokenLogModel } from "../support/contracts/token-log-model.js";
 
 const options: ContractOptions = {
   skip: false,

@@ -8,8 +8,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { GenerationEvent } from "../../src/generation.js";
 import { createInference, type Inference } from "../../src/inference/inference.js";
-import { brokenFolders, copyPair, copyTransformer } from "../support/broken-folders.js";
-import { inferenceOptions } from "../support/inference-options.js";
+import { brokenFolders, copyPair, copyTransformer } from "../support/models/broken-folders.js";
+import { inferenceOptions } from "../support/models/inference-options.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-broken-"));
 const modelsDir = join(home, "models");

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readTsv } from "../../bench/workload.js";
-import { loadJobs } from "../support/jobs.js";
+import { readTsv } from "../../bench/tools/workload.js";
+import { loadJobs } from "../support/models/jobs.js";
 import { below, scaled, seededRandom } from "../support/random.js";
-import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/models/schedules.js";
 
 const shipped = [
   { name: "g2p-en", inputs: "training/g2p/test-references.tsv" },

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createInference, type Inference } from "../../src/inference/inference.js";
-import { inferenceOptions } from "../support/inference-options.js";
+import { inferenceOptions } from "../support/models/inference-options.js";
 
 async function answerOf(inference: Inference, model: string, inputs: string, minNewTokens: number): Promise<string> {
   const prepared = await inference.prepare({ model, inputs, parameters: { min_new_tokens: minNewTokens } });

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { randomDecoding } from "../support/decoding.js";
-import { loadManifestFolder, manifestFixtures, oracleJob, type LoadedManifest } from "../support/manifests.js";
+import { randomDecoding } from "../support/models/decoding.js";
+import { loadManifestFolder, manifestFixtures, oracleJob, type LoadedManifest } from "../support/models/manifests.js";
 import { below, scaled, seededRandom } from "../support/random.js";
-import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Job, type Result } from "../support/models/schedules.js";
 
 /** What each kind is served in, and what it says of the reason. */
 const notes: Readonly<Record<string, RegExp>> = {

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createInference, type Inference } from "../../src/inference/inference.js";
-import { inferenceOptions } from "../support/inference-options.js";
-import { manifestFixtures } from "../support/manifests.js";
-import { oracleDifference, oracleRequests, type OracleRequest } from "../support/oracle-requests.js";
+import { inferenceOptions } from "../support/models/inference-options.js";
+import { manifestFixtures } from "../support/models/manifests.js";
+import { oracleDifference, oracleRequests, type OracleRequest } from "../support/models/oracle-requests.js";
 import { below, pick, seededRandom, thinned } from "../support/random.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-many-"));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { zooServer, type ZooServer } from "../support/zoo-server.js";
+import { zooServer, type ZooServer } from "../support/servers/zoo-server.js";
 
 /** The first piece of "millimeters" in itn-en's vocabulary. */
 const poisoned = 1714;

@@ -7,9 +7,9 @@ import { after, before, test } from "node:test";
 import { AppError } from "../../src/errors.js";
 import { createInference, type Inference } from "../../src/inference/inference.js";
 import type { Parameters } from "../../src/parameters.js";
-import { inferenceOptions } from "../support/inference-options.js";
+import { inferenceOptions } from "../support/models/inference-options.js";
 import { below, pick, scaled, seededRandom } from "../support/random.js";
-import { checkEveryCut, logOf, takenOver, undisturbed, type Told } from "../support/take-over.js";
+import { checkEveryCut, logOf, takenOver, undisturbed, type Told } from "../support/models/take-over.js";
 
 const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-take-over-"));
 let shipped: Inference;

@@ -1,7 +1,7 @@
 // A short run of what `npm run chaos` does at length.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { withoutRedis } from "../support/redis.js";
+import { withoutRedis } from "../support/servers/redis.js";
 import { killWorkers } from "../suites/chaos/kill.js";
 import { pauseWorkers } from "../suites/chaos/pause.js";
 import { disturbRedis } from "../suites/chaos/redis.js";

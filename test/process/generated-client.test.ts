@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { startServer } from "../../bench/server-process.js";
+import { startServer } from "../../bench/tools/server-process.js";
 import { generateTypes } from "../suites/generated-client/generate.js";
 
 mkdirSync(".cache", { recursive: true });

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { Ajv } from "ajv";
 import { buildMetricsApp } from "../../src/app.js";
 import { createLog } from "../../src/telemetry/log.js";
-import { modelInfo, ScriptedInference, testServer, wireEvents, type TestServer } from "../support/scripted.js";
+import { modelInfo, ScriptedInference, testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
 
 async function withServer(
   options: Parameters<typeof testServer>[0],

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
 import { below, pick, scaled, seededRandom } from "../support/random.js";
-import { testServer } from "../support/scripted.js";
+import { testServer } from "../support/servers/scripted.js";
 
 type Random = () => number;
 

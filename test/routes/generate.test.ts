@@ -1,7 +1,7 @@
 // POST /generate as JSON: the answer's shape, arrays, parameters that imply others, and errors with their field.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ScriptedInference, modelInfo, testServer, type TestServer } from "../support/scripted.js";
+import { ScriptedInference, modelInfo, testServer, type TestServer } from "../support/servers/scripted.js";
 
 let server: TestServer;
 before(async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { testServer, type TestServer } from "../support/scripted.js";
+import { testServer, type TestServer } from "../support/servers/scripted.js";
 
 let server: TestServer;
 before(async () => {

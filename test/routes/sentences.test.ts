@@ -4,8 +4,8 @@ import { after, before, describe, test } from "node:test";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent } from "../../src/generation.js";
 import { sentencesOf, joined } from "../../src/routes/generate/sentences.js";
-import { testServer, wireEvents, type TestServer } from "../support/scripted.js";
-import { until, zooServer, type ZooServer } from "../support/zoo-server.js";
+import { testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
+import { until, zooServer, type ZooServer } from "../support/servers/zoo-server.js";
 
 describe("sentencesOf", () => {
   const cases: [string, string[]][] = [

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { metricSum } from "../support/metrics-text.js";
-import { testServer, wireEvents, type TestServer } from "../support/scripted.js";
+import { metricSum } from "../support/clients/metrics-text.js";
+import { testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
 
 let server: TestServer;
 let url: string;

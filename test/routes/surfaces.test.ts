@@ -1,9 +1,9 @@
 // Every surface once, from the socket to a real model and back: the quickest proof that the parts are wired. Each has tests of its own elsewhere.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { DurableClient } from "../support/durable-client.js";
-import { wireEvents } from "../support/scripted.js";
-import { zooServer, type ZooServer } from "../support/zoo-server.js";
+import { DurableClient } from "../support/clients/durable-client.js";
+import { wireEvents } from "../support/servers/scripted.js";
+import { zooServer, type ZooServer } from "../support/servers/zoo-server.js";
 
 const text = "considered";
 const answer = "eddis";

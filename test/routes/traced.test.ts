@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { OtlpTracing } from "../../src/telemetry/tracing/otlp.js";
-import { OtlpReceiver, type ReceivedSpan } from "../support/otlp-receiver.js";
-import { testServer, type TestServer } from "../support/scripted.js";
-import { webhookReceiver } from "../support/webhook-receiver.js";
+import { OtlpReceiver, type ReceivedSpan } from "../support/stand-ins/otlp-receiver.js";
+import { testServer, type TestServer } from "../support/servers/scripted.js";
+import { webhookReceiver } from "../support/stand-ins/webhook-receiver.js";
 
 const parentId = "b7ad6b7169203331";
 let receiver: OtlpReceiver;

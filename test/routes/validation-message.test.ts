@@ -1,7 +1,7 @@
 // Refusals name the field as the client wrote it, whatever it is called.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { testServer } from "../support/scripted.js";
+import { testServer } from "../support/servers/scripted.js";
 
 const server = await testServer({});
 after(() => server.close());

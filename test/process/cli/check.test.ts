@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync, c
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { brokenFolders, copyPair, copyTransformer } from "../../support/broken-folders.js";
-import { runCommand } from "../../support/command.js";
+import { brokenFolders, copyPair, copyTransformer } from "../../support/models/broken-folders.js";
+import { runCommand } from "../../support/servers/command.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-check-"));
 const environment = { CACHE_DIR: join(home, "cache"), MODELS_DIR: "/does/not/exist", THREADS: "1" };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { commandHelp, commandRows, commands, type CommandName } from "../../../src/config/command-line.js";
 import { ConfigError, readCommand } from "../../../src/config/config.js";
-import { runCommand } from "../../support/command.js";
+import { runCommand } from "../../support/servers/command.js";
 
 const read = (...args: string[]) => readCommand(args, {});
 

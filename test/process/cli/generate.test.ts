@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { startServer } from "../../../bench/server-process.js";
-import { runCommand, startCommand } from "../../support/command.js";
+import { startServer } from "../../../bench/tools/server-process.js";
+import { runCommand, startCommand } from "../../support/servers/command.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-generate-"));
 const environment = { MODELS_DIR: "models", CACHE_DIR: join(home, "cache") };

@@ -5,14 +5,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readTsv } from "../../../bench/workload.js";
+import { readTsv } from "../../../bench/tools/workload.js";
 import { chooseDevice } from "../../../src/inference/device/choose-device.js";
 import { cudaFault } from "../../../src/inference/device/cuda-fault.js";
 import { cudaParts } from "../../../src/inference/device/cuda-parts.js";
 import { tryDevice } from "../../../src/inference/host/engine-host.js";
-import { loadJobs } from "../../support/jobs.js";
+import { loadJobs } from "../../support/models/jobs.js";
 import { seededRandom } from "../../support/random.js";
-import { runAlone, runSchedule, type Job } from "../../support/schedules.js";
+import { runAlone, runSchedule, type Job } from "../../support/models/schedules.js";
 
 const device = process.env["GPU_TEST_DEVICE"] ?? "cuda:0";
 const fault = device === "cpu" ? null : cudaFault(cudaParts(true), Number(device.split(":")[1] ?? 0));

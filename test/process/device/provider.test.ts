@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { trialFault } from "../../../src/inference/device/cuda-fault.js";
-import { writeSharedObject } from "../../support/elf.js";
+import { writeSharedObject } from "../../support/models/elf.js";
 
 const shippedGraph = new URL("../../../../models/g2p-en/encoder.onnx", import.meta.url).pathname;
 

@@ -8,9 +8,9 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { pathsInfo } from "@huggingface/hub";
 import { filesToPull, isInside } from "../../../src/hub/choose-files.js";
 import { folderName, pullModel, type PullOptions } from "../../../src/hub/pull.js";
-import { externalGraph } from "../../support/external-graph.js";
-import { commitOf, repositoryOf, startHub, type HubRepository, type StandInHub } from "../../support/hub.js";
-import { runCommand, startCommand } from "../../support/command.js";
+import { externalGraph } from "../../support/models/external-graph.js";
+import { commitOf, repositoryOf, startHub, type HubRepository, type StandInHub } from "../../support/stand-ins/hub.js";
+import { runCommand, startCommand } from "../../support/servers/command.js";
 
 let hub: StandInHub;
 const home = mkdtempSync(join(tmpdir(), "seqserve-pull-"));

@@ -1,9 +1,9 @@
 // Generations in Redis keep the contract, with a worker on the other side.
 import { after, before, describe } from "node:test";
 import type { Generate } from "../../../src/generation.js";
-import { testGenerationsContract, type GenerationsLimits } from "../../support/generations-contract.js";
-import { startApi, startWorker } from "../../support/nodes.js";
-import { RedisServer, withoutRedis } from "../../support/redis.js";
+import { testGenerationsContract, type GenerationsLimits } from "../../support/contracts/generations-contract.js";
+import { startApi, startWorker } from "../../support/servers/nodes.js";
+import { RedisServer, withoutRedis } from "../../support/servers/redis.js";
 
 describe("over Redis", { skip: withoutRedis }, () => {
   let redis: RedisServer;

@@ -1,8 +1,8 @@
 // The queue over Redis keeps the contract, with a worker on the other side of it.
 import { after, before, describe } from "node:test";
-import { startApi, startWorker } from "../../support/nodes.js";
-import { testQueueContract } from "../../support/queue-contract.js";
-import { RedisServer, withoutRedis } from "../../support/redis.js";
+import { startApi, startWorker } from "../../support/servers/nodes.js";
+import { testQueueContract } from "../../support/contracts/queue-contract.js";
+import { RedisServer, withoutRedis } from "../../support/servers/redis.js";
 
 describe("over Redis", { skip: withoutRedis }, () => {
   let redis: RedisServer;

@@ -5,10 +5,10 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Generate } from "../../../src/generation.js";
 import type { ApiNodeOptions } from "../../../src/queue/bull/api-node.js";
-import { recordOf, Script } from "../../support/generations-contract.js";
-import { startApi, startWorker } from "../../support/nodes.js";
-import { RedisServer, withoutRedis } from "../../support/redis.js";
-import { webhookReceiver } from "../../support/webhook-receiver.js";
+import { recordOf, Script } from "../../support/contracts/generations-contract.js";
+import { startApi, startWorker } from "../../support/servers/nodes.js";
+import { RedisServer, withoutRedis } from "../../support/servers/redis.js";
+import { webhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
 
 const patience = 20_000;
 

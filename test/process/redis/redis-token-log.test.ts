@@ -9,11 +9,16 @@ import { connectRedis } from "../../../src/queue/redis/redis.js";
 import { RedisTokenLog } from "../../../src/queue/redis/redis-token-log.js";
 import type { GenerationRecord } from "../../../src/queue/log/token-log.js";
 import { Watchers } from "../../../src/queue/log/watchers.js";
-import { end, recordOf, token, tokens } from "../../support/generations.js";
-import { RedisServer, withoutRedis } from "../../support/redis.js";
-import { claimed, running, testTokenLogContract, type ContractOptions } from "../../support/token-log-contract.js";
+import { end, recordOf, token, tokens } from "../../support/contracts/generations.js";
+import { RedisServer, withoutRedis } from "../../support/servers/redis.js";
+import {
+  claimed,
+  running,
+  testTokenLogContract,
+  type ContractOptions,
+} from "../../support/contracts/token-log-contract.js";
 import { scaled } from "../../support/random.js";
-import { testTokenLogModel } from "../../support/token-log-model.js";
+import { testTokenLogModel } from "../../support/contracts/token-log-model.js";
 
 let server: RedisServer;
 before(async () => {

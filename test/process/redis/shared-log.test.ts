@@ -12,10 +12,10 @@ import type { AppendRequest } from "../../../src/queue/redis/redis-token-log.js"
 import { SharedLog } from "../../../src/queue/redis/shared-log.js";
 import { createScript } from "../../../src/queue/redis/token-log-scripts.js";
 import { terminalOf, type LogEntry } from "../../../src/queue/log/token-log.js";
-import { end, recordOf, token, tokens } from "../../support/generations.js";
+import { end, recordOf, token, tokens } from "../../support/contracts/generations.js";
 import { below, scaled, seededRandom } from "../../support/random.js";
-import { freePort, RedisServer, withoutRedis } from "../../support/redis.js";
-import { claimed, running } from "../../support/token-log-contract.js";
+import { freePort, RedisServer, withoutRedis } from "../../support/servers/redis.js";
+import { claimed, running } from "../../support/contracts/token-log-contract.js";
 
 const open = (): AbortSignal => new AbortController().signal;
 const neverPolls: FollowOptions = { pollMs: 1_000_000 };

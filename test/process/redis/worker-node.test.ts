@@ -8,10 +8,10 @@ import { AppError } from "../../../src/errors.js";
 import type { Redis } from "ioredis";
 import { connectRedis } from "../../../src/queue/redis/redis.js";
 import { RedisTokenLog } from "../../../src/queue/redis/redis-token-log.js";
-import { recordOf } from "../../support/generations.js";
-import { metricSum } from "../../support/metrics-text.js";
-import { startApi, startWorker, type TestApiOptions, type TestWorkerOptions } from "../../support/nodes.js";
-import { RedisServer, withoutRedis } from "../../support/redis.js";
+import { recordOf } from "../../support/contracts/generations.js";
+import { metricSum } from "../../support/clients/metrics-text.js";
+import { startApi, startWorker, type TestApiOptions, type TestWorkerOptions } from "../../support/servers/nodes.js";
+import { RedisServer, withoutRedis } from "../../support/servers/redis.js";
 
 const patience = 20_000;
 const queue = "jobs-scripted-dddddddddddd";

@@ -6,11 +6,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { launchBrowser, noBrowser } from "../../../bench/browser.js";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { docExamples, fileName, pointed, type Example } from "../../support/doc-examples.js";
-import { pages, prose } from "../../support/markdown.js";
-import { difference } from "../../support/shown-answer.js";
+import { launchBrowser, noBrowser } from "../../../bench/tools/browser.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { docExamples, fileName, pointed, type Example } from "../../support/documents/doc-examples.js";
+import { pages, prose } from "../../support/documents/markdown.js";
+import { difference } from "../../support/documents/shown-answer.js";
 
 const run = promisify(execFile);
 

@@ -1,7 +1,7 @@
 // POST /explain on the real server, each number held against a second way to it: /generate with forced prefixes, and arithmetic.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
 
 let server: RunningServer;
 before(async () => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { metricSum, scrape } from "../../support/metrics-text.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 
 const model = "g2p-en";
 

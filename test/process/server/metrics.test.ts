@@ -1,9 +1,9 @@
 // Real traffic on the real server with the shipped models: every counter adds up with what clients saw, and times spread over buckets.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { workloads } from "../../../bench/workload.js";
-import { metricSum, scrape } from "../../support/metrics-text.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { workloads } from "../../../bench/tools/workload.js";
+import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 
 const perModel = 60;
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
 
 let server: RunningServer;
 before(async () => {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { metricSum, scrape } from "../../support/metrics-text.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 
 const maxQueued = 3;
 const endless = 65_536;

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { launchBrowser, noBrowser } from "../../../bench/browser.js";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
+import { launchBrowser, noBrowser } from "../../../bench/tools/browser.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
 
 const axePath = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 

@@ -13,7 +13,7 @@ import { cudaParts } from "../../../src/inference/device/cuda-parts.js";
 import type { ModelInfo } from "../../../src/inference/catalog/model-info.js";
 import { shownUrl } from "../../../src/wiring/scale-out.js";
 import { withProgress } from "../../../src/cli/progress.js";
-import { modelInfo, wireEvents } from "../../support/scripted.js";
+import { modelInfo, wireEvents } from "../../support/servers/scripted.js";
 
 const empty = mkdtempSync(join(tmpdir(), "seqserve-"));
 after(() => rmSync(empty, { recursive: true }));

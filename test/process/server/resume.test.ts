@@ -1,8 +1,8 @@
 // Resume on the real server with the real models: every number to come back with, connections that drop at random, and a shutdown in the middle.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { workloads } from "../../../bench/workload.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { workloads } from "../../../bench/tools/workload.js";
 import {
   DurableClient,
   idsOf,
@@ -11,10 +11,10 @@ import {
   textOf,
   until,
   type StreamedEvent,
-} from "../../support/durable-client.js";
-import { metricSum, scrape } from "../../support/metrics-text.js";
+} from "../../support/clients/durable-client.js";
+import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
-import { webhookReceiver } from "../../support/webhook-receiver.js";
+import { webhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
 
 let server: RunningServer;
 let client: DurableClient;

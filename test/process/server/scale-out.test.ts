@@ -1,10 +1,10 @@
 // Real processes over a real Redis with a shipped model: streams outlive kills, drains, pauses and restarts, token for token.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cluster, type ServerProcess } from "../../support/cluster.js";
-import { metricSum } from "../../support/metrics-text.js";
-import { withoutRedis } from "../../support/redis.js";
-import { wireEvents } from "../../support/scripted.js";
+import { Cluster, type ServerProcess } from "../../support/servers/cluster.js";
+import { metricSum } from "../../support/clients/metrics-text.js";
+import { withoutRedis } from "../../support/servers/redis.js";
+import { wireEvents } from "../../support/servers/scripted.js";
 
 const env = { MODEL: "itn-en", THREADS: "1" };
 const inputs = "one hundred and twenty three dollars and forty five cents on march the third twenty twenty one";

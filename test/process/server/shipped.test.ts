@@ -1,8 +1,8 @@
 // What the README promises of the shipped models, through the real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { streamGenerate } from "../../../bench/sse-client.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { streamGenerate } from "../../../bench/tools/sse-client.js";
 
 let server: RunningServer;
 before(async () => {

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { streamGenerate } from "../../../bench/sse-client.js";
-import { workloads } from "../../../bench/workload.js";
-import { metricSum, scrape } from "../../support/metrics-text.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { streamGenerate } from "../../../bench/tools/sse-client.js";
+import { workloads } from "../../../bench/tools/workload.js";
+import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 import { below, seededRandom } from "../../support/random.js";
 
 const streams = 200;

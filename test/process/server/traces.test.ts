@@ -1,11 +1,11 @@
 // One request's trace through real processes, a real Redis and a shipped model, as a real OTLP receiver gets it: every span with the right parent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cluster, ServerProcess } from "../../support/cluster.js";
-import { OtlpReceiver, type ReceivedSpan } from "../../support/otlp-receiver.js";
-import { withoutRedis } from "../../support/redis.js";
-import { wireEvents } from "../../support/scripted.js";
-import { webhookReceiver } from "../../support/webhook-receiver.js";
+import { Cluster, ServerProcess } from "../../support/servers/cluster.js";
+import { OtlpReceiver, type ReceivedSpan } from "../../support/stand-ins/otlp-receiver.js";
+import { withoutRedis } from "../../support/servers/redis.js";
+import { wireEvents } from "../../support/servers/scripted.js";
+import { webhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
 
 const skip = withoutRedis;
 const caller = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };

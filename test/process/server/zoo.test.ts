@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { startServer, type RunningServer } from "../../../bench/server-process.js";
-import { withoutPadding } from "../../support/oracle-requests.js";
+import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
+import { withoutPadding } from "../../support/models/oracle-requests.js";
 
 const zoo = process.env["ZOO_DIR"] ?? "test/zoo";
 const folders = readdirSync(zoo).filter((name) => existsSync(join(zoo, name, "oracle.json")));

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkManifest } from "../../../src/inference/folder/manifest.js";
 import { sourceOf } from "../../../src/routes/compatible/openai/messages.js";
-import { modelInfo, ScriptedInference, testServer } from "../../support/scripted.js";
+import { modelInfo, ScriptedInference, testServer } from "../../support/servers/scripted.js";
 
 const chat = { system: "{}\n", user: "User: {}\n", assistant: "Bot: {}\n", prompt: "Bot:" };
 

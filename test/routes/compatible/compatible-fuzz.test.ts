@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ajv } from "ajv";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
-import { modelInfo, ScriptedInference, testServer, wireEvents, type TestServer } from "../../support/scripted.js";
+import {
+  modelInfo,
+  ScriptedInference,
+  testServer,
+  wireEvents,
+  type TestServer,
+} from "../../support/servers/scripted.js";
 
 type Body = Record<string, unknown>;
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { InferenceClient, type InferenceClientEndpoint } from "@huggingface/inference";
-import { testServer, type TestServer } from "../../support/scripted.js";
-import { until, zooServer, type ZooServer } from "../../support/zoo-server.js";
+import { testServer, type TestServer } from "../../support/servers/scripted.js";
+import { until, zooServer, type ZooServer } from "../../support/servers/zoo-server.js";
 
 const text = "considered";
 const answer = "eddis";

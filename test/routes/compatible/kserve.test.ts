@@ -1,8 +1,8 @@
 // KServe's and Triton's text surface on the real server: health, models with and without a version, generate, generate_stream.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { modelInfo, ScriptedInference, testServer, wireEvents } from "../../support/scripted.js";
-import { until, zooServer, type ZooServer } from "../../support/zoo-server.js";
+import { modelInfo, ScriptedInference, testServer, wireEvents } from "../../support/servers/scripted.js";
+import { until, zooServer, type ZooServer } from "../../support/servers/zoo-server.js";
 
 const text = "considered";
 const answer = "eddis";

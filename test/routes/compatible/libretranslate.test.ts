@@ -4,8 +4,8 @@ import { after, before, describe, test } from "node:test";
 import { Translate } from "translate";
 import { detectedAmong, detectedSource } from "../../../src/routes/compatible/libretranslate/detector.js";
 import { modelFor, languageList } from "../../../src/routes/compatible/libretranslate/languages.js";
-import { modelInfo, ScriptedInference, testServer } from "../../support/scripted.js";
-import { zooServer, type ZooServer } from "../../support/zoo-server.js";
+import { modelInfo, ScriptedInference, testServer } from "../../support/servers/scripted.js";
+import { zooServer, type ZooServer } from "../../support/servers/zoo-server.js";
 
 let server: ZooServer;
 before(async () => {

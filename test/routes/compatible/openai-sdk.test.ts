@@ -9,9 +9,9 @@ import OpenAI, {
   RateLimitError,
   UnprocessableEntityError,
 } from "openai";
-import { readStream } from "../../support/openai.js";
-import { testServer, type TestServer } from "../../support/scripted.js";
-import { until, zooServer, type ZooServer } from "../../support/zoo-server.js";
+import { readStream } from "../../support/clients/openai.js";
+import { testServer, type TestServer } from "../../support/servers/scripted.js";
+import { until, zooServer, type ZooServer } from "../../support/servers/zoo-server.js";
 
 const text = "considered";
 const answer = "eddis";

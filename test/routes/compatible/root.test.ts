@@ -1,7 +1,7 @@
 // POST /: TGI's array, the texts of Hugging Face's tasks, and what their options become.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { testServer, wireEvents, type TestServer } from "../../support/scripted.js";
+import { testServer, wireEvents, type TestServer } from "../../support/servers/scripted.js";
 
 let server: TestServer;
 before(async () => {

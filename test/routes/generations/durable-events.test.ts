@@ -4,9 +4,9 @@ import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
-import { DurableClient, idsOf, parseEvents, readSome, textOf, until } from "../../support/durable-client.js";
-import { metricSum } from "../../support/metrics-text.js";
-import { testServer, type TestServer } from "../../support/scripted.js";
+import { DurableClient, idsOf, parseEvents, readSome, textOf, until } from "../../support/clients/durable-client.js";
+import { metricSum } from "../../support/clients/metrics-text.js";
+import { testServer, type TestServer } from "../../support/servers/scripted.js";
 
 let server: TestServer;
 let client: DurableClient;

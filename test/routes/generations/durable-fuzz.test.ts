@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
-import { testServer } from "../../support/scripted.js";
+import { testServer } from "../../support/servers/scripted.js";
 
 type Random = () => number;
 

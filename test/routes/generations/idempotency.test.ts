@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../../src/errors.js";
 import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
 import { bodyHash, startOnce, type KeyedStart } from "../../../src/routes/generations/idempotency.js";
-import { recordOf } from "../../support/generations-contract.js";
+import { recordOf } from "../../support/contracts/generations-contract.js";
 
 function log(): MemoryTokenLog {
   return new MemoryTokenLog({ ttlMs: 60_000, now: () => performance.now() });

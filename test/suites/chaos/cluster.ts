@@ -1,6 +1,6 @@
 // A cluster whose processes come and go: each place has a port of its own, so that clients find whoever fills it next.
-import { freePort, RedisServer } from "../../support/redis.js";
-import { ServerProcess, type Environment, type Line } from "../../support/cluster.js";
+import { freePort, RedisServer } from "../../support/servers/redis.js";
+import { ServerProcess, type Environment, type Line } from "../../support/servers/cluster.js";
 
 /** One API node's or worker's place. */
 export class Place {

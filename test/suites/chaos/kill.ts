@@ -1,6 +1,6 @@
 // kill -9 of a worker at a random token of a running generation, again and again: every client gets exactly the undisturbed text.
 import { setTimeout as sleep } from "node:timers/promises";
-import { percentiles, type Percentiles } from "../../../bench/percentiles.js";
+import { percentiles, type Percentiles } from "../../../bench/tools/percentiles.js";
 import { startCluster, type Cluster, type Place } from "./cluster.js";
 import { keepBusy } from "./load.js";
 import { expectedOf, requests, type Expected } from "./oracle.js";

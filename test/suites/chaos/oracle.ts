@@ -1,7 +1,7 @@
 // What undisturbed clients get: each request once through the embedded server, and how what a disturbed client saw is held against it.
 import assert from "node:assert/strict";
-import { startServer } from "../../../bench/server-process.js";
-import { workloads } from "../../../bench/workload.js";
+import { startServer } from "../../../bench/tools/server-process.js";
+import { workloads } from "../../../bench/tools/workload.js";
 import { generation, type GenerationBody, type Seen } from "./resuming-client.js";
 
 export interface Expected {

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { percentiles, round, type Percentiles } from "../../../bench/percentiles.js";
+import { percentiles, round, type Percentiles } from "../../../bench/tools/percentiles.js";
 import { startCluster, type Cluster } from "./cluster.js";
 import { requests } from "./oracle.js";
 import type { Offer, Offered } from "./offer.js";

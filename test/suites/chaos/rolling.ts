@@ -1,7 +1,7 @@
 // Every API node and worker is restarted in turn, by SIGTERM, under load: clients that resume lose nothing, and the longest silence of each stream is told.
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { percentiles, type Percentiles } from "../../../bench/percentiles.js";
+import { percentiles, type Percentiles } from "../../../bench/tools/percentiles.js";
 import { startCluster } from "./cluster.js";
 import { keepBusy } from "./load.js";
 import { expectedOf, requests } from "./oracle.js";

@@ -2,7 +2,7 @@
 // Kubernetes, ScaledObjects against KEDA's. Programs and schemas come from PyPI, into .venv/k8s; no cluster is asked.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { pythonEnvironment, run } from "../../support/python-environment.js";
+import { pythonEnvironment, run } from "../../support/python/environment.js";
 
 const overlays = "deploy/k8s/overlays";
 const jobs = "deploy/k8s/jobs";

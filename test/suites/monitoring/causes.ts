@@ -9,7 +9,7 @@ import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { Place } from "../chaos/cluster.js";
 import type { Offer } from "../chaos/offer.js";
-import { freePort } from "../../support/redis.js";
+import { freePort } from "../../support/servers/redis.js";
 import { keepMixed, modelNames, post, textOf } from "./load.js";
 import type { System } from "./system.js";
 

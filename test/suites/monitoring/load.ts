@@ -1,6 +1,6 @@
 // Mixed load on real processes: both models, JSON and streams, beams, samples, durable generations that are left and resumed, readers that leave, bad bodies.
 import { setTimeout as sleep } from "node:timers/promises";
-import { workloads } from "../../../bench/workload.js";
+import { workloads } from "../../../bench/tools/workload.js";
 
 const texts = workloads().map(({ model, inputs }) => ({ model, inputs: inputs.slice(0, 400) }));
 

@@ -2,7 +2,7 @@
 // photographed by a real Chromium into docs/pictures/.
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { launchBrowser } from "../../../bench/browser.js";
+import { launchBrowser } from "../../../bench/tools/browser.js";
 import { dashboards } from "./dashboards.js";
 import { pageOf, type Span } from "./draw.js";
 import { keepMixed } from "./load.js";

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../../support/redis.js";
+import { freePort } from "../../support/servers/redis.js";
 
 /** Why there is no Prometheus; false when there is one. */
 export const withoutPrometheus: false | string =

@@ -1,6 +1,6 @@
 // What is watched: a Redis, an API node, two workers, and an embedded server beside them, each at a port of its own, under a real Prometheus.
 import { execFileSync } from "node:child_process";
-import { freePort, RedisServer } from "../../support/redis.js";
+import { freePort, RedisServer } from "../../support/servers/redis.js";
 import { Place } from "../chaos/cluster.js";
 import { Prometheus, type Target } from "./prometheus.js";
 

@@ -7,8 +7,8 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { startServer } from "../../../bench/server-process.js";
-import { pythonEnvironment, run } from "../../support/python-environment.js";
+import { startServer } from "../../../bench/tools/server-process.js";
+import { pythonEnvironment, run } from "../../support/python/environment.js";
 
 const bin = await pythonEnvironment("openapi", "test/suites/python/requirements-openapi.txt");
 const folder = mkdtempSync(join(tmpdir(), "seqserve-openapi-"));

@@ -1,12 +1,12 @@
 // npm run test:python: Python's client libraries against the server. Makes their environments under .venv/ (once for each requirements file), serves the
 // zoo's models and the scripted ones on free ports of this process, and runs unittest with the URLs in the environment; then the docs' Python examples.
 import { spawnSync } from "node:child_process";
-import { startServer } from "../../../bench/server-process.js";
-import { docExamples, pointed } from "../../support/doc-examples.js";
-import { pythonEnvironment, run } from "../../support/python-environment.js";
-import { testServer } from "../../support/scripted.js";
-import { difference } from "../../support/shown-answer.js";
-import { zooServer } from "../../support/zoo-server.js";
+import { startServer } from "../../../bench/tools/server-process.js";
+import { docExamples, pointed } from "../../support/documents/doc-examples.js";
+import { pythonEnvironment, run } from "../../support/python/environment.js";
+import { testServer } from "../../support/servers/scripted.js";
+import { difference } from "../../support/documents/shown-answer.js";
+import { zooServer } from "../../support/servers/zoo-server.js";
 
 /** Runs the Python of the docs as it stands there; says which did not print what is shown. */
 async function failedExamples(bin: string): Promise<number> {

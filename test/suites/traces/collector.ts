@@ -7,9 +7,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster } from "../../support/cluster.js";
-import { pythonEnvironment } from "../../support/python-environment.js";
-import { freePort } from "../../support/redis.js";
+import { Cluster } from "../../support/servers/cluster.js";
+import { pythonEnvironment } from "../../support/python/environment.js";
+import { freePort } from "../../support/servers/redis.js";
 
 interface KeptSpan {
   readonly name: string;

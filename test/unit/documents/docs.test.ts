@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { errorKinds } from "../../../src/errors.js";
 import { ParametersSchema, refusalReason } from "../../../src/parameters.js";
-import { anchorsOf, linksOf, pages, rowsOf } from "../../support/markdown.js";
+import { anchorsOf, linksOf, pages, rowsOf } from "../../support/documents/markdown.js";
 
 const code = (cell: string | undefined): string => /^`([^`]+)`$/u.exec(cell ?? "")?.[1] ?? `not code: ${cell}`;
 

@@ -1,7 +1,7 @@
 // How answers are held against what the docs show: what may differ, and what may not.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { difference } from "../../support/shown-answer.js";
+import { difference } from "../../support/documents/shown-answer.js";
 
 const id = (digit: string) => digit.repeat(32);
 const answer = (text: string, score: number, total: number, digit: string) =>

@@ -7,9 +7,9 @@ import { expect, follow, type FollowOptions } from "../../../src/queue/log/follo
 import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
 import { terminalOf, type LogEntry, type Reading, type TokenLog } from "../../../src/queue/log/token-log.js";
 import { Watchers, type Watch } from "../../../src/queue/log/watchers.js";
-import { end, failure, recordOf, token, tokens } from "../../support/generations.js";
+import { end, failure, recordOf, token, tokens } from "../../support/contracts/generations.js";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
-import { running } from "../../support/token-log-contract.js";
+import { running } from "../../support/contracts/token-log-contract.js";
 
 const open = new AbortController().signal;
 /** Nothing but pushes: a reading after silence would hide what this breaks. */

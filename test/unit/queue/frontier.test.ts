@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { AppError } from "../../../src/errors.js";
 import { Frontier } from "../../../src/queue/log/frontier.js";
 import type { LogEntry, Reading } from "../../../src/queue/log/token-log.js";
-import { end, failure, token, tokens } from "../../support/generations.js";
+import { end, failure, token, tokens } from "../../support/contracts/generations.js";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
 
 function reading(entries: LogEntry[], top = entries.at(-1)?.seq ?? 0, state: Reading["state"] = "running"): Reading {

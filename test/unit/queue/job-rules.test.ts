@@ -5,7 +5,7 @@ import { queueName, readJobData, rowsOf } from "../../../src/queue/bull/bull-job
 import { careFor } from "../../../src/queue/bull/job-keeper.js";
 import { AppError } from "../../../src/errors.js";
 import { WorkerDirectory, type Announcement, readControl, writeControl } from "../../../src/queue/bull/workers.js";
-import { decoding } from "../../support/decoding.js";
+import { decoding } from "../../support/models/decoding.js";
 import { concurrencyFor, Watchdog } from "../../../src/queue/bull/running-jobs.js";
 
 test("queues are apart by model and by digest, and BullMQ takes any name", () => {

@@ -8,7 +8,7 @@ import { LogWriter, type LogWriterOptions } from "../../../src/queue/redis/log-w
 import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
 import type { AppendRequest } from "../../../src/queue/redis/redis-token-log.js";
 import type { Claim, Refusal } from "../../../src/queue/log/token-log.js";
-import { end, recordOf, token, tokens } from "../../support/generations.js";
+import { end, recordOf, token, tokens } from "../../support/contracts/generations.js";
 
 async function claimed(
   log: MemoryTokenLog,

@@ -7,7 +7,7 @@ import type { WebhookResult } from "../../../src/telemetry/metrics.js";
 import { isPublicAddress } from "../../../src/queue/webhooks/webhook-address.js";
 import { retryDelayMs, webhookAttempts, WebhookTimers } from "../../../src/queue/webhooks/webhook-timers.js";
 import { deliver, retryAfterMs, signingKey, WebhookError } from "../../../src/queue/webhooks/webhooks.js";
-import { webhookReceiver, type PlannedAnswer, type WebhookReceiver } from "../../support/webhook-receiver.js";
+import { webhookReceiver, type PlannedAnswer, type WebhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
 
 const secret = `whsec_${Buffer.from("a secret of thirty-two bytes, ok").toString("base64")}`;
 const options = { messageId: "0123456789abcdef0123456789abcdef", allowPrivate: true };

@@ -6,8 +6,8 @@ import type { GenerationEvent, Prepared } from "../../../src/generation.js";
 import { createMetrics, type Metrics } from "../../../src/telemetry/metrics.js";
 import { MeasuredQueue } from "../../../src/queue/measured-queue.js";
 import type { GenerationQueue } from "../../../src/queue/queue.js";
-import { metricSum } from "../../support/metrics-text.js";
-import { testServer } from "../../support/scripted.js";
+import { metricSum } from "../../support/clients/metrics-text.js";
+import { testServer } from "../../support/servers/scripted.js";
 import { readRedisInfo } from "../../../src/queue/redis/redis.js";
 
 const report = {

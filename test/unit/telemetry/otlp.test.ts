@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { record } from "../../../src/telemetry/tracing/spans.js";
 import { OtlpTracing, type OtlpOptions } from "../../../src/telemetry/tracing/otlp.js";
-import { OtlpReceiver } from "../../support/otlp-receiver.js";
-import { freePort } from "../../support/redis.js";
+import { OtlpReceiver } from "../../support/stand-ins/otlp-receiver.js";
+import { freePort } from "../../support/servers/redis.js";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const parentId = "b7ad6b7169203331";

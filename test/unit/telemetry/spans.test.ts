@@ -5,7 +5,7 @@ import type { EndEvent, Prepared } from "../../../src/generation.js";
 import { engineSpans, generationEnd, generationStart } from "../../../src/telemetry/tracing/generation-spans.js";
 import { requestEnd, requestStart } from "../../../src/telemetry/tracing/http-spans.js";
 import { runStart, waitInRedis } from "../../../src/telemetry/tracing/job-spans.js";
-import { decoding } from "../../support/decoding.js";
+import { decoding } from "../../support/models/decoding.js";
 import { FailureNotes } from "../../../src/telemetry/tracing/otlp.js";
 
 const secret = "a text of a user";

@@ -8,8 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GenerationEvent } from "../../../../src/generation.js";
 import { createInference, type Inference, type InferenceOptions } from "../../../../src/inference/inference.js";
 import type { Parameters } from "../../../../src/parameters.js";
-import { copyPair, copyTransformer } from "../../../support/broken-folders.js";
-import { inferenceOptions } from "../../../support/inference-options.js";
+import { copyPair, copyTransformer } from "../../../support/models/broken-folders.js";
+import { inferenceOptions } from "../../../support/models/inference-options.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-slots-"));
 const modelsDir = join(home, "models");

@@ -7,9 +7,9 @@ import { after, before, test } from "node:test";
 import type { EngineFacts } from "../../../../src/inference/catalog/engine-facts.js";
 import { createInference, type Inference } from "../../../../src/inference/inference.js";
 import type { ModelInfo } from "../../../../src/inference/catalog/model-info.js";
-import { copyPair, copyTransformer } from "../../../support/broken-folders.js";
-import { inferenceOptions } from "../../../support/inference-options.js";
-import { undisturbed } from "../../../support/take-over.js";
+import { copyPair, copyTransformer } from "../../../support/models/broken-folders.js";
+import { inferenceOptions } from "../../../support/models/inference-options.js";
+import { undisturbed } from "../../../support/models/take-over.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-api-"));
 const cacheDir = join(home, "cache");

@@ -10,7 +10,7 @@ import { cudaFault, trialFault } from "../../../../src/inference/device/cuda-fau
 import { cudaParts, type CudaParts } from "../../../../src/inference/device/cuda-parts.js";
 import { neededLibraries } from "../../../../src/inference/device/needed-libraries.js";
 import { tryDevice } from "../../../../src/inference/host/engine-host.js";
-import { writeSharedObject } from "../../../support/elf.js";
+import { writeSharedObject } from "../../../support/models/elf.js";
 
 const work = mkdtempSync(join(tmpdir(), "seqserve-cuda-"));
 after(() => rmSync(work, { recursive: true }));

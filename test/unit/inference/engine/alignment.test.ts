@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadModel } from "../../../../src/inference/engine/models/load-model.js";
 import { readFolder } from "../../../../src/inference/folder/folder.js";
-import { copyTransformer } from "../../../support/broken-folders.js";
+import { copyTransformer } from "../../../support/models/broken-folders.js";
 
 async function loaded(manifest: object) {
   const folder = mkdtempSync(join(tmpdir(), "seqserve-alignment-"));

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { randomDecoding } from "../../../support/decoding.js";
-import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/manifests.js";
+import { randomDecoding } from "../../../support/models/decoding.js";
+import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/models/manifests.js";
 import { seededRandom } from "../../../support/random.js";
-import { runAlone, runSchedule, type Job, type Result } from "../../../support/schedules.js";
+import { runAlone, runSchedule, type Job, type Result } from "../../../support/models/schedules.js";
 
 interface Cut {
   readonly job: Job;

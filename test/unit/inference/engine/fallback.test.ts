@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, NodeProtoSchema } from "onnx-buf";
-import { loadJobs } from "../../../support/jobs.js";
+import { loadJobs } from "../../../support/models/jobs.js";
 import { seededRandom } from "../../../support/random.js";
-import { largestDifference, runAlone, runSchedule } from "../../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule } from "../../../support/models/schedules.js";
 
 /** bart with a node between a cached key and what reads it: the same numbers, another pattern. */
 function brokenFolder(): string {

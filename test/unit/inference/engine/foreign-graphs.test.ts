@@ -12,9 +12,9 @@ import {
   type GraphProto,
   type TensorShapeProto_Dimension,
 } from "onnx-buf";
-import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/manifests.js";
+import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/models/manifests.js";
 import { seededRandom } from "../../../support/random.js";
-import { largestDifference, runAlone, runSchedule, type Result } from "../../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule, type Result } from "../../../support/models/schedules.js";
 
 function rewritten(kind: string, files: readonly string[], rewrite: (graph: GraphProto) => void): string {
   const folder = mkdtempSync(join(tmpdir(), "seqserve-foreign-"));

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readTsv } from "../../../../bench/workload.js";
+import { readTsv } from "../../../../bench/tools/workload.js";
 import { greedyAgreement } from "../../../../src/inference/engine/models/transformer/agreement.js";
-import { loadJobs } from "../../../support/jobs.js";
+import { loadJobs } from "../../../support/models/jobs.js";
 
 async function agreementOn(folder: string, texts: readonly string[]): Promise<number> {
   const reference = await loadJobs(folder, "fp32", texts);

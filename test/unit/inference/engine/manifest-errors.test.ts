@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Ajv } from "ajv";
 import { manifestJsonSchema } from "../../../../src/inference/folder/manifest.js";
-import { loadManifestFolder } from "../../../support/manifests.js";
+import { loadManifestFolder } from "../../../support/models/manifests.js";
 
 /** Loads that kind with one value of its manifest set (or, when undefined, removed). */
 async function loadWith(kind: string, path: string, value: unknown): Promise<readonly string[]> {

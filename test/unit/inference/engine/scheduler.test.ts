@@ -5,7 +5,7 @@ import { Scheduler } from "../../../../src/inference/engine/scheduler.js";
 import { fullScores } from "../../../../src/inference/engine/models/manifest/scores.js";
 import { Sequence } from "../../../../src/inference/engine/sequence.js";
 import { below, seededRandom } from "../../../support/random.js";
-import { decoding } from "../../../support/decoding.js";
+import { decoding } from "../../../support/models/decoding.js";
 
 let nextId = 0;
 function sequence(sourceLength = 4, numBeams = 1, priority = 5, told = 0): Sequence {

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { folderDigest } from "../../../../src/inference/folder/digest.js";
 import { createInference, type InferenceOptions } from "../../../../src/inference/inference.js";
-import { inferenceOptions } from "../../../support/inference-options.js";
+import { inferenceOptions } from "../../../support/models/inference-options.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-digest-"));
 after(() => rmSync(home, { recursive: true, force: true }));

@@ -9,8 +9,8 @@ import { ModelProtoSchema, NodeProtoSchema } from "onnx-buf";
 import { draftManifest } from "../../../../src/inference/folder/draft/draft-manifest.js";
 import { runDraft } from "../../../../src/inference/catalog/draft-run.js";
 import { checkManifest } from "../../../../src/inference/folder/manifest.js";
-import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/manifests.js";
-import { runAlone } from "../../../support/schedules.js";
+import { loadManifestFolder, manifestFixtures, oracleJob } from "../../../support/models/manifests.js";
+import { runAlone } from "../../../support/models/schedules.js";
 
 const runOptions = { dtype: "auto", cacheDir: ".cache/test", loadTimeoutMs: 60_000 };
 

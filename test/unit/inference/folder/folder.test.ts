@@ -9,9 +9,9 @@ import type { TransformerPlan } from "../../../../src/inference/protocol/plan.js
 import { readModel } from "../../../../src/inference/onnx/read-model.js";
 import { saveModels } from "../../../../src/inference/onnx/weights-file.js";
 import { readFolder } from "../../../../src/inference/folder/folder.js";
-import { loadJobs } from "../../../support/jobs.js";
+import { loadJobs } from "../../../support/models/jobs.js";
 import { seededRandom } from "../../../support/random.js";
-import { largestDifference, runAlone, runSchedule } from "../../../support/schedules.js";
+import { largestDifference, runAlone, runSchedule } from "../../../support/models/schedules.js";
 
 const root = mkdtempSync(join(tmpdir(), "seqserve-folder-"));
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -7,7 +7,7 @@ import { textSide } from "../../../../src/inference/catalog/load-steps.js";
 import { LoggedTokens } from "../../../../src/inference/generation/logged-tokens.js";
 import type { Tokenizer } from "../../../../src/inference/tokenizer/tokenizer.js";
 import { Transcript } from "../../../../src/inference/generation/transcript.js";
-import { decoding } from "../../../support/decoding.js";
+import { decoding } from "../../../support/models/decoding.js";
 
 let target: Tokenizer;
 let ids: readonly number[];

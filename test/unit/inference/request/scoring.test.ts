@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { GenerationRequest } from "../../../../src/generation.js";
 import { createInference, type Inference } from "../../../../src/inference/inference.js";
-import { inferenceOptions } from "../../../support/inference-options.js";
-import { logOf, takenOver, undisturbed } from "../../../support/take-over.js";
+import { inferenceOptions } from "../../../support/models/inference-options.js";
+import { logOf, takenOver, undisturbed } from "../../../support/models/take-over.js";
 
 const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-scoring-"));
 let shipped: Inference;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { entropyOf } from "../../../../../src/inference/engine/decoding/searches/scoring.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
-import { decoding } from "../../../../support/decoding.js";
+import { decoding } from "../../../../support/models/decoding.js";
 
 const logits = Float32Array.of(1, 2, 3, -Infinity);
 const total = Math.log(Math.exp(1) + Math.exp(2) + Math.exp(3));
