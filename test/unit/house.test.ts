@@ -30,7 +30,7 @@ const common = ["errors.ts", "generation.ts", "nearest.ts", "parameters.ts", "ve
 
 /** What a folder may import besides itself and what is common, in the order of a request: imports only point to the right. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  "server.ts": ["cli", "app.ts", "wiring", "routes", "telemetry", "config"],
+  "server.ts": ["cli", "config"],
   cli: ["app.ts", "wiring", "routes", "queue", "inference", "telemetry", "hub", "config"],
   "app.ts": ["wiring", "routes", "queue", "telemetry", "config"],
   wiring: ["routes", "queue", "inference", "telemetry", "config"],
@@ -116,6 +116,31 @@ test("imports only point right, and never into the engine", () => {
   assert.deepEqual([...outOfEngine, ...intoEngine].map(shown), []);
 });
 
+function parseFile(path: string) {
+  return parse(readFileSync(path, "utf8"), { ecmaVersion: "latest", sourceType: "module", locations: true });
+}
+
+test("the command line is read before anything heavy is loaded", () => {
+  const loaded = new Set<string>();
+  const load = (file: string): void => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    // What is imported as soon as the file is loaded; `import()` comes later.
+    for (const statement of parseFile(join("dist/src", file)).body) {
+      if (!("source" in statement) || statement.source == null) continue;
+      const name = String(statement.source.value);
+      if (name.startsWith(".")) load(join(dirname(file), name));
+      else loaded.add(name);
+    }
+  };
+  load("server.js");
+  assert.ok(loaded.has("config/settings.js"));
+  const heavy = [...loaded].filter(
+    (name) => !/^(?:server\.js|version\.js|nearest\.js|config\/.*|node:.*)$/u.test(name),
+  );
+  assert.deepEqual(heavy, []);
+});
+
 test("no file imports itself by a detour, types included", () => {
   const targets = new Map<string, string[]>();
   for (const { file, target } of imports) targets.set(file, [...(targets.get(file) ?? []), target]);
@@ -153,8 +178,7 @@ test("no folder has more than 15 entries, and src/ at most 300 files", () => {
 
 function functionLengths(file: string): number[] {
   const lengths: number[] = [];
-  const tree = parse(readFileSync(file, "utf8"), { ecmaVersion: "latest", sourceType: "module", locations: true });
-  full(tree, (node) => {
+  full(parseFile(file), (node) => {
     if (!/Function/.test(node.type) || node.loc == null) return;
     lengths.push(node.loc.end.line - node.loc.start.line + 1);
   });
