@@ -179,3 +179,8 @@ export type Generate = (prepared: Prepared, signal: AbortSignal) => AsyncIterabl
 
 /** Of a request that does not say: 1 is served first, 10 last. */
 export const usualPriority = 5;
+
+/** Outputs whose tokens are told as they come: a beam search only tells of the best. */
+export function streamedOutputs({ numBeams, numReturnSequences }: Decoding): number {
+  return numBeams > 1 ? 1 : numReturnSequences;
+}

@@ -1,6 +1,7 @@
 // Every decoding option a client may send: names of transformers' GenerationConfig (snake_case) plus TGI's, with bounds and meaning.
 // One TypeBox schema makes the validation, the types and the API document. `null` means "not given": routes/ drop it before anyone looks.
 import { Type, type Static, type TUnsafe } from "typebox";
+import { refuse } from "./errors.js";
 
 const maxId = 2 ** 31 - 1;
 const maxLength = 65_536;
@@ -265,3 +266,32 @@ export const samplingNames = [
   "epsilon_cutoff",
   "eta_cutoff",
 ] as const satisfies readonly (keyof Parameters)[];
+
+/** Whether these options sample. As in TGI, naming a sampling parameter asks for it. */
+export function isSampling(given: Parameters): boolean {
+  return given.do_sample ?? samplingNames.some((name) => given[name] !== undefined);
+}
+
+/** null means "not given", at any place that takes a value. */
+export function withoutNulls<T extends object>(values: T): T {
+  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(given) as T;
+}
+
+// Rules that hold for what a request says, and again once the model's defaults are filled in.
+
+/** Throws AppError "validation" for beams that sample; `remedy` says what to set instead. */
+export function refuseSampledBeams(numBeams: number, doSample: boolean, remedy: string): void {
+  if (numBeams > 1 && doSample) refuse("parameters.num_beams", `beam search with sampling is not supported: ${remedy}`);
+}
+
+/** Throws AppError "validation" for more outputs than beam search has. */
+export function refuseMoreOutputsThanBeams(
+  name: "num_return_sequences" | "best_of",
+  outputs: number,
+  numBeams: number,
+  doSample: boolean,
+): void {
+  if (doSample || outputs <= numBeams) return;
+  refuse(`parameters.${name}`, `must be <= num_beams (${numBeams}) unless sampling (got ${outputs})`);
+}

@@ -173,7 +173,7 @@ function modelNamed(inference: Inference, name: string): ModelInfo {
   const found = models.find((model) => model.name === name);
   if (found !== undefined) return found;
   const known = models.map((model) => model.name);
-  throw new AppError("not_found", `name: no such model${suggestion(name, known)}`, { field: "name" });
+  throw new AppError("not_found", `no such model${suggestion(name, known)}`, { field: "name" });
 }
 
 function factsBody(model: ModelInfo) {

@@ -75,7 +75,7 @@ export class Catalog {
 
   #notFound(name: string): AppError {
     const hint = suggestion(name, [...this.#slots.keys()]);
-    return new AppError("not_found", `model: no model "${name}"${hint}`, { field: "model" });
+    return new AppError("not_found", `no model "${name}"${hint}`, { field: "model" });
   }
 }
 

@@ -1,5 +1,5 @@
 // Which languages a request means: names and codes as people write them, in the model's own spelling, and where they go.
-import { AppError } from "../../errors.js";
+import { refuse } from "../../errors.js";
 import type { Parameters } from "../../parameters.js";
 import type { ServedModel } from "./served-model.js";
 import { knownLanguage } from "../tokenizer/languages/language-edges.js";
@@ -47,7 +47,5 @@ function placeOfTarget(tgtLang: string, { folder, target }: ServedModel): Reques
 
 function checked(field: "src_lang" | "tgt_lang", wanted: string, known: readonly string[]): string {
   if (known.length > 0) return knownLanguage(wanted, known, `parameters.${field}`);
-  throw new AppError("validation", `parameters.${field}: this model does not take languages`, {
-    field: `parameters.${field}`,
-  });
+  return refuse(`parameters.${field}`, "this model does not take languages");
 }

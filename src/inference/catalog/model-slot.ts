@@ -187,7 +187,12 @@ export class ModelSlot {
     } catch (error) {
       if (error instanceof AppError) throw error;
       const message = `model "${this.name}" failed to load again: ${oneLine(error)}`;
-      throw new AppError("unavailable", message, { field: "model", retryAfterSeconds: 5, cause: error });
+      throw new AppError("unavailable", message, {
+        field: "model",
+        isSentence: true,
+        retryAfterSeconds: 5,
+        cause: error,
+      });
     }
   }
 
@@ -233,7 +238,11 @@ export class ModelSlot {
 
   #unavailable(): AppError {
     const state = this.#error === null ? "is loading" : `failed to load: ${this.#error}`;
-    return new AppError("unavailable", `model "${this.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
+    return new AppError("unavailable", `model "${this.name}" ${state}`, {
+      field: "model",
+      isSentence: true,
+      retryAfterSeconds: 1,
+    });
   }
 
   async #attempt(load: () => Promise<void>): Promise<void> {

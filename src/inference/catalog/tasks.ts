@@ -1,5 +1,5 @@
 // Tasks of one model (T5, BART): config.json's task_specific_params give each a prefix of the input and defaults of its own.
-import { AppError } from "../../errors.js";
+import { refuse } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
 import type { Parameters } from "../../parameters.js";
 import { defaultParameters } from "../folder/default-parameters.js";
@@ -34,8 +34,7 @@ export function forTask(model: ServedModel, task: string | undefined): ServedMod
   const names = taskNames(model);
   if (!names.includes(task)) {
     const known = names.length === 0 ? "none" : names.join(", ");
-    const message = `parameters.task: this model has no task "${task}"${suggestion(task, names)}; it has: ${known}`;
-    throw new AppError("validation", message, { field: "parameters.task" });
+    refuse("parameters.task", `this model has no task "${task}"${suggestion(task, names)}; it has: ${known}`);
   }
   const named = specific(folder)[task] ?? {};
   return { ...model, inputPrefix: prefixOf(named), defaults: defaultParameters(folder, named) };

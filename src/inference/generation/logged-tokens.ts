@@ -1,6 +1,6 @@
 // What a generation's log held when its worker was lost: what the next worker must not say again, nor contradict. Read by the transcript.
 import { AppError } from "../../errors.js";
-import type { Prepared, TokenEvent } from "../../generation.js";
+import { streamedOutputs, type Prepared, type TokenEvent } from "../../generation.js";
 import type { EngineToken } from "../protocol/engine-protocol.js";
 
 /** A repeated search chose another token than the log has: its machine computes otherwise than the one before. */
@@ -15,7 +15,7 @@ export class LoggedTokens {
 
   /** Throws AppError "generation" when the log cannot be this generation's. */
   constructor(events: readonly TokenEvent[], { decoding }: Pick<Prepared, "decoding">) {
-    const outputs = decoding.numBeams > 1 ? 1 : decoding.numReturnSequences;
+    const outputs = streamedOutputs(decoding);
     const forced = decoding.prefix.slice(1);
     const all = Array.from({ length: outputs }, (): TokenEvent[] => []);
     events.forEach((event, at) => {

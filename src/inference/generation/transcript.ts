@@ -1,6 +1,14 @@
 // The text side of one generation: engine tokens become text pieces, stop strings are watched, and at the end outputs are put together.
 // Joined, the pieces of an output are exactly its text. What a log holds already is gone through in silence.
-import type { EndEvent, FinishReason, Output, OutputToken, Prepared, TokenEvent } from "../../generation.js";
+import {
+  streamedOutputs,
+  type EndEvent,
+  type FinishReason,
+  type Output,
+  type OutputToken,
+  type Prepared,
+  type TokenEvent,
+} from "../../generation.js";
 import type { EngineEvent } from "../host/engine-host.js";
 import type { EngineOutput, EngineToken } from "../protocol/engine-protocol.js";
 import { LoggedTokens, toEngineToken } from "./logged-tokens.js";
@@ -84,10 +92,10 @@ export class Transcript {
 
   /** Every output has met a stop string: nothing more can change. */
   get isStopped(): boolean {
-    const { numReturnSequences, numBeams } = this.#prepared.decoding;
-    const needed = numBeams > 1 ? 1 : numReturnSequences;
+    const { decoding } = this.#prepared;
+    const needed = streamedOutputs(decoding);
     const stopped = [...this.#lines.values()].filter((line) => line.isStopped).length;
-    return stopped >= needed && numReturnSequences <= needed;
+    return stopped >= needed && decoding.numReturnSequences <= needed;
   }
 
   /** Events for a token that became final; none once its output has stopped. Throws Contradiction when the log has another token. */

@@ -2,7 +2,7 @@
 //
 //   submit ──postMessage──▶ engine/worker.ts        stepped{tokens, ended} ──▶ each sequence's channel ──▶ for await
 import { Worker } from "node:worker_threads";
-import { AppError } from "../../errors.js";
+import { AppError, shuttingDown } from "../../errors.js";
 import type {
   EngineEnd,
   EngineInfo,
@@ -122,7 +122,7 @@ export class EngineHost {
 
   /** Lets the running step finish, frees the sessions, ends the thread. Sequences still in flight fail. */
   close(): Promise<void> {
-    this.#failAll(new AppError("unavailable", "the server is shutting down"));
+    this.#failAll(shuttingDown());
     if (this.#crash !== null) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onClosed = resolve;

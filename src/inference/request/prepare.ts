@@ -1,7 +1,7 @@
 // From a request to a Prepared: every default filled, text turned into ids, lengths and ids checked. Wrong input ends here, as a 422 that names the field.
-import { AppError } from "../../errors.js";
+import { AppError, refuse } from "../../errors.js";
 import { usualPriority, type GenerationRequest, type Prepared } from "../../generation.js";
-import type { Parameters } from "../../parameters.js";
+import { withoutNulls, type Parameters } from "../../parameters.js";
 import { requestLanguages, type RequestLanguages } from "../catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "../catalog/served-model.js";
@@ -27,7 +27,7 @@ export async function prepare(
   served: ServedModel,
   context: PrepareContext,
 ): Promise<Prepared> {
-  const asked = present(request.parameters);
+  const asked = withoutNulls(request.parameters);
   const model = forTask(served, asked.task);
   const options: Parameters = { ...model.defaults, ...asked };
   const languages = requestLanguages(options, model);
@@ -56,18 +56,20 @@ export async function encodeSource(
 ): Promise<SourceToken[]> {
   const { prefix = "", ...inTokenizer } = languages;
   const tokens = await model.source.encode(prefix + model.inputPrefix + text, inTokenizer);
-  if (tokens.length === 0) throw wrongInput("no tokens are left of this text");
+  if (tokens.length === 0) refuse("inputs", "no tokens are left of this text");
   const { maxInputTokens } = model.limits;
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);
   if (tokens.length <= limit) return tokens;
   if (truncate !== undefined) return truncated(tokens, limit);
-  const ways = 'parameters.truncate cuts, parameters.split "sentences" decodes it sentence by sentence';
-  throw wrongInput(`${tokens.length} tokens, at most ${maxInputTokens} fit this model (${ways})`);
+  return refuse("inputs", `${tokens.length} tokens, at most ${maxInputTokens} fit this model`, [
+    { field: "parameters.truncate", text: "cuts" },
+    { field: "parameters.split", text: '"sentences" decodes it sentence by sentence' },
+  ]);
 }
 
 function priorityOf({ priority = usualPriority }: GenerationRequest): number {
   if (Number.isInteger(priority) && priority >= 1 && priority <= 10) return priority;
-  throw new AppError("validation", "priority: a whole number from 1 (first) to 10", { field: "priority" });
+  return refuse("priority", "a whole number from 1 (first) to 10");
 }
 
 // An id that the request forces itself wins over the language's.
@@ -89,27 +91,15 @@ function detailsOf(
 
 function handsOutAttention(hasAttention: boolean | null, isNeeded: boolean): boolean {
   if (hasAttention === null) {
-    const message =
-      "no worker has told yet whether this model hands out attention (details and attention need to know)";
-    throw new AppError("unavailable", message, { retryAfterSeconds: 1 });
+    const reason = "no worker has told yet whether this model hands out attention (details and attention need to know)";
+    throw new AppError("unavailable", reason, { retryAfterSeconds: 1 });
   }
   if (hasAttention || !isNeeded) return hasAttention;
-  const message = "parameters.attention: this model hands out no attention";
-  throw new AppError("validation", message, { field: "parameters.attention" });
-}
-
-function wrongInput(message: string): AppError {
-  return new AppError("validation", `inputs: ${message}`, { field: "inputs" });
+  return refuse("parameters.attention", "this model hands out no attention");
 }
 
 // As transformers truncates: text goes from the end, special tokens behind it stay.
 function truncated(tokens: readonly SourceToken[], limit: number): SourceToken[] {
   const tail = tokens.slice(tokens.findLastIndex((token) => !token.special) + 1);
   return [...tokens.slice(0, Math.max(limit - tail.length, 0)), ...tail].slice(0, limit);
-}
-
-function present(parameters: Parameters): Parameters {
-  return Object.fromEntries(
-    Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined),
-  ) as Parameters;
 }

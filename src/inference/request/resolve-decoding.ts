@@ -1,7 +1,7 @@
 // Decoding options of one request, resolved: defaults filled as transformers fills them, lengths counted in decoder ids, ids held against the vocabulary.
-import { AppError } from "../../errors.js";
+import { refuse } from "../../errors.js";
 import type { Decoding } from "../../generation.js";
-import type { Parameters } from "../../parameters.js";
+import { isSampling, refuseMoreOutputsThanBeams, refuseSampledBeams, type Parameters } from "../../parameters.js";
 import { idList, type ServedModel } from "../catalog/served-model.js";
 
 /** transformers stops at 20 ids when nothing sets a length; people expect whole answers. */
@@ -36,7 +36,7 @@ type Options = Parameters & typeof usual;
 /** `asked` holds no nulls. Throws AppError "validation" that names the parameter. */
 export function resolveDecoding(asked: Parameters, model: ServedModel, randomSeed: number): Decoding {
   const options: Options = { ...usual, ...model.defaults, ...asked };
-  const doSample = options.do_sample ?? asksForSampling(asked);
+  const doSample = options.do_sample ?? isSampling(asked);
   const prefix = prefixOf(options, model);
   const numBeams = beamsOf(options, asked, doSample, model);
   return {
@@ -44,7 +44,7 @@ export function resolveDecoding(asked: Parameters, model: ServedModel, randomSee
     ...lengthsOf(options, asked, prefix.length, model),
     eosTokenIds: model.special.eos,
     padTokenId: model.special.pad,
-    numReturnSequences: outputsOf(options, doSample ? Infinity : numBeams, model),
+    numReturnSequences: outputsOf(options, numBeams, doSample, model),
     numBeams,
     lengthPenalty: options.length_penalty,
     earlyStopping: options.early_stopping,
@@ -55,27 +55,20 @@ export function resolveDecoding(asked: Parameters, model: ServedModel, randomSee
   };
 }
 
-/** As in TGI: naming a sampling parameter asks for sampling. */
-function asksForSampling(asked: Parameters): boolean {
-  const { temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff } = asked;
-  return [temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff].some((value) => value !== undefined);
-}
-
 // A request that samples from a model whose default is beams means one beam; asking for both is refused.
 function beamsOf({ num_beams: numBeams }: Options, asked: Parameters, doSample: boolean, model: ServedModel): number {
   const { maxBeams } = model.limits;
   if (doSample && asked.num_beams === undefined) return 1;
-  if (numBeams > maxBeams) reject("num_beams", `at most ${maxBeams} for this model`);
-  if (numBeams > 1 && doSample)
-    reject("num_beams", "beam search with sampling is not supported: set do_sample false or num_beams 1");
+  if (numBeams > maxBeams) refuse("parameters.num_beams", `at most ${maxBeams} for this model`);
+  refuseSampledBeams(numBeams, doSample, "set do_sample false or num_beams 1");
   return numBeams;
 }
 
-function outputsOf(options: Options, most: number, { limits }: ServedModel): number {
+function outputsOf(options: Options, numBeams: number, doSample: boolean, { limits }: ServedModel): number {
   const outputs = options.best_of ?? options.num_return_sequences;
-  const field = options.best_of === undefined ? "num_return_sequences" : "best_of";
-  if (outputs > limits.maxBeams) reject(field, `at most ${limits.maxBeams} for this model`);
-  if (outputs > most) reject(field, `must be <= num_beams (${most}) unless sampling (got ${outputs})`);
+  const name = options.best_of === undefined ? "num_return_sequences" : "best_of";
+  if (outputs > limits.maxBeams) refuse(`parameters.${name}`, `at most ${limits.maxBeams} for this model`);
+  refuseMoreOutputsThanBeams(name, outputs, numBeams, doSample);
   return outputs;
 }
 
@@ -102,9 +95,10 @@ function maxLengthOf(options: Options, asked: Parameters, prefix: number, maxNew
   const byNew = options.max_new_tokens === undefined ? undefined : prefix + options.max_new_tokens;
   const maxLength = byNew ?? wholeLength(options.max_length, prefix) ?? prefix + defaultNewTokens;
   if (maxLength > longest && asked.max_new_tokens !== undefined)
-    reject("max_new_tokens", `at most ${maxNewTokens} for this model`);
-  if (maxLength > longest && asked.max_length !== undefined) reject("max_length", `at most ${longest} for this model`);
-  if (maxLength <= prefix) reject("max_length", `${maxLength} leaves no room after ${prefix} decoder ids`);
+    refuse("parameters.max_new_tokens", `at most ${maxNewTokens} for this model`);
+  if (maxLength > longest && asked.max_length !== undefined)
+    refuse("parameters.max_length", `at most ${longest} for this model`);
+  if (maxLength <= prefix) refuse("parameters.max_length", `${maxLength} leaves no room after ${prefix} decoder ids`);
   return Math.min(maxLength, longest);
 }
 
@@ -148,10 +142,7 @@ function processorsOf(options: Options, model: ServedModel) {
 function checkIds(field: string, ids: readonly number[], model: ServedModel): number[] {
   const { vocabSize } = model.target;
   const wrong = ids.find((id) => id < 0 || id >= vocabSize);
-  if (wrong !== undefined) reject(field, `id ${wrong} is outside the vocabulary (0 to ${vocabSize - 1})`);
+  if (wrong !== undefined)
+    refuse(`parameters.${field}`, `id ${wrong} is outside the vocabulary (0 to ${vocabSize - 1})`);
   return [...ids];
-}
-
-function reject(field: string, message: string): never {
-  throw new AppError("validation", `parameters.${field}: ${message}`, { field: `parameters.${field}` });
 }

@@ -1,7 +1,9 @@
 // What POST /explain runs: a given output scored with the whole source, and again with each source token taken away. All pure but the tokenizer.
-import { AppError } from "../../errors.js";
+import { AppError, refuse } from "../../errors.js";
 import type { Prepared } from "../../generation.js";
 import type { ServedModel } from "../catalog/served-model.js";
+
+const field = "output";
 
 export interface SourcePiece {
   readonly id: number;
@@ -60,25 +62,22 @@ async function idsOf(text: string, { decoding }: Prepared, model: ServedModel): 
 
 async function textIds(text: string, { target, folder }: ServedModel): Promise<number[]> {
   const { join = "" } = folder.manifest.target ?? {};
-  if (join !== "") return text.split(join).map((symbol) => target.idOf(symbol) ?? reject(`no symbol "${symbol}"`));
+  if (join !== "")
+    return text.split(join).map((symbol) => target.idOf(symbol) ?? refuse(field, `no symbol "${symbol}"`));
   try {
     const tokens = await target.encode(text);
     return tokens.filter(({ special }) => !special).map(({ id }) => id);
   } catch (error) {
-    if (error instanceof AppError && error.field === "inputs") reject(error.message.replace(/^inputs: /u, ""));
+    if (error instanceof AppError && error.field === "inputs") refuse(field, error.reason, error.advice);
     throw error;
   }
 }
 
 function checkedIds(ids: readonly number[], { decoding }: Prepared, { target }: ServedModel): readonly number[] {
   const wrong = ids.find((id) => id >= target.vocabSize);
-  if (wrong !== undefined) reject(`id ${wrong} is outside the vocabulary (0 to ${target.vocabSize - 1})`);
+  if (wrong !== undefined) refuse(field, `id ${wrong} is outside the vocabulary (0 to ${target.vocabSize - 1})`);
   const [first, ...rest] = ids;
   const isOver = rest.slice(0, -1).some((id) => decoding.eosTokenIds.includes(id));
-  if (first === undefined || isOver) reject("an end token stands before the end");
+  if (first === undefined || isOver) refuse(field, "an end token stands before the end");
   return ids;
-}
-
-function reject(reason: string): never {
-  throw new AppError("validation", `output: ${reason}`, { field: "output" });
 }

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { withoutNulls } from "../../parameters.js";
 import { classDefaults, type TokenFlags } from "./class-defaults.js";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -97,10 +98,6 @@ function specialNames(className: string, config: Json, named: Json) {
   const listed = named["additional_special_tokens"];
   const additional = listed === undefined ? null : listOf(listed).flatMap((token) => contentOf(token) ?? []);
   return { roles, additionalSpecial: defaults?.additional(config, additional) ?? additional ?? [] };
-}
-
-function withoutNulls(value: Json): Json {
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== null));
 }
 
 function listOf(value: unknown): unknown[] {

@@ -1,7 +1,7 @@
 // Generations kept in Redis: the record and its tokens in the token log, a small job in BullMQ that sends a worker there.
 //
 //   start ──▶ worker there? ──▶ admission ──▶ expect ──▶ log.create, job ──▶ … a worker appends … ──▶ entries
-import { AppError } from "../../errors.js";
+import { shuttingDown } from "../../errors.js";
 import type { Outcome } from "../../telemetry/metrics.js";
 import type { Tracing } from "../../telemetry/tracing/spans.js";
 import type { Depth, ModelAdmission, Place } from "../admission.js";
@@ -9,6 +9,7 @@ import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "../generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
+import { failureError } from "../log/token-log.js";
 import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page } from "../log/token-log.js";
 import type { SharedLog } from "../redis/shared-log.js";
 import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "../measured-queue.js";
@@ -165,7 +166,7 @@ export class BullGenerations implements Generations {
     try {
       for await (const { event } of begun.entries(this.#closing.signal)) {
         begun.start();
-        if (event.type === "failure") throw new AppError(event.kind, event.message);
+        if (event.type === "failure") throw failureError(event);
         course.see(event);
         if (event.type === "end") outcome = outcomeOfEnd(event);
       }
@@ -178,8 +179,4 @@ export class BullGenerations implements Generations {
     }
     if (webhookUrl !== null && !this.#isClosed) await this.#options.onEnded(id).catch(() => undefined);
   }
-}
-
-export function shuttingDown(): AppError {
-  return new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
 }

@@ -1,10 +1,10 @@
 // The queue of an API node over Redis: submit starts a generation, follows its log, and cancels it when its reader leaves.
-import { AppError } from "../../errors.js";
+import { shuttingDown } from "../../errors.js";
 import type { Generate, GenerationEvent, Prepared } from "../../generation.js";
 import type { Depth } from "../admission.js";
-import { shuttingDown, type BullGenerations } from "./bull-generations.js";
+import type { BullGenerations } from "./bull-generations.js";
 import type { GenerationQueue } from "../queue.js";
-import type { LogEvent } from "../log/token-log.js";
+import { failureError, type LogEvent } from "../log/token-log.js";
 
 export class BullQueue implements GenerationQueue {
   readonly #generations: BullGenerations;
@@ -66,6 +66,6 @@ export class BullQueue implements GenerationQueue {
 }
 
 function thrownIfFailed(event: LogEvent): GenerationEvent {
-  if (event.type !== "failure") return event;
-  throw new AppError(event.kind, event.message, event.kind === "unavailable" ? { retryAfterSeconds: 1 } : {});
+  if (event.type === "failure") throw failureError(event);
+  return event;
 }

@@ -5,10 +5,10 @@
 import { Queue, UnrecoverableError, Worker, type ConnectionOptions, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../../errors.js";
 import type { WebhookResult } from "../../telemetry/metrics.js";
 import { maxEvents } from "./bull-job.js";
 import type { Found, GenerationStatus } from "../log/token-log.js";
+import { unreachable } from "../redis/redis-script.js";
 import { retryDelayMs, webhookAttempts } from "../webhooks/webhook-timers.js";
 import { deliver, WebhookError, type Deliver } from "../webhooks/webhooks.js";
 
@@ -40,7 +40,7 @@ export class WebhookOutbox {
 
   /** Once a generation, however often it is asked. Throws AppError "unavailable". */
   async enqueue(id: string): Promise<void> {
-    if (this.#redis.status !== "ready") throw unreachable();
+    if (this.#redis.status !== "ready") throw unreachable("Redis");
     this.#queue ??= new Queue<WebhookJob>(queueName, {
       connection: this.#redis,
       prefix: this.#prefix,
@@ -55,7 +55,7 @@ export class WebhookOutbox {
       removeOnFail: kept,
     };
     await this.#queue.add("webhook", { schema: 1, id }, options).catch((error: unknown) => {
-      throw unreachable(error);
+      throw unreachable("Redis", error);
     });
   }
 
@@ -136,8 +136,4 @@ function delayOf(attempt: number, firstDelayMs: number, error: Error | undefined
 
 function unsendable(cause: unknown): WebhookError {
   return new WebhookError("could not be sent", { isRetryable: false, cause });
-}
-
-function unreachable(cause?: unknown): AppError {
-  return new AppError("unavailable", "Redis can't be reached", { retryAfterSeconds: 1, cause });
 }

@@ -1,7 +1,7 @@
 // The producer's side of BullMQ: one queue per model and digest, all on one connection. Never waits for a Redis that is away.
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
-import { AppError } from "../../errors.js";
+import { unreachable } from "../redis/redis-script.js";
 import { keptFailures, maxEvents, queueName, type JobData, type Target } from "./bull-job.js";
 
 /** What BullMQ knows of a job. "unknown": it is not there. */
@@ -76,11 +76,11 @@ export class JobQueues {
 
   async #reach<T>(target: Target, work: (queue: Queue<JobData>) => Promise<T>): Promise<T> {
     // BullMQ waits for a connection that is not there, for ever.
-    if (this.#redis.status !== "ready") throw unreachable();
+    if (this.#redis.status !== "ready") throw unreachable("the queue");
     try {
       return await work(this.#queue(target));
     } catch (error) {
-      throw unreachable(error);
+      throw unreachable("the queue", error);
     }
   }
 
@@ -104,8 +104,4 @@ export class JobQueues {
 
 function ignoreLocked(error: unknown): void {
   if (!(error instanceof Error) || !/lock|could not be removed/iu.test(error.message)) throw error;
-}
-
-function unreachable(cause?: unknown): AppError {
-  return new AppError("unavailable", "the queue can't be reached", { retryAfterSeconds: 1, cause });
 }

@@ -2,10 +2,9 @@
 //
 //   create ──▶ queued ──claim──▶ running ──append … append(terminal)──▶ ended ──GENERATION_TTL──▶ expired ──▶ gone
 //                 └──cancel──▶ ended          claim again: a new writer, the old one is fenced
-import type { ErrorKind } from "../../errors.js";
 import type { EndEvent, Prepared, TokenEvent } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
-import { AppError } from "../../errors.js";
+import { AppError, refuse, type ErrorKind } from "../../errors.js";
 
 /** A generation that failed or was cancelled: kind "cancelled" for the latter. */
 export interface FailureEvent {
@@ -152,7 +151,7 @@ export function isOfReading({ kind }: AppError): boolean {
 
 /** The error that a failure stands for. */
 export function failureError({ kind, message }: FailureEvent): AppError {
-  return new AppError(kind, message);
+  return new AppError(kind, message, kind === "unavailable" ? { retryAfterSeconds: 1 } : {});
 }
 
 // What both token logs agree on besides the contract: which batches are well formed, what a cancelled generation ends with, how pages are numbered. Pure.
@@ -185,6 +184,5 @@ export const pagePositionPattern = "^[0-9]{15}-[0-9a-f]{32}$";
 /** The id in a page position. Throws AppError "validation" for what pagePosition never made. */
 export function idAtPosition(position: string): string {
   const id = new RegExp(pagePositionPattern, "u").test(position) ? position.slice(16) : undefined;
-  if (id === undefined) throw new AppError("validation", "not a position of a list", { field: "before" });
-  return id;
+  return id ?? refuse("before", "not a position of a list");
 }

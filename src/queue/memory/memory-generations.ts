@@ -3,7 +3,7 @@
 //   start ──queue──▶ accepted ──▶ create ──▶ events ──append──▶ log ──▶ followers, now and later
 //                                              └── error, cancel, close ──▶ a failure is the last entry
 import { setMaxListeners } from "node:events";
-import { AppError } from "../../errors.js";
+import { AppError, shuttingDown } from "../../errors.js";
 import type { GenerationEvent } from "../../generation.js";
 import { follow } from "../log/follow.js";
 import type { Generations } from "../generations.js";
@@ -152,8 +152,4 @@ class Writer {
     this.#name = claim.writer;
     return claim.writer;
   }
-}
-
-function shuttingDown(): AppError {
-  return new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
 }

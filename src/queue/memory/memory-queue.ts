@@ -1,5 +1,5 @@
 // The queue of one process: admission, then straight on to inference; waiting itself happens in the engine's scheduler.
-import { AppError } from "../../errors.js";
+import { shuttingDown } from "../../errors.js";
 import type { Generate, GenerationEvent, Prepared } from "../../generation.js";
 import type { Depth, ModelAdmission } from "../admission.js";
 import type { GenerationQueue } from "../queue.js";
@@ -27,7 +27,7 @@ export class MemoryQueue implements GenerationQueue {
   }
 
   async *#submit(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
-    if (this.#isClosed) throw new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
+    if (this.#isClosed) throw shuttingDown();
     signal.throwIfAborted();
     const place = this.#admission.enter(prepared.model, prepared.sourceIds.length);
     const { promise, resolve } = deferred();

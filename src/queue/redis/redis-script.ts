@@ -46,8 +46,12 @@ export async function orUnavailable<T>(act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (error) {
     if (isFault(error)) throw error;
-    throw new AppError("unavailable", "Redis can't be reached", { retryAfterSeconds: 1, cause: error });
+    throw unreachable("Redis", error);
   }
+}
+
+export function unreachable(what: "Redis" | "the queue", cause?: unknown): AppError {
+  return new AppError("unavailable", `${what} can't be reached`, { retryAfterSeconds: 1, cause });
 }
 
 type Reply = [error: Error | null, value: unknown];

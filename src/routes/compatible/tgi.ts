@@ -2,12 +2,11 @@
 // A task's own options become parameters of /generate; each answer carries the text under all three tasks' names.
 import type { FastifyRequest } from "fastify";
 import { Type, type Static } from "typebox";
-import { AppError } from "../../errors.js";
-import { ParametersSchema, type Parameters } from "../../parameters.js";
+import { refuse } from "../../errors.js";
+import { ParametersSchema, withoutNulls, type Parameters } from "../../parameters.js";
 import { GenerateRequestSchema, GenerationSchema, type Answer } from "../generate/schemas.js";
 import { generate, generateEvents, wantsStream } from "../generate/routes.js";
 import type { RouteParts } from "../route-parts.js";
-import { withoutNulls } from "../generate/rules.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
 import { renamed } from "./translation.js";
 import type { App } from "../http/app.js";
@@ -123,8 +122,4 @@ async function asSent<T>({ parameters }: RootBody, work: () => Promise<T>): Prom
       return Object.hasOwn(inner, name.replace(/\[.*$/u, "")) ? `parameters.generate_parameters.${name}` : field;
     });
   }
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

@@ -97,16 +97,5 @@ function formOf(translation: Translation): EventForm {
 
 /** The same error about the field as the client wrote it. */
 export function renamed(error: unknown, rename: (field: string) => string): unknown {
-  if (!(error instanceof AppError) || error.field === undefined) return error;
-  const field = rename(error.field);
-  if (field === error.field) return error;
-  const { kind, message, retryAfterSeconds } = error;
-  const rest = message.startsWith(error.field) ? message.slice(error.field.length) : null;
-  // Advice in it names other fields.
-  const told = (rest ?? message).replaceAll(/\bparameters\.\w+/gu, rename);
-  return new AppError(kind, rest === null ? told : field + told, {
-    field,
-    cause: error,
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
-  });
+  return error instanceof AppError ? error.renamed(rename) : error;
 }

@@ -1,7 +1,7 @@
 // What POST /explain takes and how much it may cost. Pure.
 //
 //   cost = source tokens × target tokens decoder steps: each source token is taken away once, and the whole output scored without it
-import { AppError } from "../../errors.js";
+import { refuse } from "../../errors.js";
 import type { Prepared } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
 import type { ExplainBody } from "./schemas.js";
@@ -55,8 +55,4 @@ function targetRoom(sourceTokens: number): number {
 
 function tooLong(tokens: number, sourceTokens: number): string {
   return `${tokens} tokens, at most ${targetRoom(sourceTokens)} can be explained with this input (${sourceTokens} tokens)`;
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

@@ -91,9 +91,8 @@ async function prepareSentence(inference: Inference, request: GenerationRequest,
     return await inference.prepare(request);
   } catch (error) {
     if (!isAboutText(error)) throw error;
-    // What would help the whole text is no help for one sentence.
-    const message = error.message.replace(/^inputs: /u, `inputs: sentence ${i + 1}: `).replace(/ \([^()]*\)$/u, "");
-    throw new AppError("validation", message, { field: "inputs", cause: error });
+    // Without its advice: what would help the whole text is no help for one sentence.
+    throw new AppError("validation", `sentence ${i + 1}: ${error.reason}`, { field: "inputs", cause: error });
   }
 }
 
@@ -135,7 +134,5 @@ export async function ended(iterator: AsyncIterator<GenerationEvent>): Promise<E
 }
 
 function atInput(error: unknown, i: number): unknown {
-  if (!(error instanceof AppError) || error.field !== "inputs") return error;
-  const field = `inputs[${i}]`;
-  return new AppError(error.kind, error.message.replace(/^inputs\b/u, field), { field, cause: error });
+  return error instanceof AppError ? error.renamed((field) => (field === "inputs" ? `inputs[${i}]` : field)) : error;
 }

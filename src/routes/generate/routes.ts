@@ -1,6 +1,6 @@
 // POST /generate and /generate_stream: the same generations, drained into JSON or passed on as events.
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { AppError } from "../../errors.js";
+import { refuse } from "../../errors.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent } from "./answer.js";
 import {
@@ -64,7 +64,7 @@ export function generateRoutes(app: App, parts: RouteParts): void {
     },
     (request, reply) => {
       if (request.body.stream === false) {
-        throw new AppError("validation", "stream: this route always streams; use /generate", { field: "stream" });
+        refuse("stream", "this route always streams; use /generate");
       }
       return generate(parts, request, reply, true);
     },

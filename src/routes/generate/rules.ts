@@ -1,6 +1,13 @@
 // Rules between fields that a schema cannot say and no model is needed for. Pure. What a model decides is checked in inference.prepare.
-import { AppError } from "../../errors.js";
-import { samplingNames, type Parameters } from "../../parameters.js";
+import { refuse } from "../../errors.js";
+import {
+  isSampling,
+  refuseMoreOutputsThanBeams,
+  refuseSampledBeams,
+  samplingNames,
+  withoutNulls,
+  type Parameters,
+} from "../../parameters.js";
 
 export interface RequestContext {
   /** The answer is an event stream. */
@@ -20,11 +27,6 @@ export function checkedParameters(sent: Parameters | undefined, context: Request
   const parameters = withoutNulls(sent ?? {});
   for (const rule of rules) rule(parameters, context);
   return { ...parameters, ...implied(parameters) };
-}
-
-/** null means "not given", at any place that takes a value. */
-export function withoutNulls<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as T;
 }
 
 /** Whether the answer needs `details`: asked for, or for something that is only there. */
@@ -51,10 +53,6 @@ const rules: readonly Rule[] = [
   splitTextsAreWhole,
 ];
 
-function samples(parameters: Parameters): boolean {
-  return parameters.do_sample ?? samplingNames.some((name) => parameters[name] !== undefined);
-}
-
 // The values that change nothing: clients send them by habit.
 const neutral: Readonly<Record<(typeof samplingNames)[number], number>> = {
   temperature: 1,
@@ -73,20 +71,18 @@ function samplingOptionsNeedSampling(parameters: Parameters): void {
 }
 
 function beamsOrSampling(parameters: Parameters): void {
-  if (samples(parameters) && (parameters.num_beams ?? 1) > 1) {
-    refuse("parameters.num_beams", "beam search with sampling is not supported: num_beams must be 1 when sampling");
-  }
+  refuseSampledBeams(parameters.num_beams ?? 1, isSampling(parameters), "num_beams must be 1 when sampling");
 }
 
 function returnedSequencesFitBeams(parameters: Parameters): void {
   const { num_return_sequences: returned = 1, num_beams: beams } = parameters;
-  if (beams === undefined || samples(parameters) || returned <= beams) return;
-  refuse("parameters.num_return_sequences", `must be <= num_beams (${beams}) unless sampling (got ${returned})`);
+  if (beams === undefined) return;
+  refuseMoreOutputsThanBeams("num_return_sequences", returned, beams, isSampling(parameters));
 }
 
 function bestOfSamples(parameters: Parameters, { streams }: RequestContext): void {
   if ((parameters.best_of ?? 1) === 1) return;
-  if (!samples(parameters)) refuse("parameters.best_of", "needs sampling: set do_sample");
+  if (!isSampling(parameters)) refuse("parameters.best_of", "needs sampling: set do_sample");
   if (streams) refuse("parameters.best_of", "not with a stream: the best is only known at the end");
   if (parameters.num_return_sequences !== undefined) {
     refuse("parameters.best_of", "not together with num_return_sequences: both say how many outputs to sample");
@@ -153,7 +149,7 @@ function splitTextsAreWhole(parameters: Parameters): void {
 function implied(parameters: Parameters): Partial<Parameters> {
   const bestOf = parameters.best_of ?? 1;
   return {
-    ...(samples(parameters) ? { do_sample: true } : {}),
+    ...(isSampling(parameters) ? { do_sample: true } : {}),
     ...(bestOf > 1 ? { num_return_sequences: bestOf, logprobs: true } : {}),
   };
 }
@@ -161,8 +157,4 @@ function implied(parameters: Parameters): Partial<Parameters> {
 // \p{Surrogate} under the u flag matches only halves without their other half.
 function requireWellFormed(field: string, text: string): void {
   if (/\p{Surrogate}/u.test(text)) refuse(field, "holds half a surrogate pair, which is no character");
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

@@ -4,10 +4,11 @@
 //      └──▶ bound before: other body → 409; same body → what that start began, waited for while it is not there yet, begun for it where its node died
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../../errors.js";
+import { AppError, refuse } from "../../errors.js";
 import type { Generations } from "../../queue/generations.js";
 import type { KeyBinding } from "../../queue/log/token-log.js";
 
+const field = "Idempotency-Key";
 const longestKey = 255;
 const pollMs = 50;
 const usualPolls = 100;
@@ -15,13 +16,13 @@ const usualPolls = 100;
 /** The key of a request: a quoted string as the draft says, or bare visible characters as many clients send it. null without the header. */
 export function idempotencyKey(header: string | string[] | undefined): string | null {
   if (header === undefined) return null;
-  if (typeof header !== "string") return refuse("must be sent once");
+  if (typeof header !== "string") return refuse(field, "must be sent once");
   const quoted = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/u.exec(header)?.[1];
   const key = quoted === undefined ? header : quoted.replace(/\\(["\\])/gu, "$1");
   if (quoted === undefined && !/^[!#-~]*$/u.test(header))
-    return refuse('must be "quoted", or visible ASCII characters');
-  if (key === "") return refuse("must not be empty");
-  if (key.length > longestKey) return refuse(`must have at most ${longestKey} characters (got ${key.length})`);
+    return refuse(field, 'must be "quoted", or visible ASCII characters');
+  if (key === "") return refuse(field, "must not be empty");
+  if (key.length > longestKey) return refuse(field, `must have at most ${longestKey} characters (got ${key.length})`);
   return key;
 }
 
@@ -56,7 +57,8 @@ export async function startOnce(
       );
       return { id, isReplay: false };
     }
-    if (bound.bodyHash !== bodyHash) throw conflict("this key came with another body before");
+    if (bound.bodyHash !== bodyHash)
+      throw new AppError("conflict", "this key came with another body before", { field });
     if ((await generations.find(bound.id)) !== "gone") return { id: bound.id, isReplay: true };
     await sleep(pollMs);
   }
@@ -80,12 +82,4 @@ function canonical(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
   return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonical(inner)}`).join(",")}}`;
-}
-
-function refuse(reason: string): never {
-  throw new AppError("validation", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
-}
-
-function conflict(reason: string): AppError {
-  return new AppError("conflict", `Idempotency-Key: ${reason}`, { field: "Idempotency-Key" });
 }

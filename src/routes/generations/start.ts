@@ -1,7 +1,7 @@
 // POST /generations: starts a generation that goes on whether anybody listens or not, once per Idempotency-Key.
 import { randomBytes } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { AppError } from "../../errors.js";
+import { AppError, refuse } from "../../errors.js";
 import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
 import { startDurable } from "../../queue/durable-queue.js";
@@ -117,12 +117,10 @@ function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
   const url = body.webhook_url ?? null;
   const parameters = checkedParameters(body.parameters ?? undefined, { streams: false });
   if (parameters.on_disconnect === "cancel") {
-    const field = "parameters.on_disconnect";
-    throw new AppError("validation", `${field}: a durable generation goes on: cancel it by DELETE`, { field });
+    refuse("parameters.on_disconnect", "a durable generation goes on: cancel it by DELETE");
   }
   if (parameters.split !== undefined) {
-    const field = "parameters.split";
-    throw new AppError("validation", `${field}: not for durable generations: start one a sentence`, { field });
+    refuse("parameters.split", "not for durable generations: start one a sentence");
   }
   return {
     texts: checkedInputs(body.inputs, 1),
@@ -139,16 +137,8 @@ function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
 function refuseOfOtherRoutes(body: unknown): void {
   if (typeof body !== "object" || body === null) return;
   const { stream, inputs } = body as { readonly stream?: unknown; readonly inputs?: unknown };
-  if (stream !== undefined) {
-    throw new AppError("validation", "stream: not here: read the events at GET /generations/{id}/events", {
-      field: "stream",
-    });
-  }
-  if (Array.isArray(inputs)) {
-    throw new AppError("validation", "inputs: must be one text: start a generation for each of several", {
-      field: "inputs",
-    });
-  }
+  if (stream !== undefined) refuse("stream", "not here: read the events at GET /generations/{id}/events");
+  if (Array.isArray(inputs)) refuse("inputs", "must be one text: start a generation for each of several");
 }
 
 // What can be told of a webhook_url before anything is sent: the rest is checked at the moment of connecting (queue/webhooks.ts).
@@ -158,18 +148,17 @@ export function checkedWebhookUrl(
   sent: string,
   { webhookSecret, webhookPrivate }: Pick<Config, "webhookSecret" | "webhookPrivate">,
 ): string {
-  if (webhookSecret === null) return refuse("this server calls no webhooks: it has no WEBHOOK_SECRET to sign with");
-  const url = URL.canParse(sent) ? new URL(sent) : refuse("must be an absolute URL");
-  if (url.protocol !== "https:" && url.protocol !== "http:") return refuse("must begin with https:// or http://");
-  if (url.username !== "" || url.password !== "") return refuse("must not hold a user name or password");
+  const field = "webhook_url";
+  if (webhookSecret === null)
+    return refuse(field, "this server calls no webhooks: it has no WEBHOOK_SECRET to sign with");
+  const url = URL.canParse(sent) ? new URL(sent) : refuse(field, "must be an absolute URL");
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    return refuse(field, "must begin with https:// or http://");
+  if (url.username !== "" || url.password !== "") return refuse(field, "must not hold a user name or password");
   const literal = literalAddress(url);
   if (webhookPrivate === "refuse" && literal !== null && !isPublicAddress(literal)) {
-    return refuse("leads to an address that is not public");
+    return refuse(field, "leads to an address that is not public");
   }
   url.hash = "";
   return url.href;
-}
-
-function refuse(reason: string): never {
-  throw new AppError("validation", `webhook_url: ${reason}`, { field: "webhook_url" });
 }

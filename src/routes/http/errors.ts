@@ -44,8 +44,7 @@ function requestProblem({ code = "", message = "" }: Partial<FastifyError>): str
 /** TGI's shape; `field` is ours. */
 export function errorBody(error: AppError): ErrorBody {
   const { field, code, message } = error;
-  const named = field === undefined || message.startsWith(field) ? message : `${field}: ${message}`;
-  return { error: named, error_type: code, ...(field === undefined ? {} : { field }) };
+  return { error: message, error_type: code, ...(field === undefined ? {} : { field }) };
 }
 
 /** The one error handler: a status, headers and a body. */

@@ -4,7 +4,7 @@
 //                                those who only follow a generation are sent away at once
 import { setMaxListeners } from "node:events";
 import type { ServerResponse } from "node:http";
-import { AppError } from "../../errors.js";
+import { AppError, shuttingDown } from "../../errors.js";
 
 export type LifetimeState = "loading" | "ready" | "draining";
 
@@ -96,8 +96,4 @@ export class Lifetime {
   #abortAll(): void {
     for (const controller of this.#open) controller.abort(shuttingDown());
   }
-}
-
-function shuttingDown(): AppError {
-  return new AppError("unavailable", "the server is shutting down", { retryAfterSeconds: 1 });
 }

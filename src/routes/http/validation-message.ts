@@ -16,10 +16,10 @@ interface VerboseError extends FastifySchemaValidationError {
 /** `part` is what was checked: "body", "params". */
 export function validationError(errors: readonly FastifySchemaValidationError[], part: string): AppError {
   const [first] = errors as readonly VerboseError[];
-  if (first === undefined) return new AppError("validation", `${part} is not valid`, { field: part });
+  if (first === undefined) return new AppError("validation", "is not valid", { field: part });
   const path = fieldPath(first);
   const field = path === "" ? part : (headerNames.get(path) ?? path);
-  return new AppError("validation", `${field}: ${problem(first, field)}`, { field });
+  return new AppError("validation", problem(first, field), { field });
 }
 
 // "/parameters/stop/1" → parameters.stop[1]

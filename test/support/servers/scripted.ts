@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../../src/app.js";
 import { defaultConfig, type Config } from "../../../src/config/config.js";
 import { embedded, type Embedded } from "../../../src/wiring/embedded.js";
-import { AppError } from "../../../src/errors.js";
+import { AppError, refuse } from "../../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../../src/generation.js";
 import type { ChosenDevice } from "../../../src/inference/device/choose-device.js";
 import type { Inference } from "../../../src/inference/inference.js";
@@ -82,9 +82,7 @@ export class ScriptedInference implements Inference {
     this.requests.push(request);
     const source = request.inputs.split(" ");
     if (source.length > info.limits.maxInputTokens) {
-      throw new AppError("validation", `inputs: ${source.length} tokens, at most ${info.limits.maxInputTokens} fit`, {
-        field: "inputs",
-      });
+      refuse("inputs", `${source.length} tokens, at most ${info.limits.maxInputTokens} fit`);
     }
     const { parameters } = request;
     return {
@@ -159,9 +157,10 @@ export class ScriptedInference implements Inference {
 
   #model(name: string | undefined): ModelInfo {
     const info = this.infos.find((model) => (name === undefined ? model.isDefault : model.name === name));
-    if (info === undefined) throw new AppError("not_found", `model: no model "${name}"`, { field: "model" });
+    if (info === undefined) throw new AppError("not_found", `no model "${name}"`, { field: "model" });
     if (info.state === "ready") return info;
-    throw new AppError("unavailable", `model "${info.name}" is loading`, { field: "model", retryAfterSeconds: 1 });
+    const details = { field: "model", isSentence: true, retryAfterSeconds: 1 };
+    throw new AppError("unavailable", `model "${info.name}" is loading`, details);
   }
 
   async *#generate(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {

@@ -16,7 +16,8 @@ export async function tryDevice(device: string): Promise<string | null> {
     const found = Array.from(valueOf(results, "largest").data, Number).join();
     return found === "10,22" ? null : `the largest numbers of a product came out as ${found}`;
   } catch (error) {
-    return (error as Error).message.replace(/^a trial: ONNX Runtime cannot load it: /u, "");
+    const { cause = error } = error as Error;
+    return (cause as Error).message;
   }
 }
 

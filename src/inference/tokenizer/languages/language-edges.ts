@@ -1,5 +1,5 @@
 // Where multilingual models want the language of the source: before the text or behind it, and how they write it. As the tokenizers of transformers 4.57 do.
-import { AppError } from "../../../errors.js";
+import { refuse } from "../../../errors.js";
 import { languageNamed, wrongLanguage } from "./language-names.js";
 import type { Json, TokenizerFiles } from "../tokenizer-files.js";
 
@@ -51,5 +51,5 @@ export function languageRule(files: TokenizerFiles, specialTokens: Iterable<stri
 export function knownLanguage(wanted: string, known: readonly string[], field: string): string {
   const code = languageNamed(wanted, known);
   if (code !== null) return code;
-  throw new AppError("validation", `${field}: ${wrongLanguage(wanted, known)}`, { field });
+  return refuse(field, wrongLanguage(wanted, known));
 }

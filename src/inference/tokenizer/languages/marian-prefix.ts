@@ -1,5 +1,5 @@
 // Target languages of multilingual Marian models: a piece like ">>deu<<" at the very beginning of the source.
-import { AppError } from "../../../errors.js";
+import { refuse } from "../../../errors.js";
 import { knownLanguage } from "./language-edges.js";
 
 /** The code with its signs that a text begins with, or "". Source: MarianTokenizer.remove_language_code of transformers 4.57. */
@@ -27,5 +27,5 @@ export function missingCode(
   if (first === piece) return null;
   const isOther = codes.some((code) => first === `>>${code}<<`);
   if (!isOther) return piece;
-  throw new AppError("validation", `${field}: ${piece}, but the text begins with ${first}`, { field });
+  return refuse(field, `${piece}, but the text begins with ${first}`);
 }

@@ -1,5 +1,5 @@
 // The tokenizer of recurrent models: symbols looked up in a vocabulary list. Made from the manifest's `source` and `target` fields.
-import { AppError } from "../../../errors.js";
+import { refuse } from "../../../errors.js";
 import { splitText, type Split } from "./split-text.js";
 import { decodeAll, type Detokenizer, type SourceToken, type Tokenizer } from "../tokenizer.js";
 import type { VocabularyTable } from "./vocabulary-table.js";
@@ -96,8 +96,7 @@ export class VocabularyTokenizer implements Tokenizer {
     const id = this.#table.ids.get(symbol) ?? this.#unknown;
     if (id === null) {
       const shown = text.slice(start, stop);
-      const message = `inputs: the model does not know ${JSON.stringify(shown)} (at ${start})`;
-      throw new AppError("validation", message, { field: "inputs" });
+      return refuse("inputs", `the model does not know ${JSON.stringify(shown)}`, [{ text: `at ${start}` }]);
     }
     return { id, text: this.#table.symbols.get(id) ?? symbol, start, stop, special: this.#special.has(id) };
   }

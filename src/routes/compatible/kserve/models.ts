@@ -86,11 +86,11 @@ export function modelOf(models: readonly ModelInfo[], params: unknown): ModelInf
       model,
       models.map(({ name }) => name),
     );
-    throw new AppError("not_found", `model: no such model${hint}`, { field: "model" });
+    throw new AppError("not_found", `no such model${hint}`, { field: "model" });
   }
   const served = versionOf(found);
   if (version === undefined || version === served) return found;
-  throw new AppError("not_found", `version: this model is served in version ${served}`, { field: "version" });
+  throw new AppError("not_found", `this model is served in version ${served}`, { field: "version" });
 }
 
 export function versionOf({ version }: Pick<ModelInfo, "version">): string {

@@ -1,13 +1,13 @@
 // Triton's generate request as one row, and its answer: text_output whole, or piece by piece.
-import { AppError } from "../../../errors.js";
+import { refuse, type AppError } from "../../../errors.js";
 import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
-import type { Parameters } from "../../../parameters.js";
+import { withoutNulls, type Parameters } from "../../../parameters.js";
 import { errorBody } from "../../http/errors.js";
 import { tokenOf } from "../../generate/answer.js";
 import { chosen } from "../openai/choices.js";
 import { temperatureOf } from "../openai/options.js";
-import { checkedInputs, checkedParameters, wantsDetails, withoutNulls } from "../../generate/rules.js";
+import { checkedInputs, checkedParameters, wantsDetails } from "../../generate/rules.js";
 import type { Finished, Place } from "../../generate/run.js";
 import type { Row, Translation } from "../translation.js";
 import { versionOf } from "./models.js";
@@ -101,8 +101,4 @@ function onlyOneText({ num_return_sequences: returned = 1, ...parameters }: Para
 function topOf(tokens: readonly OutputToken[] = []) {
   const has = tokens.some(({ top }) => top !== undefined);
   return has ? { top_tokens: tokens.map(({ top }) => top ?? []) } : {};
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

@@ -1,5 +1,5 @@
 // Which of the served languages a text is in: the configured detector's candidates, held against what models declare. Pure but for loading it.
-import { AppError } from "../../../errors.js";
+import { refuse } from "../../../errors.js";
 import { languageNamed } from "../../../inference/tokenizer/languages/language-names.js";
 import { shortCode } from "./languages.js";
 
@@ -44,18 +44,17 @@ const nearlyAsWell = 0.9;
 /** The language to translate from. Throws AppError "validation" that names `source`. */
 export function detectedSource(candidates: readonly Candidate[], served: readonly string[]): Detected {
   const [best] = candidates;
-  if (best === undefined) refuse("the language of this text cannot be told; name it");
+  if (best === undefined) refuse("source", "the language of this text cannot be told; name it");
   const known = candidates.find(({ language }) => languageNamed(language, served) !== null);
   if (known !== undefined && known.score >= best.score * nearlyAsWell) return percent(known, served);
-  return refuse(`this text looks like "${best.language}", which no served model translates; name the language`);
+  return refuse(
+    "source",
+    `this text looks like "${best.language}", which no served model translates; name the language`,
+  );
 }
 
 // By the code that /languages has.
 function percent({ language, score }: Candidate, served: readonly string[]): Detected {
   const own = languageNamed(language, served);
   return { confidence: Math.round(score * 1000) / 10, language: own === null ? language : shortCode(own, served) };
-}
-
-function refuse(reason: string): never {
-  throw new AppError("validation", `source: ${reason}`, { field: "source" });
 }

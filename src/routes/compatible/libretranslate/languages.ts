@@ -1,5 +1,5 @@
 // Which served model translates from one language into another, and GET /languages. Pure; only models that declare both sides count.
-import { AppError } from "../../../errors.js";
+import { AppError, refuse } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import { languageNamed, wrongLanguage } from "../../../inference/tokenizer/languages/language-names.js";
 
@@ -74,8 +74,4 @@ const englishNames = new Intl.DisplayNames(["en"], { type: "language" });
 function nameOf(code: string): string {
   const locale = localeOf(code);
   return locale === null ? code : (englishNames.of(locale.baseName) ?? code);
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

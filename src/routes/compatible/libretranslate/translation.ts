@@ -1,5 +1,5 @@
 // LibreTranslate's request as rows of one batch, each with its own languages, and its answer.
-import { AppError } from "../../../errors.js";
+import { AppError, refuse } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import type { Parameters } from "../../../parameters.js";
 import { checkedInputs, checkedParameters } from "../../generate/rules.js";
@@ -66,8 +66,8 @@ export class LibreTranslation implements Translation {
 
 function detected(text: string, models: readonly ModelInfo[], detect: Detect | null): Detected | null {
   if (detect === null) {
-    const message = "source: no language detector is configured (LANGUAGE_DETECTOR); name the language";
-    throw new AppError("not_implemented", message, { field: "source" });
+    const reason = "no language detector is configured (LANGUAGE_DETECTOR); name the language";
+    throw new AppError("not_implemented", reason, { field: "source" });
   }
   const served = sourceLanguages(models);
   // What is missing then is a model, and modelFor says so.
@@ -83,12 +83,11 @@ function parametersFor(source: string, target: string, alternatives: number): Pa
 
 function alternativesFit(alternatives: number, maxBeams: number): void {
   if (alternatives < maxBeams) return;
-  const message = `alternatives: at most ${maxBeams - 1} for this model (got ${alternatives})`;
-  throw new AppError("validation", message, { field: "alternatives" });
+  refuse("alternatives", `at most ${maxBeams - 1} for this model (got ${alternatives})`);
 }
 
 function perText(field: string, given: string | readonly string[], texts: readonly string[]): readonly string[] {
   if (typeof given === "string") return texts.map(() => given);
   if (given.length === texts.length) return given;
-  throw new AppError("validation", `${field}: must be one, or one for each of ${texts.length} texts`, { field });
+  return refuse(field, `must be one, or one for each of ${texts.length} texts`);
 }

@@ -1,5 +1,5 @@
 // From a chat to one source text: the last user message, or all messages in the form that the model's seqserve.json gives. Pure.
-import { AppError } from "../../../errors.js";
+import { refuse } from "../../../errors.js";
 import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import type { ChatMessage } from "./schemas.js";
 
@@ -35,8 +35,4 @@ function textOf({ content }: ChatMessage, i: number): string {
       return refuse(`messages[${i}].content[${k}]`, "only parts of type text are supported");
     })
     .join("");
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

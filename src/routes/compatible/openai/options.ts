@@ -1,7 +1,7 @@
 // From OpenAI's options to ours, and the names back for errors. Pure.
-import { AppError } from "../../../errors.js";
-import type { Parameters } from "../../../parameters.js";
-import { checkedParameters, withoutNulls } from "../../generate/rules.js";
+import { refuse } from "../../../errors.js";
+import { withoutNulls, type Parameters } from "../../../parameters.js";
+import { checkedParameters } from "../../generate/rules.js";
 import type { ChatBody, CompletionBody } from "./schemas.js";
 
 type Body = CompletionBody | ChatBody;
@@ -165,8 +165,4 @@ function topLogprobsNeedLogprobs(sent: Body): void {
 
 function streamOptionsNeedStream({ stream, stream_options }: Body): void {
   if (stream_options !== undefined && stream !== true) refuse("stream_options", "only with stream: true");
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError("validation", `${field}: ${reason}`, { field });
 }

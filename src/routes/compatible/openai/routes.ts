@@ -104,7 +104,7 @@ export function openAiModelRoutes(app: App, { inference }: RouteParts): void {
         params.id,
         models().map(({ id }) => id),
       );
-      throw new AppError("not_found", `model: no such model${hint}`, { field: "model" });
+      throw new AppError("not_found", `no such model${hint}`, { field: "model" });
     },
   );
 }
