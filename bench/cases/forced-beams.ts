@@ -80,11 +80,11 @@ function count(counts: Counts, text: number, whole: readonly number[][], outputs
   if (isChanged) counts.changedTexts.add(text);
 }
 
-async function run(slot: ModelSlot, prepared: Prepared, decoding: Decoding, begun: readonly number[]) {
+async function run(slot: ModelSlot, prepared: Prepared, decoding: Decoding, resumedIds: readonly number[]) {
   const { sourceIds } = prepared;
   const quiet = { wantLogprobs: false, topN: 0, wantAttention: false, deadlineAt: null, priority: 5 };
   for await (const { events } of slot.run(
-    { sourceIds, decoding, ...quiet, begun: [begun] },
+    { sourceIds, decoding, ...quiet, resumedIds: [resumedIds] },
     AbortSignal.timeout(60_000),
   ))
     for await (const event of events) if (event.type === "end") return event.end.outputs;

@@ -151,7 +151,7 @@ class PrometheusMetrics implements Metrics {
       metrics.batchRows.observe({ model }, report.rows);
     }
     metrics.stepDuration.observe({ model, phase: "host" }, report.hostMs / 1000);
-    if (report.gaveWayMs > 0) metrics.stepDuration.observe({ model, phase: "give_way" }, report.gaveWayMs / 1000);
+    if (report.yieldedMs > 0) metrics.stepDuration.observe({ model, phase: "give_way" }, report.yieldedMs / 1000);
     metrics.rowsUsed.set({ model }, report.rows);
     metrics.rowsTotal.set({ model }, report.rowCapacity);
     metrics.engineTokens.inc({ model }, report.tokens);

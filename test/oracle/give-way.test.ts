@@ -19,8 +19,8 @@ const words = Array.from({ length: 12 }, (_, i) => `w${"aeiou".repeat(1 + (i % 4
 
 test("the busy model rests now and then, the quiet one never, and no answer changes", async () => {
   const restedMs = new Map<string, number>();
-  const onStep = (model: string, { gaveWayMs }: { readonly gaveWayMs: number }) =>
-    void restedMs.set(model, (restedMs.get(model) ?? 0) + gaveWayMs);
+  const onStep = (model: string, { yieldedMs }: { readonly yieldedMs: number }) =>
+    void restedMs.set(model, (restedMs.get(model) ?? 0) + yieldedMs);
   const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-give-way-"));
   const inference = await createInference(inferenceOptions({ modelsDir: "models", cacheDir, onStep }));
   try {
@@ -45,7 +45,7 @@ test("the busy model rests now and then, the quiet one never, and no answer chan
 
 test("engines of one model don't wait for each other", async () => {
   let restedMs = 0;
-  const onStep = (_: string, { gaveWayMs }: { readonly gaveWayMs: number }) => void (restedMs += gaveWayMs);
+  const onStep = (_: string, { yieldedMs }: { readonly yieldedMs: number }) => void (restedMs += yieldedMs);
   const cacheDir = mkdtempSync(join(tmpdir(), "seqserve-give-way-"));
   const options = inferenceOptions({ modelsDir: "models", models: ["g2p-en"], cacheDir, engines: 2, onStep });
   const inference = await createInference(options);

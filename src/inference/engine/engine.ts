@@ -7,7 +7,7 @@ import type {
   FinishReason,
   FromEngine,
   SequenceSpec,
-  TurnReport,
+  StepTotals,
 } from "../protocol/engine-protocol.js";
 import { BatchHistory } from "./batch-history.js";
 import type { Advance, RowScores } from "./decoding/search.js";
@@ -58,19 +58,19 @@ export class Engine {
     if (sequence !== undefined) sequence.request = "finish";
   }
 
-  async step(): Promise<Stepped> {
+  async step(): Promise<EngineStep> {
     const started = this.#clock.elapsed();
-    const turn = new Turn();
+    const turn = new StepRecord();
     this.#sweep(turn);
     await this.#encode(this.#scheduler.admit(), turn);
     await this.#decode(turn);
     const tookMs = this.#clock.elapsed() - started;
-    const report = turn.report(tookMs, this.#options.maxBatchRows, this.#scheduler.waiting.length);
+    const report = turn.totals(tookMs, this.#options.maxBatchRows, this.#scheduler.waiting.length);
     return { type: "stepped", tokens: turn.tokens, ended: turn.ended, report };
   }
 
   /** Cancelled and late sequences leave before anything is run for them. */
-  #sweep(turn: Turn): void {
+  #sweep(turn: StepRecord): void {
     const now = this.#clock.now();
     for (const sequence of [...this.#scheduler.running, ...this.#scheduler.waiting]) {
       const { deadlineAt } = sequence.spec;
@@ -80,12 +80,12 @@ export class Engine {
     }
   }
 
-  #endLate(sequence: Sequence, turn: Turn): void {
+  #endLate(sequence: Sequence, turn: StepRecord): void {
     if (sequence.hasCommitted) return this.#end(sequence, "deadline", turn);
     this.#fail(sequence, { kind: "deadline", message: "the deadline passed before the first token" }, turn);
   }
 
-  async #encode(admitted: readonly Sequence[], turn: Turn): Promise<void> {
+  async #encode(admitted: readonly Sequence[], turn: StepRecord): Promise<void> {
     if (admitted.length === 0) return;
     const started = this.#clock.elapsed();
     for (const sequence of admitted) sequence.encodeStartedAt = started;
@@ -113,7 +113,7 @@ export class Engine {
   }
 
   // One source that the graph refuses must not take its batch down with it.
-  async #encodeOneByOne(sequences: readonly Sequence[], error: Error, turn: Turn): Promise<void> {
+  async #encodeOneByOne(sequences: readonly Sequence[], error: Error, turn: StepRecord): Promise<void> {
     if (sequences.length === 1) {
       for (const sequence of sequences) this.#fail(sequence, { kind: "generation", message: error.message }, turn);
       return;
@@ -125,7 +125,7 @@ export class Engine {
     }
   }
 
-  async #decode(turn: Turn): Promise<void> {
+  async #decode(turn: StepRecord): Promise<void> {
     const sequences = this.#scheduler.next();
     const rows = sequences.flatMap((sequence) => sequence.rows);
     if (rows.length === 0) return;
@@ -143,7 +143,7 @@ export class Engine {
     }
   }
 
-  #choose(sequences: readonly Sequence[], scores: StepScores, turn: Turn): void {
+  #choose(sequences: readonly Sequence[], scores: StepScores, turn: StepRecord): void {
     let first = 0;
     for (const sequence of sequences) {
       const own = sequence.rows.map((_, index) => scores.row(first + index));
@@ -154,7 +154,7 @@ export class Engine {
   }
 
   // Scores that can't be chosen from must not take the others of the run down with them.
-  #advanced(sequence: Sequence, scores: readonly RowScores[], turn: Turn): Advance | null {
+  #advanced(sequence: Sequence, scores: readonly RowScores[], turn: StepRecord): Advance | null {
     try {
       return sequence.advance(scores);
     } catch (error) {
@@ -163,18 +163,18 @@ export class Engine {
     }
   }
 
-  #apply(sequence: Sequence, advance: Advance, turn: Turn): void {
+  #apply(sequence: Sequence, advance: Advance, turn: StepRecord): void {
     for (const { output, token } of advance.committed) turn.tokens.push({ id: sequence.spec.id, output, token });
     if (advance.outputs !== null) return this.#finish(sequence, advance.outputs, turn);
     const { parents } = advance;
     sequence.feed(parents === null ? sequence.rows : this.#model.reorder(sequence.rows, parents));
   }
 
-  #end(sequence: Sequence, reason: FinishReason, turn: Turn): void {
+  #end(sequence: Sequence, reason: FinishReason, turn: StepRecord): void {
     this.#finish(sequence, sequence.search.stop(reason), turn);
   }
 
-  #finish(sequence: Sequence, outputs: NonNullable<Advance["outputs"]>, turn: Turn): void {
+  #finish(sequence: Sequence, outputs: NonNullable<Advance["outputs"]>, turn: StepRecord): void {
     const now = this.#clock.elapsed();
     const timings = {
       queueMs: sequence.encodeStartedAt - sequence.submittedAt,
@@ -187,7 +187,7 @@ export class Engine {
     this.#drop(sequence);
   }
 
-  #fail(sequence: Sequence, error: Extract<EngineEnd, { ok: false }>["error"], turn: Turn): void {
+  #fail(sequence: Sequence, error: Extract<EngineEnd, { ok: false }>["error"], turn: StepRecord): void {
     turn.ended.push({ id: sequence.spec.id, ok: false, error });
     this.#drop(sequence);
   }
@@ -202,10 +202,10 @@ export class Engine {
 // What one turn of the engine has gathered so far: the message that goes out at its end.
 
 /** The message but for what only the thread knows. */
-export type Stepped = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: TurnReport };
+export type EngineStep = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: StepTotals };
 
-export class Turn {
-  readonly tokens: Stepped["tokens"][number][] = [];
+export class StepRecord {
+  readonly tokens: EngineStep["tokens"][number][] = [];
   readonly ended: EngineEnd[] = [];
   encodeMs = 0;
   decodeMs = 0;
@@ -222,7 +222,7 @@ export class Turn {
   }
 
   /** @param waiting sequences that are not admitted yet */
-  report(tookMs: number, rowCapacity: number, waiting: number): TurnReport {
+  totals(tookMs: number, rowCapacity: number, waiting: number): StepTotals {
     const { encodeMs, decodeMs, rows, tokens } = this;
     return {
       rows,

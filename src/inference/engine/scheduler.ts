@@ -8,19 +8,24 @@ export interface SchedulerLimits {
   readonly maxEncodeTokens: number;
 }
 
-/** A source waits for company while the batch is at least half full: for one in so many running sequences, at most so many, and at most so many steps. */
-const gathering = { runningEach: 4, most: 8, steps: 2 } as const;
+/**
+ * When the batch is at least half full, new sources wait up to `steps` steps to be encoded together: until there is one for every `runningEach`
+ * running sequences, or `most`.
+ */
+const hold = { runningEach: 4, most: 8, steps: 2 } as const;
 
-/** So many steps in a row are taken by none but those that catch up with another worker. */
-const stepsAhead = 8;
+/** Resumed sequences may take up to this many steps in a row alone, to catch up with what the previous worker had produced. */
+const maxCatchUpSteps = 8;
 
 export class Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   #reservedRows = 0;
-  #gatheredSteps = 0;
-  #stepsAhead = 0;
+  /** Steps that the sources at the head of the queue have been held. */
+  #heldSteps = 0;
+  /** Steps in a row that only resumed sequences took. */
+  #catchUpSteps = 0;
 
   constructor(limits: SchedulerLimits) {
     this.#limits = limits;
@@ -48,13 +53,13 @@ export class Scheduler {
   /**
    * Moves sequences from the head of the queue into the batch: as many as there are rows for (a sequence reserves the most
    * rows it will ever hold) and as one padded encoder run may take. By priority, first come first served within one: a wide one is
-   * never overtaken by those behind it. Running ones keep their rows whoever comes, and nobody ages: urgent ones without end starve the others.
-   * Called once a step. Few sources wait for others for a step or two while the batch is well filled.
+   * never overtaken by those behind it. Running ones keep their rows whoever comes. Priority does not grow with waiting: an endless run of
+   * urgent sequences starves the others. Called once a step; while the batch is well filled, few sources are held for a step or two.
    */
   admit(): Sequence[] {
     const { admissible, isFull } = this.#admissible();
-    if (!isFull && this.#gathers(admissible.length)) return [];
-    this.#gatheredSteps = 0;
+    if (!isFull && this.#holdForBatch(admissible.length)) return [];
+    this.#heldSteps = 0;
     for (const sequence of admissible) this.#reservedRows += sequence.search.maxRows;
     this.#waiting.splice(0, admissible.length);
     this.#running.push(...admissible);
@@ -62,14 +67,15 @@ export class Scheduler {
   }
 
   /**
-   * Who takes the next step: all that run. But somebody waits, in the middle of a text, for those that another worker began: they go ahead by
-   * themselves, whose few rows step faster than a full batch does, with a step of all in between.
+   * The sequences of the next step: all that run. But the reader of a resumed sequence waits in the middle of its text, so resumed ones step by
+   * themselves while they catch up (a few rows step faster than a full batch), with a step of all in between.
    */
   next(): readonly Sequence[] {
-    const behind = this.#running.filter(({ isBehind }) => isBehind);
-    const isAhead = behind.length > 0 && behind.length < this.#running.length && this.#stepsAhead < stepsAhead;
-    this.#stepsAhead = isAhead ? this.#stepsAhead + 1 : 0;
-    return isAhead ? behind : [...this.#running];
+    const resumed = this.#running.filter(({ isCatchingUp }) => isCatchingUp);
+    const isMixed = resumed.length > 0 && resumed.length < this.#running.length;
+    const stepsResumedOnly = isMixed && this.#catchUpSteps < maxCatchUpSteps;
+    this.#catchUpSteps = stepsResumedOnly ? this.#catchUpSteps + 1 : 0;
+    return stepsResumedOnly ? resumed : [...this.#running];
   }
 
   remove(sequence: Sequence): void {
@@ -95,11 +101,11 @@ export class Scheduler {
   }
 
   // An encoder run of one source costs half of what a run of four does; a few idle rows of a step cost next to nothing.
-  #gathers(count: number): boolean {
-    const wanted = Math.min(Math.floor(this.#running.length / gathering.runningEach), gathering.most);
+  #holdForBatch(count: number): boolean {
+    const wanted = Math.min(Math.floor(this.#running.length / hold.runningEach), hold.most);
     const isHalfFull = this.#reservedRows * 2 >= this.#limits.maxBatchRows;
-    if (!isHalfFull || count === 0 || count >= wanted || this.#gatheredSteps === gathering.steps) return false;
-    this.#gatheredSteps += 1;
+    if (!isHalfFull || count === 0 || count >= wanted || this.#heldSteps === hold.steps) return false;
+    this.#heldSteps += 1;
     return true;
   }
 }

@@ -28,17 +28,17 @@ export class Sequence {
   constructor(spec: SequenceSpec, vocabSize: number, now: number) {
     this.spec = spec;
     this.submittedAt = now;
-    const { decoding, sourceIds, wantLogprobs, topN, begun, scored } = spec;
-    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, begun, scored);
+    const { decoding, sourceIds, wantLogprobs, topN, resumedIds, scored } = spec;
+    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, resumedIds, scored);
   }
 
   get hasCommitted(): boolean {
     return this.#committed > 0;
   }
 
-  /** Another worker was further. */
-  get isBehind(): boolean {
-    return this.#committed < (this.spec.told ?? 0);
+  /** Another worker had emitted more tokens than this one has until now. */
+  get isCatchingUp(): boolean {
+    return this.#committed < (this.spec.resumedTokens ?? 0);
   }
 
   /** Takes its first row and sets the first decoder input. */

@@ -3,22 +3,23 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
+import { shouldYield, type SharedLoads } from "../protocol/engine-loads.js";
 import type { FromEngine, ToEngine } from "../protocol/engine-protocol.js";
 import { checkFiles } from "./check-files.js";
-import { Courtesy, ThreadPriority } from "./giving-way.js";
 import { Engine, type Clock } from "./engine.js";
-import { mayGiveWay, type SharedLoads } from "../protocol/engine-loads.js";
 import { loadModel } from "./models/load-model.js";
 import type { Seq2SeqModel } from "./models/model.js";
 import { runtimeVersion } from "./models/onnx-session.js";
 import { tryDevice } from "./models/try-device.js";
 import { probeModel } from "./probe.js";
+import { ThreadPriority, YieldBudget } from "./yielding.js";
+
 const clock: Clock = { elapsed: () => performance.now(), now: () => Date.now() };
 
 class EngineThread {
   readonly #post: (message: FromEngine) => void;
   readonly #priority = new ThreadPriority();
-  readonly #courtesy = new Courtesy();
+  readonly #budget = new YieldBudget();
   readonly #loads: SharedLoads | null;
   #model: Seq2SeqModel | null = null;
   #engine: Engine | null = null;
@@ -78,26 +79,26 @@ class EngineThread {
     if (this.#isStepping || this.#engine === null) return;
     this.#isStepping = true;
     while (!this.#engine.isIdle && !this.#isClosing) {
-      const gaveWayMs = await this.#giveWay();
+      const yieldedMs = await this.#yieldToOthers();
       const started = performance.now();
       const stepped = await this.#engine.step();
-      this.#courtesy.worked(performance.now() - started);
-      this.#post({ ...stepped, report: { ...stepped.report, busyMs: this.#busySinceLast(), gaveWayMs } });
-      this.#priority.after(stepped.report);
-      // Messages are delivered between turns of the loop; without this an engine whose runs resolve at once would starve them.
+      this.#budget.addWork(performance.now() - started);
+      this.#post({ ...stepped, report: { ...stepped.report, busyMs: this.#busySinceLast(), yieldedMs } });
+      this.#priority.adjust(stepped.report);
+      // Messages are delivered between turns of the event loop; without this an engine whose runs resolve at once would starve them.
       await new Promise(setImmediate);
     }
     this.#isStepping = false;
     if (this.#isClosing) await this.#close();
   }
 
-  /** Milliseconds. Not with Atomics.wait: messages go on coming in, and the time does not count as busy. */
-  async #giveWay(): Promise<number> {
+  /** Returns the milliseconds paused. Not with Atomics.wait: messages go on coming in, and the time does not count as busy. */
+  async #yieldToOthers(): Promise<number> {
     const started = performance.now();
     let now = started;
-    while (this.#loads !== null && this.#courtesy.hasCredit && !this.#isClosing && mayGiveWay(this.#loads)) {
+    while (this.#loads !== null && this.#budget.hasCredit && !this.#isClosing && shouldYield(this.#loads)) {
       await sleep(1);
-      this.#courtesy.waited(performance.now() - now);
+      this.#budget.spend(performance.now() - now);
       now = performance.now();
     }
     return now - started;

@@ -4,7 +4,7 @@
 //   beams, scores     searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
 import { AppError } from "../../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
-import type { EngineRun } from "../host/engine-host.js";
+import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
 import type { EngineEnd } from "../protocol/engine-protocol.js";
 import { Contradiction, LoggedTokens } from "./logged-tokens.js";
 import type { ModelSlot } from "../catalog/model-slot.js";
@@ -49,7 +49,7 @@ interface Going {
 async function* run(going: Going, begun: readonly (readonly number[])[]): Events {
   const { slot, prepared, log, signal } = going;
   const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, scored } = prepared;
-  const spec = {
+  const spec: SubmitSpec = {
     sourceIds,
     decoding,
     wantLogprobs,
@@ -57,8 +57,8 @@ async function* run(going: Going, begun: readonly (readonly number[])[]): Events
     wantAttention,
     deadlineAt,
     priority,
-    begun,
-    told: log.begun.flat().length,
+    resumedIds: begun,
+    resumedTokens: log.begun.flat().length,
     ...(scored === undefined ? {} : { scored }),
   };
   try {

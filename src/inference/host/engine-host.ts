@@ -14,7 +14,7 @@ import type {
   ToEngine,
   Probe,
 } from "../protocol/engine-protocol.js";
-import type { EngineLoads, LoadPlace } from "../protocol/engine-loads.js";
+import type { EngineLoads, LoadSlot } from "../protocol/engine-loads.js";
 import type { ModelPlan } from "../protocol/plan.js";
 import { EventChannel } from "./event-channel.js";
 import { Portions } from "./portions.js";
@@ -54,7 +54,7 @@ export class EngineHost {
   readonly #worker: Worker;
   readonly #options: EngineHostOptions;
   readonly #channels = new Map<number, EventChannel<EngineEvent>>();
-  readonly #place: LoadPlace | null;
+  readonly #loadSlot: LoadSlot | null;
   readonly #told = new Portions<Told>({
     take: (id, told) => this.#take(id, told),
     sizeOf: (told) => ("end" in told ? tokensPerEnd : 1),
@@ -67,8 +67,8 @@ export class EngineHost {
 
   constructor(options: EngineHostOptions) {
     this.#options = options;
-    this.#place = options.loads?.enrol(options.threads) ?? null;
-    this.#worker = new Worker(new URL("../engine/worker.js", import.meta.url), { workerData: this.#place?.shared });
+    this.#loadSlot = options.loads?.claimSlot(options.threads) ?? null;
+    this.#worker = new Worker(new URL("../engine/worker.js", import.meta.url), { workerData: this.#loadSlot?.shared });
     this.#worker.on("message", (message: FromEngine) => this.#receive(message));
     this.#worker.on("error", (error) => this.#crashed(error));
     this.#worker.on("exit", () => this.#exited());
@@ -166,7 +166,7 @@ export class EngineHost {
   }
 
   #tellLoad(): void {
-    this.#place?.set(this.#channels.size);
+    this.#loadSlot?.set(this.#channels.size);
   }
 
   #ended(end: EngineEnd): void {
@@ -180,7 +180,7 @@ export class EngineHost {
   }
 
   #exited(): void {
-    this.#place?.leave();
+    this.#loadSlot?.release();
     if (this.#onClosed !== null) this.#onClosed();
     else this.#crashed(new Error("the engine's thread ended by itself"));
   }

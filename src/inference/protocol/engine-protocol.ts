@@ -34,10 +34,10 @@ export interface SequenceSpec {
   readonly deadlineAt: number | null;
   /** Waiting ones with a lower number are admitted first. */
   readonly priority: number;
-  /** Ids that each output begins with, where another worker began it. */
-  readonly begun?: readonly (readonly number[])[];
-  /** So many tokens another worker has told of: until it stands there again, it goes before the others. */
-  readonly told?: number;
+  /** Ids that each output begins with: another worker chose them. */
+  readonly resumedIds?: readonly (readonly number[])[];
+  /** Tokens that another worker had already emitted: until the engine has committed as many, the sequence steps ahead of the others. */
+  readonly resumedTokens?: number;
   /** Ids to score instead of choosing any. */
   readonly scored?: readonly number[];
 }
@@ -108,8 +108,8 @@ export interface EngineError {
   readonly message: string;
 }
 
-/** Numbers of one engine turn. */
-export interface TurnReport {
+/** Numbers of one engine step. */
+export interface StepTotals {
   readonly rows: number;
   readonly rowCapacity: number;
   readonly encodedSources: number;
@@ -127,12 +127,12 @@ export interface TurnReport {
   readonly waiting: number;
 }
 
-/** For metrics. */
-export interface StepReport extends TurnReport {
+/** With what only the engine's thread knows. For metrics. */
+export interface StepReport extends StepTotals {
   /** Time that the engine's thread did not wait for messages, since the report before. */
   readonly busyMs: number;
-  /** Time that it let lightly loaded engines go first, before this step. */
-  readonly gaveWayMs: number;
+  /** Time that it paused before this step, for lightly loaded engines. */
+  readonly yieldedMs: number;
 }
 
 /** What the engine found out while loading. */

@@ -20,7 +20,7 @@ const report = {
   decodeMs: 6,
   hostMs: 0.3,
   busyMs: 10.5,
-  gaveWayMs: 0,
+  yieldedMs: 0,
   tokens: 8,
   waiting: 3,
 };
@@ -57,7 +57,7 @@ test("a step adds to every counter it touches", async () => {
       paddedTokens: 0,
       rows: 4,
       tokens: 4,
-      gaveWayMs: 12,
+      yieldedMs: 12,
     });
     const text = await metrics.text();
     const sum = (name: string, labels = {}) => metricSum(text, `seqserve_${name}`, labels);

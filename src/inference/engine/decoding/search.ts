@@ -47,10 +47,10 @@ export interface ChosenToken {
 }
 
 /**
- * Ids that each output begins with, after the prefix: what another worker had chosen. The search takes them for its own choices, and goes on behind
- * them as if it had made them: rules, draws and lengths are those of the whole. Their tokens have nothing but an id, except with beams, which score them.
+ * Ids that each output begins with, after the prefix: what another worker had chosen. The search takes them for its own choices and continues behind
+ * them: rules, draws and lengths are those of the whole. Their tokens have nothing but an id, except with beams, which score them.
  */
-export type Begun = readonly (readonly number[])[];
+export type ResumedIds = readonly (readonly number[])[];
 
 export interface SearchOutput {
   readonly tokens: readonly ChosenToken[];

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Scheduler } from "../../../../src/inference/engine/scheduler.js";
 import { fullScores } from "../../../../src/inference/engine/models/manifest/scores.js";
+import type { SequenceSpec } from "../../../../src/inference/protocol/engine-protocol.js";
 import { Sequence } from "../../../../src/inference/engine/sequence.js";
 import { below, seededRandom } from "../../../support/random.js";
 import { decoding } from "../../../support/models/decoding.js";
 
 let nextId = 0;
-function sequence(sourceLength = 4, numBeams = 1, priority = 5, told = 0): Sequence {
-  const spec = {
+function sequence(sourceLength = 4, numBeams = 1, priority = 5, resumedTokens = 0): Sequence {
+  const spec: SequenceSpec = {
     id: nextId++,
     sourceIds: Array.from({ length: sourceLength }, () => 3),
     decoding: decoding({ numBeams }),
@@ -18,8 +19,8 @@ function sequence(sourceLength = 4, numBeams = 1, priority = 5, told = 0): Seque
     wantAttention: false,
     deadlineAt: null,
     priority,
-    told,
-    begun: [Array.from({ length: told }, () => 4)],
+    resumedTokens,
+    resumedIds: [Array.from({ length: resumedTokens }, () => 4)],
   };
   return new Sequence(spec, 16, 0);
 }
@@ -171,9 +172,9 @@ test("a waiting sequence that leaves does not shorten the wait of the next", () 
   assert.equal(scheduler.admit().length, 0);
 });
 
-/** It walks over all that another worker told of. */
+/** It walks over all tokens that another worker emitted. */
 function catchUp(behind: Sequence): void {
-  while (behind.isBehind) behind.advance([fullScores(new Float32Array(16))]);
+  while (behind.isCatchingUp) behind.advance([fullScores(new Float32Array(16))]);
 }
 
 test("those that catch up with another worker take eight steps for one of all", () => {
@@ -182,7 +183,7 @@ test("those that catch up with another worker take eight steps for one of all", 
   scheduler.admit();
   const taken = Array.from({ length: 20 }, () => scheduler.next().length);
   assert.deepEqual(taken, [1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1]);
-  assert.ok(behind.isBehind);
+  assert.ok(behind.isCatchingUp);
   catchUp(behind);
   assert.deepEqual(scheduler.next(), [running, behind]);
   assert.deepEqual(scheduler.next(), [running, behind]);

@@ -39,19 +39,19 @@ export class BeamSearch implements Search {
   readonly #rules: Rules;
   readonly #report: Reporting;
   readonly #width: number;
-  readonly #begun: readonly number[];
+  readonly #resumedIds: readonly number[];
   readonly #finished: FinishedBeams;
   #live: readonly Beam[];
   /** The end of what was committed. */
   #committed = rootHypothesis();
   #wanted: Wanted | null = null;
 
-  constructor(decoding: Decoding, rules: Rules, report: Reporting, begun: readonly number[] = []) {
+  constructor(decoding: Decoding, rules: Rules, report: Reporting, resumedIds: readonly number[] = []) {
     this.maxRows = decoding.numBeams;
     this.#decoding = decoding;
     this.#rules = rules;
     this.#report = report;
-    this.#begun = begun;
+    this.#resumedIds = resumedIds;
     // So many that numBeams of them go on even when each row's best are all its EOS ids.
     this.#width = Math.max(2, 1 + decoding.eosTokenIds.length) * decoding.numBeams;
     this.#finished = new FinishedBeams(decoding, rules.mayRaise);
@@ -67,7 +67,7 @@ export class BeamSearch implements Search {
 
   /** The id that all hypotheses go on with, where another worker has shown it to somebody already. */
   get #known(): number | null {
-    return this.#begun[this.#live[0]?.hypothesis.length ?? 0] ?? null;
+    return this.#resumedIds[this.#live[0]?.hypothesis.length ?? 0] ?? null;
   }
 
   get lastTokens(): readonly number[] {

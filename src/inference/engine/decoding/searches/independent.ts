@@ -7,7 +7,7 @@ import { candidatesFor, type Candidates } from "../rules/candidates.js";
 import { reportsLogprobs, StepRow } from "./chosen.js";
 import { wantedFor, type Need, type Reporting } from "./need.js";
 import type { Rules } from "../rules/processors.js";
-import type { Advance, Begun, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import type { Advance, ResumedIds, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
 import { meanLogprob } from "../../../protocol/scores.js";
 
 export interface Choice {
@@ -25,7 +25,7 @@ export interface Chooser {
 interface Strand {
   readonly output: number;
   /** After the prefix: chosen already. */
-  readonly begun: readonly number[];
+  readonly resumedIds: readonly number[];
   readonly ids: number[];
   readonly tokens: ChosenToken[];
   finished: FinishReason | null;
@@ -48,7 +48,7 @@ export class IndependentSearch implements Search {
     rules: Rules,
     chooser: Chooser,
     report: Reporting,
-    begun: Begun = [],
+    resumedIds: ResumedIds = [],
   ) {
     this.maxRows = outputs;
     this.#decoding = decoding;
@@ -56,7 +56,7 @@ export class IndependentSearch implements Search {
     this.#chooser = chooser;
     this.#report = report;
     this.#strands = Array.from({ length: outputs }, (_, output) =>
-      newStrand(output, decoding.prefix, begun[output] ?? []),
+      newStrand(output, decoding.prefix, resumedIds[output] ?? []),
     );
     this.#live = this.#strands;
   }
@@ -108,7 +108,7 @@ export class IndependentSearch implements Search {
 
   #choose(strand: Strand, row: StepRow | undefined): ChosenToken {
     if (row === undefined) throw new Error(`output ${strand.output} has no row`);
-    const known = strand.begun[strand.tokens.length];
+    const known = strand.resumedIds[strand.tokens.length];
     const token = known === undefined ? this.#draw(strand, row) : { id: known };
     strand.ids.push(token.id);
     strand.tokens.push(token);
@@ -134,11 +134,11 @@ export class IndependentSearch implements Search {
   }
 }
 
-function newStrand(output: number, prefix: readonly number[], begun: readonly number[]): Strand {
-  return { output, begun, ids: [...prefix], tokens: [], finished: null };
+function newStrand(output: number, prefix: readonly number[], resumedIds: readonly number[]): Strand {
+  return { output, resumedIds, ids: [...prefix], tokens: [], finished: null };
 }
 
 /** Its next id is known. */
-function isWalking({ begun, tokens }: Strand): boolean {
-  return tokens.length < begun.length;
+function isWalking({ resumedIds, tokens }: Strand): boolean {
+  return tokens.length < resumedIds.length;
 }

@@ -8,7 +8,7 @@ import type { Rules } from "../rules/processors.js";
 import { softmax } from "../rules/mass.js";
 import { uniform } from "../rules/random.js";
 import { largest } from "../rules/selection.js";
-import type { Begun } from "../search.js";
+import type { ResumedIds } from "../search.js";
 import { warpersOf } from "../rules/warpers.js";
 
 /** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
@@ -16,9 +16,14 @@ const smallVocabulary = 4096;
 /** So many more than top_k are looked at for ties with the last of them. */
 const tieMargin = 8;
 
-export function samplingSearch(decoding: Decoding, rules: Rules, report: Reporting, begun: Begun): IndependentSearch {
+export function samplingSearch(
+  decoding: Decoding,
+  rules: Rules,
+  report: Reporting,
+  resumedIds: ResumedIds,
+): IndependentSearch {
   const chooser = sampler(decoding, rules, report);
-  return new IndependentSearch(decoding, decoding.numReturnSequences, rules, chooser, report, begun);
+  return new IndependentSearch(decoding, decoding.numReturnSequences, rules, chooser, report, resumedIds);
 }
 
 function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {

@@ -5,7 +5,7 @@ import type { Reporting } from "./need.js";
 import { rulesOf, type Rules } from "../rules/processors.js";
 import { samplingSearch } from "./sampling.js";
 import { ScoringSearch } from "./scoring.js";
-import type { Begun, Search } from "../search.js";
+import type { ResumedIds, Search } from "../search.js";
 import type { Chooser } from "./independent.js";
 import { IndependentSearch } from "./independent.js";
 
@@ -17,18 +17,18 @@ export function startSearch(
   decoding: Decoding,
   sourceIds: readonly number[],
   report: Reporting,
-  begun: Begun = [],
+  resumedIds: ResumedIds = [],
   scored: readonly number[] = [],
 ): Search {
   if (scored.length > 0) return new ScoringSearch(decoding, report, scored);
   const rules = rulesOf(decoding, sourceIds);
   if (decoding.numBeams > 1) {
     if (decoding.doSample) throw new Error("sampling with beams is not supported");
-    return new BeamSearch(decoding, rules, report, begun[0]);
+    return new BeamSearch(decoding, rules, report, resumedIds[0]);
   }
   return decoding.doSample
-    ? samplingSearch(decoding, rules, report, begun)
-    : greedySearch(decoding, rules, report, begun);
+    ? samplingSearch(decoding, rules, report, resumedIds)
+    : greedySearch(decoding, rules, report, resumedIds);
 }
 
 // Greedy decoding: the best candidate, the lowest id among equals (transformers' GenerationMixin._sample without do_sample).
@@ -39,6 +39,11 @@ const best: Chooser = {
   choose: (candidates) => ({ id: candidates.top(1).ids[0] ?? 0, sampledLogprob: null }),
 };
 
-export function greedySearch(decoding: Decoding, rules: Rules, report: Reporting, begun: Begun): IndependentSearch {
-  return new IndependentSearch(decoding, 1, rules, best, report, begun);
+export function greedySearch(
+  decoding: Decoding,
+  rules: Rules,
+  report: Reporting,
+  resumedIds: ResumedIds,
+): IndependentSearch {
+  return new IndependentSearch(decoding, 1, rules, best, report, resumedIds);
 }

@@ -1,6 +1,6 @@
 // What the decoder gets of the sources of one run: hidden states, mask and source ids, each padded to one width. Kept while the rows stay the same.
 import type { Axes } from "./axes.js";
-import { sharedWidth, type StepCompany } from "./company.js";
+import { sharedWidth, type StepBatching } from "./batchability.js";
 import { numbersOf } from "../elements.js";
 import { integerTensor, tensor, type Feeds, type OnnxSession } from "../onnx-session.js";
 import type { SourcePlan } from "../../../protocol/plan.js";
@@ -33,7 +33,7 @@ export class MemoryBatch {
   readonly #options: MemoryBatchOptions;
   #last: {
     readonly sources: readonly EncodedSource[];
-    readonly company: StepCompany;
+    readonly company: StepBatching;
     readonly maskMarks: string;
     readonly feeds: Feeds;
     readonly width: number;
@@ -62,7 +62,7 @@ export class MemoryBatch {
     this.#last = null;
   }
 
-  of(sources: readonly EncodedSource[], company: StepCompany): { readonly feeds: Feeds; readonly width: number } {
+  of(sources: readonly EncodedSource[], company: StepBatching): { readonly feeds: Feeds; readonly width: number } {
     const last = this.#last;
     const isSame =
       last?.company === company && last.maskMarks === this.maskMarks && last.sources.length === sources.length;

@@ -1,12 +1,12 @@
 // What the load probe of a manifest model runs: ids that are no padding, lengths that fit, and what is known without running.
 import { basename } from "node:path";
-import type { EncodeCompany, ProbePlan, StepCompany } from "./company.js";
+import type { EncodeBatching, ProbePlan, StepBatching } from "./batchability.js";
 import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { SourcePlan } from "../../../protocol/plan.js";
 import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 export interface ProbedStep {
-  readonly companies: readonly StepCompany[];
+  readonly companies: readonly StepBatching[];
   readonly isMasked: boolean;
   /** Why its rows run one by one; null when they need not. */
   readonly whyAlone: string | null;
@@ -14,7 +14,7 @@ export interface ProbedStep {
 
 export interface ProbedEncoder {
   /** null: no encoder. */
-  readonly companies: readonly EncodeCompany[] | null;
+  readonly companies: readonly EncodeBatching[] | null;
   readonly whyAlone: string | null;
   readonly isMasked: boolean;
   readonly vocabSize: number;

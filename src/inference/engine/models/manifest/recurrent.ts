@@ -2,7 +2,14 @@
 //
 //   encode ─▶ memory, states ─▶ rows ─▶ groups that may share a run ─▶ step: token, states, feed, memory in; scores, states, feed out
 import type { RowScores } from "../../decoding/search.js";
-import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
+import {
+  groupsBy,
+  settleCompany,
+  stepKey,
+  type Batchability,
+  type CompanyModel,
+  type StepBatching,
+} from "./batchability.js";
 import { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "../model.js";
@@ -26,7 +33,7 @@ interface RecurrentRow extends Row {
 
 export class RecurrentModel implements CompanyModel {
   vocabSize = 0;
-  company: Company = { encode: "alone", step: "alone" };
+  company: Batchability = { encode: "alone", step: "alone" };
   hasAttention: boolean;
   readonly #plan: RecurrentPlan;
   readonly #encoder: SourceEncoder;
@@ -161,7 +168,7 @@ export class RecurrentModel implements CompanyModel {
     const fault = await this.#probeRow();
     const { mask, memory: attended } = this.#plan.decoder.inputs;
     const isSafe = attended === null || mask !== null || this.#encoder.source.padTo !== null;
-    const companies: StepCompany[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
+    const companies: StepBatching[] = isSafe ? ["any", "equalSources"] : ["equalSources"];
     const step = { companies, isMasked: mask !== null, whyAlone: whyAlone(this.#decoder, this.#ids, this.#batchAxis) };
     const notes = await settleCompany(
       this,

@@ -2,7 +2,7 @@
 //
 //   ids ─▶ groups that may share a run ─▶ padded rectangle, mask, lengths ─▶ run ─▶ slices: memory, mask, states
 import type { Axes } from "./axes.js";
-import { groupsBy, type EncodeCompany } from "./company.js";
+import { groupsBy, type EncodeBatching } from "./batchability.js";
 import { castElements } from "../elements.js";
 import { areRows, declaredOrder, findAxes, type ProbedRuns } from "./encoder-probe.js";
 import type { Memory } from "../model.js";
@@ -83,7 +83,7 @@ export class SourceEncoder {
   }
 
   /** Freest first: padding cannot be told from text without mask, lengths or a pad symbol, unless all is padded to one width. */
-  get companies(): EncodeCompany[] {
+  get companies(): EncodeBatching[] {
     const { mask, lengths } = this.#inputs;
     const { padTo, padId } = this.source;
     const tells = mask !== null || lengths !== null || padTo !== null || padId !== null;
@@ -132,7 +132,7 @@ export class SourceEncoder {
 
   async encode(
     sources: readonly (readonly number[])[],
-    company: EncodeCompany,
+    company: EncodeBatching,
     wanted: WantedTypes,
   ): Promise<EncodedSource[]> {
     const { padTo } = this.source;

@@ -2,7 +2,14 @@
 //
 //   row.ids ─▶ groups that may share a run ─▶ [rows, T] targets, memory, mask, source ids ─▶ scores at each row's own last position
 import type { RowScores } from "../../decoding/search.js";
-import { groupsBy, settleCompany, stepKey, type Company, type CompanyModel, type StepCompany } from "./company.js";
+import {
+  groupsBy,
+  settleCompany,
+  stepKey,
+  type Batchability,
+  type CompanyModel,
+  type StepBatching,
+} from "./batchability.js";
 import { MemoryBatch } from "./memory-batch.js";
 import type { Memory, Row, StepScores } from "../model.js";
 import { integerTensor, OnnxSession, type SessionOptions, type TensorInfo, type Value } from "../onnx-session.js";
@@ -35,7 +42,7 @@ const costNote =
 
 export class StatelessModel implements CompanyModel {
   vocabSize = 0;
-  company: Company = { encode: "alone", step: "alone" };
+  company: Batchability = { encode: "alone", step: "alone" };
   hasAttention: boolean;
   readonly #plan: StatelessPlan;
   readonly #encoder: SourceEncoder | null;
@@ -209,7 +216,7 @@ export class StatelessModel implements CompanyModel {
 
   async #probe(): Promise<string[]> {
     const fault = await this.#probeRow();
-    const companies: StepCompany[] = this.#isLastOnly
+    const companies: StepBatching[] = this.#isLastOnly
       ? ["equalAges", "equalBoth"]
       : ["any", "equalAges", "equalSources", "equalBoth"];
     const step = {

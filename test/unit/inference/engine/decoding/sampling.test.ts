@@ -150,13 +150,13 @@ test("a search that another worker began goes on with the same tokens, of every 
         const longest = Math.max(...outputs.map(({ tokens }) => tokens.length));
         for (let cut = 0; cut <= longest; cut += 1) {
           // Outputs are never further apart than one token.
-          const begun = outputs.map(({ tokens }, output) =>
+          const resumedIds = outputs.map(({ tokens }, output) =>
             tokens.slice(0, cut - (output > 0 ? 1 : 0)).map(({ id }) => id),
           );
-          const search = startSearch(of, [3, 4], { vocabSize: script.vocab, wantLogprobs: true, topN: 2 }, begun);
+          const search = startSearch(of, [3, 4], { vocabSize: script.vocab, wantLogprobs: true, topN: 2 }, resumedIds);
           const again = drive(search, of, (ids) => scriptedLogits(script, ids), "full");
           const expected = outputs.map(({ tokens, finishReason }, output) => ({
-            tokens: tokens.map((token, at) => (at < begun[output]!.length ? { id: token.id } : token)),
+            tokens: tokens.map((token, at) => (at < resumedIds[output]!.length ? { id: token.id } : token)),
             finishReason,
           }));
           assert.deepEqual(

@@ -1,37 +1,38 @@
-// How long an engine with much to do may let lightly loaded ones go first: as long as it has worked itself, so it keeps half of its time at least.
-// Their few rows are done long before; the cores that it leaves alone are theirs, and the main thread's, at once.
+// When a busy engine makes room for lightly loaded ones: how long it pauses between its steps, and which nice value its thread has.
+// The few rows of a lightly loaded engine are done long before; the cores that the busy one leaves alone are theirs, and the main thread's, at once.
 import { setPriority } from "node:os";
-import type { StepReport } from "../protocol/engine-protocol.js";
 import { lightLoad } from "../protocol/engine-loads.js";
+import type { StepReport } from "../protocol/engine-protocol.js";
 
 /** Credit does not add up beyond this: after a long time alone, too, the next pause is short. About what a short request takes. */
-const mostMs = 20;
+const maxCreditMs = 20;
 
-export class Courtesy {
+/** Milliseconds that an engine may pause: as many as it has worked, so that it keeps at least half of its time. */
+export class YieldBudget {
   #creditMs = 0;
 
   get hasCredit(): boolean {
     return this.#creditMs > 0;
   }
 
-  worked(ms: number): void {
-    this.#creditMs = Math.min(mostMs, this.#creditMs + ms);
+  addWork(ms: number): void {
+    this.#creditMs = Math.min(maxCreditMs, this.#creditMs + ms);
   }
 
-  waited(ms: number): void {
+  spend(ms: number): void {
     this.#creditMs -= ms;
   }
 }
-
-// The engine thread's place in line where cores are short, by how much it has to do: Linux has a nice value per thread.
-//
-//   few rows ─▶ level with the HTTP thread       many rows, or many waiting ─▶ behind it, and behind lightly loaded engines
 
 /** Nice values: 10 has a ninth of the weight of 0. */
 const level = 0;
 const barelyBehind = 1;
 const behind = 10;
 
+/**
+ * The nice value of the engine's thread, by how much it has to do; Linux has one per thread. With few rows it is level with the HTTP thread;
+ * with many, or many waiting, it is behind it, and behind lightly loaded engines.
+ */
 export class ThreadPriority {
   readonly #set: (nice: number) => void;
   #nice: number | null = null;
@@ -46,8 +47,8 @@ export class ThreadPriority {
     this.#change(behind);
   }
 
-  /** To be told of each step. */
-  after({ rows, waiting }: Pick<StepReport, "rows" | "waiting">): void {
+  /** Called after each step. */
+  adjust({ rows, waiting }: Pick<StepReport, "rows" | "waiting">): void {
     this.#change(rows + waiting > lightLoad ? behind : level);
   }
 

@@ -11,22 +11,24 @@ import { runAlone, runSchedule, type Job, type Result } from "../../../support/m
 interface Cut {
   readonly job: Job;
   readonly whole: Result;
-  readonly begun: readonly number[][];
+  readonly resumedIds: readonly number[][];
 }
 
 /** After each number of tokens; of several outputs the later ones may be one token behind. */
 function cutsOf(job: Job, whole: Result): Cut[] {
   const longest = Math.max(...whole.outputs.map(({ ids }) => ids.length));
   return Array.from({ length: longest + 1 }, (_, cut) => {
-    const begun = whole.outputs.map(({ ids }, output) => ids.slice(0, output > cut % 2 ? Math.max(0, cut - 1) : cut));
-    return { job: { ...job, begun, told: begun.flat().length }, whole, begun };
+    const resumedIds = whole.outputs.map(({ ids }, output) =>
+      ids.slice(0, output > cut % 2 ? Math.max(0, cut - 1) : cut),
+    );
+    return { job: { ...job, resumedIds, resumedTokens: resumedIds.flat().length }, whole, resumedIds };
   });
 }
 
-function checkRest({ whole, begun }: Cut, result: Result): void {
+function checkRest({ whole, resumedIds }: Cut, result: Result): void {
   result.outputs.forEach(({ ids, reason, logprobs }, output) => {
     const expected = whole.outputs[output]!;
-    const walked = begun[output]!.length;
+    const walked = resumedIds[output]!.length;
     assert.deepEqual([ids, reason], [expected.ids, expected.reason]);
     assert.ok(logprobs.slice(0, walked).every((logprob) => logprob === undefined));
     logprobs.slice(walked).forEach((logprob, at) => {
@@ -57,10 +59,10 @@ for (const kind of readdirSync(manifestFixtures)) {
     const { model, base, cases } = await loadManifestFolder(join(manifestFixtures, kind));
     for (const { source, greedy } of cases.slice(0, 4)) {
       const job = oracleJob(base, source, { numBeams: 3, numReturnSequences: 3 });
-      const begun = greedy.slice(0, Math.min(2, greedy.length - 1));
-      const { outputs, streamed } = await runAlone(model, { ...job, begun: [begun] });
+      const resumedIds = greedy.slice(0, Math.min(2, greedy.length - 1));
+      const { outputs, streamed } = await runAlone(model, { ...job, resumedIds: [resumedIds] });
       assert.ok(outputs.length > 1);
-      for (const { ids } of outputs) assert.deepEqual(ids.slice(0, begun.length), begun);
+      for (const { ids } of outputs) assert.deepEqual(ids.slice(0, resumedIds.length), resumedIds);
       assert.deepEqual(streamed, outputs[0]!.ids);
       for (const { score, logprobs } of outputs) {
         const mean = logprobs.reduce<number>((sum, logprob) => sum + logprob!, 0) / logprobs.length;

@@ -6,18 +6,18 @@ import type { Wanted } from "../../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel } from "../model.js";
 import { paddedWidth } from "../../../protocol/widths.js";
 
-export type EncodeCompany = "any" | "equalLengths" | "alone";
+export type EncodeBatching = "any" | "equalLengths" | "alone";
 /** alonePadded: one row a run, beside padding. It tells what a mask marks where rows cannot run together. */
-export type StepCompany = "any" | "equalAges" | "equalSources" | "equalBoth" | "alonePadded" | "alone";
+export type StepBatching = "any" | "equalAges" | "equalSources" | "equalBoth" | "alonePadded" | "alone";
 
-export interface Company {
-  readonly encode: EncodeCompany;
-  readonly step: StepCompany;
+export interface Batchability {
+  readonly encode: EncodeBatching;
+  readonly step: StepBatching;
 }
 
 /** A model that lets its company be set. */
 export interface CompanyModel extends Seq2SeqModel {
-  company: Company;
+  company: Batchability;
   /** What 1 means in masks: exports of PyTorch's key_padding_mask have it the other way round. */
   maskMarks: "real" | "padding";
 }
@@ -26,8 +26,8 @@ export interface ProbePlan {
   /** What a failing probe names. */
   readonly files: string;
   /** Freest first; "alone" is always left. null: there is no encoder. */
-  readonly encode: readonly EncodeCompany[] | null;
-  readonly step: readonly StepCompany[];
+  readonly encode: readonly EncodeBatching[] | null;
+  readonly step: readonly StepBatching[];
   /** Ids that sources may hold, none of them padding. */
   readonly sourceIds: readonly number[];
   readonly targetIds: readonly number[];
@@ -57,7 +57,7 @@ export function groupsBy<T>(items: readonly T[], keyOf: (item: T, index: number)
 }
 
 /** Rows with equal keys may share a step. */
-export function stepKey(company: StepCompany, age: number, width: number, index: number): number | string {
+export function stepKey(company: StepBatching, age: number, width: number, index: number): number | string {
   switch (company) {
     case "any":
       return 0;
@@ -73,7 +73,7 @@ export function stepKey(company: StepCompany, age: number, width: number, index:
 }
 
 /** Masked padding to a few widths keeps kernels, and so bits, the same in most company. */
-export function sharedWidth(company: StepCompany, isMasked: boolean, widths: readonly number[]): number {
+export function sharedWidth(company: StepBatching, isMasked: boolean, widths: readonly number[]): number {
   const longest = Math.max(...widths);
   return isMasked && ["any", "equalAges", "alonePadded"].includes(company) ? paddedWidth(longest) : longest;
 }
@@ -96,7 +96,7 @@ export async function settleCompany(model: CompanyModel, plan: ProbePlan): Promi
 }
 
 interface Settled {
-  readonly company: Company;
+  readonly company: Batchability;
   readonly isFreest: boolean;
   readonly notes: string[];
 }
@@ -113,7 +113,7 @@ async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   const finite = reference.flat().every((row) => row.every((score) => !Number.isNaN(score)));
   if (!finite) throw new Error(`${plan.files}: a probe run gave scores that are not numbers`);
   const reasons = [...plan.known];
-  const holds = async (company: Company): Promise<boolean> => {
+  const holds = async (company: Batchability): Promise<boolean> => {
     model.company = company;
     const reason = await difference(model, sources, plan, reference);
     if (reason !== null && company.step !== "alonePadded") reasons.push(`not "${explained(company)}": ${reason}`);
@@ -127,12 +127,12 @@ async function settled(model: CompanyModel, plan: ProbePlan): Promise<Settled> {
   return { company: model.company, isFreest, notes: [note, ...reasons] };
 }
 
-const encodeWords: Readonly<Record<EncodeCompany, string>> = {
+const encodeWords: Readonly<Record<EncodeBatching, string>> = {
   any: "sources of any length are encoded together",
   equalLengths: "sources of equal length are encoded together",
   alone: "sources are encoded one by one",
 };
-const stepWords: Readonly<Record<StepCompany, string>> = {
+const stepWords: Readonly<Record<StepBatching, string>> = {
   any: "rows of any age share a run",
   equalAges: "rows of equal age share a run",
   equalSources: "rows of equally long sources share a run",
@@ -141,7 +141,7 @@ const stepWords: Readonly<Record<StepCompany, string>> = {
   alone: "one row a run",
 };
 
-function explained({ encode, step }: Company): string {
+function explained({ encode, step }: Batchability): string {
   return step === "alone" ? encodeWords[encode] : stepWords[step];
 }
 
