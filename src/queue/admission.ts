@@ -14,9 +14,9 @@ export interface Depth {
   readonly running: number;
 }
 
-/** One generation's place. start and leave may be called more than once. */
-export interface Place {
-  /** It left the queue: its first event is there. */
+/** One admitted generation. start and leave may be called more than once. */
+export interface Ticket {
+  /** It leaves the queue: its first event is there. */
   start(): void;
   leave(): void;
 }
@@ -57,11 +57,11 @@ export class Admission {
   }
 
   /** Throws AppError "overloaded" when the queue is full. An empty queue takes a request of any size. */
-  enter(tokens: number): Place {
+  enter(tokens: number): Ticket {
     this.refuseIfFull(tokens);
     this.#queuedRequests += 1;
     this.#queuedTokens += tokens;
-    return this.#place(tokens);
+    return this.#ticket(tokens);
   }
 
   /** How long the queue of now takes to drain at the measured rate: whole seconds, at least 1. */
@@ -78,7 +78,7 @@ export class Admission {
     return isFull ? "tokens" : null;
   }
 
-  #place(tokens: number): Place {
+  #ticket(tokens: number): Ticket {
     let state: "queued" | "running" | "gone" = "queued";
     return {
       start: () => {
@@ -134,7 +134,7 @@ export class ModelAdmission {
   }
 
   /** Throws AppError "overloaded" when that model's queue is full. The model must be a served one: its entry stays. */
-  enter(model: string, tokens: number): Place {
+  enter(model: string, tokens: number): Ticket {
     const admission = this.#models.get(model) ?? this.#make();
     this.#models.set(model, admission);
     return admission.enter(tokens);

@@ -6,7 +6,7 @@ import { usualPriority, type GenerationEvent, type Prepared } from "../generatio
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "./queue.js";
 import type { Generations } from "./generations.js";
-import { failureError } from "./log/token-log.js";
+import { eventsOf } from "./log/token-log.js";
 
 /** What all generations of one request have in common. */
 export interface Origin {
@@ -86,11 +86,9 @@ async function* startAndFollow(
   let isRead = false;
   await startDurable(parts, generation, origin);
   try {
-    yield { type: "accepted" };
-    isRead = true;
-    for await (const { event } of generations.follow(id, 0, signal)) {
-      if (event.type === "failure") throw failureError(event);
+    for await (const event of eventsOf(generations.follow(id, 0, signal))) {
       yield event;
+      isRead = true;
     }
   } finally {
     // Of several inputs another one was refused, or failed: they stand or fall together.

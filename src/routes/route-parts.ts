@@ -8,7 +8,7 @@ import type { OpenGenerations } from "../queue/open-generations.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { Lifetime } from "./http/lifetime.js";
 import type { SseTimings } from "./http/sse.js";
-import type { Cluster } from "../queue/cluster.js";
+import type { Cluster } from "../queue/queue.js";
 
 export interface RouteParts {
   readonly config: Config;

@@ -17,7 +17,7 @@ import type { GenerationStatus } from "../queue/log/token-log.js";
 import type { DurableStatus } from "../routes/generations/answer.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
 import { version } from "../version.js";
-import type { Cluster } from "../queue/cluster.js";
+import type { Cluster } from "../queue/queue.js";
 
 /** The nodes of this process; at least one. */
 export interface ScaleOut extends Cluster {

@@ -4,21 +4,25 @@
 import { shuttingDown } from "../../errors.js";
 import type { Outcome } from "../../telemetry/metrics.js";
 import type { Tracing } from "../../telemetry/tracing/spans.js";
-import type { Depth, ModelAdmission, Place } from "../admission.js";
+import type { Depth, ModelAdmission } from "../admission.js";
 import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "../generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
-import { failureError } from "../log/token-log.js";
+import { eventsOf } from "../log/token-log.js";
 import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page } from "../log/token-log.js";
 import type { SharedLog } from "../redis/shared-log.js";
 import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "../measured-queue.js";
 import type { WorkerDirectory, ControlMessage } from "./workers.js";
 
-/** A generation that has been started. */
-export interface Begun extends Place {
-  /** All of its log, for one reader. */
+/** A generation that has been started, for whoever reads its log. */
+export interface StartedGeneration {
+  /** All of its log, once. */
   entries(signal: AbortSignal): AsyncIterable<LogEntry>;
+  /** Its last entry was read. */
+  readonly hasEnded: boolean;
+  /** Frees its place: nobody reads it any more. */
+  leave(): void;
 }
 
 export interface BullGenerationsOptions {
@@ -54,25 +58,25 @@ export class BullGenerations implements Generations {
     if (this.#isClosed) throw shuttingDown();
     const course = new Course(record.prepared, this.#options.metrics, this.#options.tracing);
     try {
-      const begun = await this.begin({ ...record, prepared: course.prepared });
-      void this.#watch(record, begun, course);
+      const started = await this.begin({ ...record, prepared: course.prepared });
+      void this.#watch(record, started, course);
     } catch (error) {
       course.end(outcomeOfError(error));
       throw error;
     }
   }
 
-  /** As start, for a caller who reads the log itself: the place is started at the first entry and left at the end. */
-  async begin(record: GenerationRecord): Promise<Begun> {
+  /** As start, for a caller who reads the log itself. */
+  async begin(record: GenerationRecord): Promise<StartedGeneration> {
     const { shared, keeper, directory, admission } = this.#options;
     const { id, prepared, priority } = record;
     const target = await this.#target(prepared.model);
     directory.requireWorker(target);
-    const place = admission.enter(prepared.model, prepared.sourceIds.length);
+    const ticket = admission.enter(prepared.model, prepared.sourceIds.length);
     const expected = shared.expect(id);
     const leave = () => {
       expected.close();
-      place.leave();
+      ticket.leave();
     };
     const data = jobOf(id, prepared);
     try {
@@ -82,13 +86,24 @@ export class BullGenerations implements Generations {
       throw error;
     }
     keeper.keep({ data, target, priority, deadlineAt: prepared.deadlineAt });
-    return { start: () => place.start(), leave, entries: (signal) => this.#heard(id, expected.entries(signal)) };
+    let hasEnded = false;
+    const onEntry = ({ event }: LogEntry) => {
+      ticket.start();
+      hasEnded = event.type !== "token";
+    };
+    return {
+      entries: (signal) => this.#entries(id, expected.entries(signal), onEntry),
+      get hasEnded() {
+        return hasEnded;
+      },
+      leave,
+    };
   }
 
   async *follow(id: string, after: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, void> {
     const { shared, keeper } = this.#options;
     if (!keeper.has(id)) await this.find(id).catch(() => undefined);
-    yield* this.#heard(id, shared.follow(id, after, signal));
+    yield* this.#entries(id, shared.follow(id, after, signal));
   }
 
   async find(id: string): Promise<Found> {
@@ -137,10 +152,15 @@ export class BullGenerations implements Generations {
     keeper.keep({ data, target, priority, deadlineAt: top === 0 ? prepared.deadlineAt : null });
   }
 
-  async *#heard(id: string, entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry, void, void> {
+  async *#entries(
+    id: string,
+    entries: AsyncIterable<LogEntry>,
+    onEntry: (entry: LogEntry) => void = () => undefined,
+  ): AsyncGenerator<LogEntry, void, void> {
     const { keeper } = this.#options;
     for await (const entry of entries) {
       keeper.heard(id, entry);
+      onEntry(entry);
       yield entry;
     }
   }
@@ -161,12 +181,10 @@ export class BullGenerations implements Generations {
   }
 
   // Nobody else may follow it, but it is measured, its place is to be freed, and its webhook sent.
-  async #watch({ id, webhookUrl }: GenerationRecord, begun: Begun, course: Course): Promise<void> {
+  async #watch({ id, webhookUrl }: GenerationRecord, started: StartedGeneration, course: Course): Promise<void> {
     let outcome: Outcome = "cancelled";
     try {
-      for await (const { event } of begun.entries(this.#closing.signal)) {
-        begun.start();
-        if (event.type === "failure") throw failureError(event);
+      for await (const event of eventsOf(started.entries(this.#closing.signal))) {
         course.see(event);
         if (event.type === "end") outcome = outcomeOfEnd(event);
       }
@@ -174,7 +192,7 @@ export class BullGenerations implements Generations {
       // Whoever looks it up is told.
       outcome = this.#isClosed ? "cancelled" : outcomeOfError(error);
     } finally {
-      begun.leave();
+      started.leave();
       course.end(outcome);
     }
     if (webhookUrl !== null && !this.#isClosed) await this.#options.onEnded(id).catch(() => undefined);

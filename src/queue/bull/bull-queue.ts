@@ -1,15 +1,13 @@
-// The queue of an API node over Redis: submit starts a generation, follows its log, and cancels it when its reader leaves.
-import { shuttingDown } from "../../errors.js";
+// The queue of an API node over Redis: submit starts a generation, reads its log, and cancels it when its reader leaves before the end.
 import type { Generate, GenerationEvent, Prepared } from "../../generation.js";
 import type { Depth } from "../admission.js";
+import { eventsOf } from "../log/token-log.js";
+import { OpenSubmissions, type GenerationQueue } from "../queue.js";
 import type { BullGenerations } from "./bull-generations.js";
-import type { GenerationQueue } from "../queue.js";
-import { failureError, type LogEvent } from "../log/token-log.js";
 
 export class BullQueue implements GenerationQueue {
   readonly #generations: BullGenerations;
-  readonly #open = new Set<Promise<void>>();
-  #isClosed = false;
+  readonly #open = new OpenSubmissions();
 
   constructor(generations: BullGenerations) {
     this.#generations = generations;
@@ -21,51 +19,26 @@ export class BullQueue implements GenerationQueue {
     return Promise.resolve(this.#generations.depth);
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    while (this.#open.size > 0) await Promise.all(this.#open);
+  close(): Promise<void> {
+    return this.#open.close();
   }
 
   async *#submit(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
-    if (this.#isClosed) throw shuttingDown();
-    signal.throwIfAborted();
-    const { id } = prepared;
-    const begun = await this.#generations.begin({
-      id,
-      owner: "",
-      createdAt: Date.now(),
-      priority: prepared.priority,
-      prepared,
-      request: null,
-      webhookUrl: null,
-    });
-    let hasEnded = false;
-    let close = (): void => undefined;
-    const closed = new Promise<void>((resolve) => (close = resolve));
-    this.#open.add(closed);
+    const leave = this.#open.enter();
+    let cancelIfOpen = (): Promise<unknown> => Promise.resolve();
     try {
-      yield { type: "accepted" };
-      for await (const { event } of begun.entries(signal)) {
-        begun.start();
-        hasEnded = event.type !== "token";
-        yield thrownIfFailed(event);
-      }
+      signal.throwIfAborted();
+      const { id, priority } = prepared;
+      const record = { id, owner: "", createdAt: Date.now(), priority, prepared, request: null, webhookUrl: null };
+      const started = await this.#generations.begin(record);
+      cancelIfOpen = async () => {
+        started.leave();
+        if (!started.hasEnded) await this.#generations.cancel(id).catch(() => false);
+      };
+      yield* eventsOf(started.entries(signal));
     } finally {
-      begun.leave();
       // Its reader need not wait for Redis.
-      void this.#leave(id, hasEnded).finally(() => {
-        this.#open.delete(closed);
-        close();
-      });
+      void cancelIfOpen().finally(leave);
     }
   }
-
-  async #leave(id: string, hasEnded: boolean): Promise<void> {
-    if (!hasEnded) await this.#generations.cancel(id).catch(() => false);
-  }
-}
-
-function thrownIfFailed(event: LogEvent): GenerationEvent {
-  if (event.type === "failure") throw failureError(event);
-  return event;
 }

@@ -3,6 +3,7 @@
 import type { JobData, Target } from "./bull-job.js";
 import type { JobQueues, JobState } from "./job-queues.js";
 import type { AppendRequest } from "../redis/redis-token-log.js";
+import { poll } from "../timers.js";
 import type { FailureEvent, LogEntry, TokenLog } from "../log/token-log.js";
 
 export interface KeptJob {
@@ -49,23 +50,18 @@ const graceMs = 250;
 export class JobKeeper {
   readonly #options: JobKeeperOptions;
   readonly #kept = new Map<string, Kept>();
-  #timer: NodeJS.Timeout | null = null;
+  #stopPolling = (): void => undefined;
 
   constructor(options: JobKeeperOptions) {
     this.#options = options;
   }
 
   start(everyMs: number): void {
-    const turn = async () => {
-      await this.sweep();
-      if (this.#timer !== null) this.#timer = setTimeout(() => void turn(), everyMs).unref();
-    };
-    this.#timer = setTimeout(() => void turn(), everyMs).unref();
+    this.#stopPolling = poll(() => this.sweep(), everyMs);
   }
 
   close(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#stopPolling();
   }
 
   keep(job: KeptJob): void {

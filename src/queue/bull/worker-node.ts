@@ -10,6 +10,7 @@ import { WebhookOutbox } from "./bull-webhooks.js";
 import { JobQueues } from "./job-queues.js";
 import { LogWriter } from "../redis/log-writer.js";
 import { connectRedis, type RedisConnection } from "../redis/redis.js";
+import { poll } from "../timers.js";
 import { SharedLog } from "../redis/shared-log.js";
 import type { GenerationRecord } from "../log/token-log.js";
 import { Announcer, announceEveryMs, type Announcement, controlChannel, readControl } from "./workers.js";
@@ -54,7 +55,7 @@ export class WorkerNode {
   readonly #writer: LogWriter;
   readonly #announcer: Announcer;
   readonly #served = new Map<string, Served>();
-  #timer: NodeJS.Timeout | null = null;
+  #stopPolling = (): void => undefined;
   #announcedAt = -Infinity;
   #drained: Promise<void> | null = null;
 
@@ -101,11 +102,9 @@ export class WorkerNode {
 
   /** Models are served as they become ready. */
   start(): void {
-    const turn = async () => {
-      await this.#look().catch((error: unknown) => this.#options.logger.debug({ err: error }, "not announced"));
-      if (!this.#isDraining) this.#timer = setTimeout(() => void turn(), lookEveryMs).unref();
-    };
-    void turn();
+    const { logger } = this.#options;
+    const look = () => this.#look().catch((error: unknown) => logger.debug({ err: error }, "not announced"));
+    this.#stopPolling = poll(look, lookEveryMs, 0);
   }
 
   /** No new jobs; what runs may end until `timeoutMs` have passed, and is handed over then. */
@@ -115,7 +114,7 @@ export class WorkerNode {
   }
 
   async #drain(timeoutMs: number): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#stopPolling();
     const served = [...this.#served.values()];
     await this.#announcer.withdraw(served.map(({ announcement }) => announcement)).catch(() => undefined);
     await Promise.all(served.map(({ bull }) => bull.drain(timeoutMs)));

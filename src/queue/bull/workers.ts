@@ -2,6 +2,7 @@
 import { AppError } from "../../errors.js";
 import { queueName, type Target } from "./bull-job.js";
 import type { Redis } from "ioredis";
+import { poll } from "../timers.js";
 
 export interface WorkerDirectoryOptions {
   readonly read: () => Promise<readonly Announcement[]>;
@@ -23,7 +24,7 @@ export class WorkerDirectory {
   /** Facts last told to learn, as text, by model. */
   readonly #told = new Map<string, string>();
   #workers = new Map<string, Announcement[]>();
-  #timer: NodeJS.Timeout | null = null;
+  #stopPolling = (): void => undefined;
 
   constructor(options: WorkerDirectoryOptions) {
     this.#options = options;
@@ -32,18 +33,11 @@ export class WorkerDirectory {
 
   /** Reads at once, then every so often until close. */
   start(everyMs: number): void {
-    const turn = async () => {
-      await this.refresh().catch(() => undefined);
-      if (this.#timer === null) return;
-      this.#timer = setTimeout(() => void turn(), everyMs);
-      this.#timer.unref();
-    };
-    this.#timer = setTimeout(() => void turn(), 0);
+    this.#stopPolling = poll(() => this.refresh().catch(() => undefined), everyMs, 0);
   }
 
   close(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#stopPolling();
   }
 
   async refresh(): Promise<void> {

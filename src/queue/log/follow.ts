@@ -3,6 +3,7 @@
 //   watch first ──▶ read ──▶ pass on ──▶ wait: a push, or pollMs of silence ──▶ hole or silence: read ──▶ …        terminal: done
 //                  └ but not what is expected: nothing was there before the watch
 import { AppError } from "../../errors.js";
+import { Sleeper } from "../timers.js";
 import { Frontier } from "./frontier.js";
 import type { LogEntry, TokenLog } from "./token-log.js";
 import type { Watch } from "./watchers.js";
@@ -65,7 +66,7 @@ class Following implements Expected {
   #unreachableSince: number | null = null;
   #contradiction: unknown = null;
   #unwatch: (() => void) | null = null;
-  #onWake: () => void = () => undefined;
+  readonly #sleeper = new Sleeper();
 
   constructor(log: Pick<TokenLog, "read">, watch: Watch, id: string, frontier: Frontier, options: FollowOptions) {
     this.#log = log;
@@ -119,7 +120,7 @@ class Following implements Expected {
 
   readonly #wake = (): void => {
     this.#hasNews = true;
-    this.#onWake();
+    this.#sleeper.wake();
   };
 
   #take(): LogEntry[] {
@@ -144,19 +145,9 @@ class Following implements Expected {
   }
 
   async #waitForNews(): Promise<void> {
-    if (!this.#hasNews) await this.#newsOrSilence();
+    if (!this.#hasNews) await this.#sleeper.sleep(this.#silenceMs);
     if (!this.#hasNews) this.#isDue = true;
     this.#hasNews = false;
-  }
-
-  #newsOrSilence(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#silenceMs);
-      this.#onWake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   /** Throws what won't pass by waiting. A log that was away may come back shorter. */

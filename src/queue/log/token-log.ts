@@ -2,7 +2,7 @@
 //
 //   create ──▶ queued ──claim──▶ running ──append … append(terminal)──▶ ended ──GENERATION_TTL──▶ expired ──▶ gone
 //                 └──cancel──▶ ended          claim again: a new writer, the old one is fenced
-import type { EndEvent, Prepared, TokenEvent } from "../../generation.js";
+import type { EndEvent, GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
 import { AppError, refuse, type ErrorKind } from "../../errors.js";
 
@@ -152,6 +152,15 @@ export function isOfReading({ kind }: AppError): boolean {
 /** The error that a failure stands for. */
 export function failureError({ kind, message }: FailureEvent): AppError {
   return new AppError(kind, message, kind === "unavailable" ? { retryAfterSeconds: 1 } : {});
+}
+
+/** "accepted", then a started generation's log as events, to its one reader. Throws where the log ends with a failure. */
+export async function* eventsOf(entries: AsyncIterable<LogEntry>): AsyncGenerator<GenerationEvent, void, void> {
+  yield { type: "accepted" };
+  for await (const { event } of entries) {
+    if (event.type === "failure") throw failureError(event);
+    yield event;
+  }
 }
 
 // What both token logs agree on besides the contract: which batches are well formed, what a cancelled generation ends with, how pages are numbered. Pure.

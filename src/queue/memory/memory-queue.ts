@@ -1,14 +1,12 @@
 // The queue of one process: admission, then straight on to inference; waiting itself happens in the engine's scheduler.
-import { shuttingDown } from "../../errors.js";
 import type { Generate, GenerationEvent, Prepared } from "../../generation.js";
-import type { Depth, ModelAdmission } from "../admission.js";
-import type { GenerationQueue } from "../queue.js";
+import type { Depth, ModelAdmission, Ticket } from "../admission.js";
+import { OpenSubmissions, type GenerationQueue } from "../queue.js";
 
 export class MemoryQueue implements GenerationQueue {
   readonly #generate: Generate;
   readonly #admission: ModelAdmission;
-  readonly #open = new Set<Promise<void>>();
-  #isClosed = false;
+  readonly #open = new OpenSubmissions();
 
   constructor(generate: Generate, admission: ModelAdmission) {
     this.#generate = generate;
@@ -21,33 +19,24 @@ export class MemoryQueue implements GenerationQueue {
     return Promise.resolve(this.#admission.depth);
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.all(this.#open);
+  close(): Promise<void> {
+    return this.#open.close();
   }
 
   async *#submit(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
-    if (this.#isClosed) throw shuttingDown();
-    signal.throwIfAborted();
-    const place = this.#admission.enter(prepared.model, prepared.sourceIds.length);
-    const { promise, resolve } = deferred();
-    this.#open.add(promise);
+    const leave = this.#open.enter();
+    let ticket: Ticket | null = null;
     try {
+      signal.throwIfAborted();
+      ticket = this.#admission.enter(prepared.model, prepared.sourceIds.length);
       yield { type: "accepted" };
       for await (const event of this.#generate(prepared, signal)) {
-        place.start();
+        ticket.start();
         yield event;
       }
     } finally {
-      place.leave();
-      this.#open.delete(promise);
-      resolve();
+      ticket?.leave();
+      leave();
     }
   }
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
 }

@@ -7,6 +7,7 @@
 //                                             └ fenced, gone, ended: nothing of this claim is written any more
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors.js";
+import { Sleeper } from "../timers.js";
 import type { AppendedTo, AppendRequest } from "./redis-token-log.js";
 import { terminalOf, type Claim, type LogEntry, type LogEvent, type Refusal } from "../log/token-log.js";
 
@@ -38,7 +39,7 @@ export class LogWriter {
   readonly #gatheredAt = new Map<number, number>();
   #isFlushing = false;
   #restsUntil = 0;
-  #rouse = (): void => undefined;
+  readonly #sleeper = new Sleeper();
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
@@ -54,7 +55,7 @@ export class LogWriter {
   #wake(tail: LogTail): void {
     this.#unsent.add(tail);
     if (!this.#isFlushing) void this.#flushAll();
-    else if (tail.isUrgent || this.#dueAt(tail) < this.#restsUntil) this.#rouse();
+    else if (tail.isUrgent || this.#dueAt(tail) < this.#restsUntil) this.#sleeper.wake();
   }
 
   async #flushAll(): Promise<void> {
@@ -92,13 +93,7 @@ export class LogWriter {
 
   #rest(until: number): Promise<void> {
     this.#restsUntil = until;
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, until - performance.now());
-      this.#rouse = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    return this.#sleeper.sleep(until - performance.now());
   }
 
   /** Those whose entries may or may not be in the log. */

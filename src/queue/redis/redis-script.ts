@@ -50,6 +50,7 @@ export async function orUnavailable<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
+/** @param what as a client reads it */
 export function unreachable(what: "Redis" | "the queue", cause?: unknown): AppError {
   return new AppError("unavailable", `${what} can't be reached`, { retryAfterSeconds: 1, cause });
 }
