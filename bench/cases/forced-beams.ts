@@ -83,11 +83,15 @@ function count(counts: Counts, text: number, whole: readonly number[][], outputs
 async function run(slot: ModelSlot, prepared: Prepared, decoding: Decoding, resumedIds: readonly number[]) {
   const { sourceIds } = prepared;
   const quiet = { wantLogprobs: false, topN: 0, wantAttention: false, deadlineAt: null, priority: 5 };
-  for await (const { events } of slot.run(
-    { sourceIds, decoding, ...quiet, resumedIds: [resumedIds] },
-    AbortSignal.timeout(60_000),
-  ))
+  const signal = AbortSignal.timeout(60_000);
+  slot.acquire();
+  try {
+    const engines = await slot.engines(signal);
+    const { events } = engines.submit({ sourceIds, decoding, ...quiet, resumedIds: [resumedIds] }, signal);
     for await (const event of events) if (event.type === "end") return event.end.outputs;
+  } finally {
+    slot.release();
+  }
   throw new Error("no end");
 }
 

@@ -1,7 +1,7 @@
 // What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
-import { goOn, type OnRan } from "./generation/generate.js";
+import { generateFrom, type OnRan } from "./generation/generate.js";
 import { Catalog, type CatalogOptions } from "./catalog/catalog.js";
 import type { EngineFacts } from "./catalog/engine-facts.js";
 import type { ModelInfo } from "./catalog/model-info.js";
@@ -74,8 +74,9 @@ export async function createInference(options: InferenceOptions): Promise<Infere
         defaultTimeoutMs: options.defaultTimeoutMs,
       });
     },
-    generate: (prepared, signal) => goOn(catalog.get(prepared.model), prepared, [], signal, options.onRan),
-    continue: (prepared, logged, signal) => goOn(catalog.get(prepared.model), prepared, logged, signal, options.onRan),
+    generate: (prepared, signal) => generateFrom(catalog.get(prepared.model), prepared, [], signal, options.onRan),
+    continue: (prepared, logged, signal) =>
+      generateFrom(catalog.get(prepared.model), prepared, logged, signal, options.onRan),
     scoring: (prepared, output) => scoring(prepared, output, catalog.get(prepared.model).model, newId),
     tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),

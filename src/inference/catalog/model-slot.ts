@@ -3,7 +3,6 @@
 //   loading ──▶ ready ◀──▶ idle (engines closed for want of requests, started again by the next one)        failed: one line says why
 import { join } from "node:path";
 import { AppError } from "../../errors.js";
-import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
 import { EnginePool } from "../host/engine-pool.js";
 import { folderDigest } from "../folder/digest.js";
 import { engineFacts, type EngineFacts } from "./engine-facts.js";
@@ -99,7 +98,7 @@ export class ModelSlot {
     });
     this.#draft &&= await runDraft(join(this.#options.modelsDir, this.name), this.#draft, this.#options);
     this.#options.onLoaded(this.info());
-    this.#engines.watchIdleness();
+    this.#engines.closeWhenIdle();
   }
 
   /** Where engines run elsewhere: what they found out while loading; null: none is there any more. A model that doesn't fit them has failed. */
@@ -134,10 +133,20 @@ export class ModelSlot {
     return { name: this.name, folder: this.#folder, ...this.#side, hasAttention };
   }
 
-  /** Yields one run once the engines are there, which stay until it is left. Throws AppError "unavailable" where they run elsewhere. */
-  run(spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineRun, void, void> {
+  /** Pairs with release(): the engines stay in between. */
+  acquire(): void {
+    this.#engines.acquire();
+  }
+
+  release(): void {
+    this.#engines.release();
+  }
+
+  /** The engines, started when they are not there. Throws AppError "unavailable" where they run elsewhere or can't be started, or the signal's reason. */
+  engines(signal: AbortSignal): Promise<EnginePool> {
     if (!this.#startsEngines) throw new AppError("unavailable", "this process starts no engines: it prepares requests");
-    return this.#engines.run(spec, signal, () => this.#wakened());
+    signal.throwIfAborted();
+    return untilAborted(this.#wakened(), signal);
   }
 
   info(): ModelInfo {
@@ -251,5 +260,18 @@ export class ModelSlot {
     } catch (error) {
       this.#error = oneLine(error);
     }
+  }
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }

@@ -1,7 +1,6 @@
 // The engines of one slot over time: started by the first who needs them, closed after a while without requests, started again by the next one.
 //
 //   none ──running()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
-import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
 import type { EnginePool } from "../host/engine-pool.js";
 
 export interface SlotEnginesOptions {
@@ -17,7 +16,7 @@ export class SlotEngines {
   #pool: Promise<EnginePool> | null = null;
   #closing: Promise<void> = Promise.resolve();
   #isRunning = false;
-  #inFlight = 0;
+  #users = 0;
   #idleTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SlotEnginesOptions) {
@@ -41,33 +40,28 @@ export class SlotEngines {
     return this.#pool;
   }
 
-  /** Runs one sequence on engines that stay until it ends. `wakened` gets them: the slot knows what their failure means. */
-  async *run(
-    spec: SubmitSpec,
-    signal: AbortSignal,
-    wakened: () => Promise<EnginePool>,
-  ): AsyncGenerator<EngineRun, void, void> {
-    this.#inFlight += 1;
+  /** Somebody is about to use them: they are not closed until the release. */
+  acquire(): void {
+    this.#users += 1;
     this.#stopIdleTimer();
-    try {
-      const pool = await untilAborted(wakened(), signal);
-      yield pool.submit(spec, signal);
-    } finally {
-      this.#inFlight -= 1;
-      this.watchIdleness();
-    }
   }
 
-  watchIdleness(): void {
+  release(): void {
+    this.#users -= 1;
+    this.closeWhenIdle();
+  }
+
+  /** Starts the idle period; does nothing while somebody uses them. */
+  closeWhenIdle(): void {
     const { idleUnloadMs, onUnloaded } = this.#options;
-    if (idleUnloadMs === 0 || this.#inFlight > 0 || !this.#isRunning) return;
+    if (idleUnloadMs === 0 || this.#users > 0 || !this.#isRunning) return;
     this.#stopIdleTimer();
     this.#idleTimer = setTimeout(() => void this.#unload().then(onUnloaded), idleUnloadMs);
     this.#idleTimer.unref();
   }
 
   async close(): Promise<void> {
-    this.#inFlight += 1;
+    this.#users += 1;
     this.#stopIdleTimer();
     await this.#unload();
   }
@@ -91,19 +85,5 @@ export class SlotEngines {
     this.#isRunning = false;
     if (pool !== null) this.#closing = pool.then((engines) => engines.close()).catch(() => undefined);
     return this.#closing;
-  }
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

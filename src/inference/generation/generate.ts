@@ -1,55 +1,91 @@
 // One generation from nothing, or from where another worker (killed, drained) stopped: the same code, since nothing is an empty log.
 //
-//   greedy, samples   logged ids are walked over ─▶ chosen on behind them
-//   beams, scores     searched again, each token held against the log ─▶ on behind it; where they differ: again, the logged ids forced
+//   greedy, samples   the engine is given the resumed ids and chooses what follows them
+//   beams, scores     searched again, each token compared with the log; where they differ, once more with the resumed ids forced
 import { AppError } from "../../errors.js";
 import type { GenerationEvent, Prepared, TokenEvent } from "../../generation.js";
-import type { EngineRun, SubmitSpec } from "../host/engine-host.js";
+import type { SubmitSpec } from "../host/engine-host.js";
 import type { EngineEnd } from "../protocol/engine-protocol.js";
-import { Contradiction, LoggedTokens } from "./logged-tokens.js";
+import { Contradiction, ResumedTokens } from "./resumed-tokens.js";
 import type { ModelSlot } from "../catalog/model-slot.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { Transcript } from "./transcript.js";
 
-/** Told once an engine has run a sequence to its end; `startedAt` is when it was asked to, in milliseconds since the epoch. */
+/** Called when an engine has run a sequence to its end; `startedAt` is when it was asked to, in milliseconds since the epoch. */
 export type OnRan = (prepared: Prepared, end: Extract<EngineEnd, { ok: true }>, startedAt: number) => void;
 
 type Events = AsyncGenerator<GenerationEvent, void, void>;
 
-/** Yields what follows `logged`, the token events that somebody may have seen: with them exactly what an undisturbed run yields. */
-export async function* goOn(
-  slot: ModelSlot,
-  prepared: Prepared,
-  logged: readonly TokenEvent[],
-  signal: AbortSignal,
-  onRan: OnRan = () => undefined,
-): Events {
-  const started = performance.now();
-  const log = new LoggedTokens(logged, prepared);
-  const going = { slot, target: slot.model.target, prepared, log, started, signal, onRan };
-  const isSearchedAgain = prepared.decoding.numBeams > 1 || prepared.scored !== undefined;
-  try {
-    yield* run(going, isSearchedAgain ? [] : log.begun);
-  } catch (error) {
-    if (!(error instanceof Contradiction)) throw error;
-    yield* run(going, log.begun);
-  }
-}
-
-interface Going {
+interface Generation {
   readonly slot: ModelSlot;
-  readonly target: Tokenizer;
   readonly prepared: Prepared;
-  readonly log: LoggedTokens;
-  readonly started: number;
+  readonly resumed: ResumedTokens;
+  readonly newTranscript: () => Transcript;
+  /** By performance.now(). */
+  readonly startedMs: number;
   readonly signal: AbortSignal;
   readonly onRan: OnRan;
 }
 
-async function* run(going: Going, begun: readonly (readonly number[])[]): Events {
-  const { slot, prepared, log, signal } = going;
+/** Yields what follows `log`, the token events that somebody may have seen: together exactly what an undisturbed run yields. */
+export async function* generateFrom(
+  slot: ModelSlot,
+  prepared: Prepared,
+  log: readonly TokenEvent[],
+  signal: AbortSignal,
+  onRan: OnRan = () => undefined,
+): Events {
+  const startedMs = performance.now();
+  const resumed = new ResumedTokens(log, prepared);
+  const { target } = slot.model;
+  const newTranscript = () => new Transcript(prepared, target, resumed);
+  const generation = { slot, prepared, resumed, newTranscript, startedMs, signal, onRan };
+  const isSearchedAgain = prepared.decoding.numBeams > 1 || prepared.scored !== undefined;
+  try {
+    yield* attempt(generation, isSearchedAgain ? [] : resumed.ids);
+  } catch (error) {
+    if (!(error instanceof Contradiction)) throw error;
+    yield* attempt(generation, resumed.ids);
+  }
+}
+
+/**
+ * Runs the sequence once; `beginnings` are the ids that its outputs begin with, whatever the model would choose. Tokens come up from the engine,
+ * and one word goes back down: stop strings are found in the text, so the engine learns from here that it may finish.
+ */
+async function* attempt(generation: Generation, beginnings: readonly (readonly number[])[]): Events {
+  const { slot, prepared, resumed, newTranscript, startedMs, signal, onRan } = generation;
+  const transcript = newTranscript();
+  let isFinishing = false;
+  slot.acquire();
+  try {
+    const engines = await slot.engines(signal);
+    const run = engines.submit(sequenceOf(prepared, resumed, beginnings), signal);
+    for await (const event of run.events) {
+      if (event.type === "end") {
+        const totalMs = performance.now() - startedMs;
+        onRan(prepared, event.end, Date.now() - totalMs);
+        return yield* transcript.end(event.end, totalMs);
+      }
+      yield* transcript.take(event.output, event.token);
+      if (!transcript.isStopped || isFinishing) continue;
+      isFinishing = true;
+      run.finish();
+    }
+  } catch (error) {
+    if (!isLate(error) || !resumed.hasGenerated) throw error;
+    yield* endWithResumed(generation);
+  } finally {
+    slot.release();
+  }
+}
+
+function sequenceOf(
+  prepared: Prepared,
+  resumed: ResumedTokens,
+  beginnings: readonly (readonly number[])[],
+): SubmitSpec {
   const { sourceIds, decoding, wantLogprobs, topN, wantAttention, deadlineAt, priority, scored } = prepared;
-  const spec: SubmitSpec = {
+  return {
     sourceIds,
     decoding,
     wantLogprobs,
@@ -57,42 +93,20 @@ async function* run(going: Going, begun: readonly (readonly number[])[]): Events
     wantAttention,
     deadlineAt,
     priority,
-    resumedIds: begun,
-    resumedTokens: log.begun.flat().length,
+    resumedIds: beginnings,
+    resumedTokens: resumed.ids.flat().length,
     ...(scored === undefined ? {} : { scored }),
   };
-  try {
-    for await (const engineRun of slot.run(spec, signal)) yield* told(engineRun, going);
-  } catch (error) {
-    if (!isLate(error) || !log.hasGenerated) throw error;
-    yield* asLogged(going);
-  }
 }
 
-async function* told(engineRun: EngineRun, { target, prepared, log, started, onRan }: Going): Events {
-  const transcript = new Transcript(prepared, target, log);
-  let isFinishing = false;
-  for await (const event of engineRun.events) {
-    if (event.type === "end") {
-      const totalMs = performance.now() - started;
-      onRan(prepared, event.end, Date.now() - totalMs);
-      return yield* transcript.end(event.end, totalMs);
-    }
-    yield* transcript.take(event.output, event.token);
-    if (!transcript.isStopped || isFinishing) continue;
-    isFinishing = true;
-    engineRun.finish();
-  }
-}
-
-/** The engine refuses what is late before its first token; with a log there are tokens. */
+/** The engine refuses what is past its deadline before the first token. */
 function isLate(error: unknown): boolean {
   return error instanceof AppError && error.kind === "deadline";
 }
 
-function* asLogged({ target, prepared, log, started }: Going): Generator<GenerationEvent> {
-  const outputs = log.begun.map(() => ({ tokens: [], score: null, finishReason: "deadline" as const }));
+/** The deadline passed between two workers: the answer is what the first of them had generated. */
+function* endWithResumed({ resumed, newTranscript, startedMs }: Generation): Generator<GenerationEvent> {
+  const outputs = resumed.ids.map(() => ({ tokens: [], score: null, finishReason: "deadline" as const }));
   const timings = { queueMs: 0, encodeMs: 0, decodeMs: 0 };
-  const transcript = new Transcript(prepared, target, log);
-  yield* transcript.end({ outputs, timings }, performance.now() - started);
+  yield* newTranscript().end({ outputs, timings }, performance.now() - startedMs);
 }

@@ -1,6 +1,6 @@
-// Watches an output's text for stop strings and cuts exactly before the first. Between TextStream and the events that clients see.
+// Watches an output's text for stop strings and cuts exactly before the first. Between the detokenizer and the events that clients see.
 
-/** Feeds on text pieces; gives back the text that no stop string can claim any more. */
+/** Takes an output's text piece by piece and gives back what can no longer be part of a stop string. */
 export class StopWatcher {
   readonly #stops: readonly string[];
   #held = "";

@@ -1,5 +1,5 @@
 // The text side of one generation: engine tokens become text pieces, stop strings are watched, and at the end outputs are put together.
-// Joined, the pieces of an output are exactly its text. What a log holds already is gone through in silence.
+// Joined, the pieces of an output are exactly its text. Tokens that the log has already go through it, too, but make no events.
 import {
   streamedOutputs,
   type EndEvent,
@@ -11,26 +11,26 @@ import {
 } from "../../generation.js";
 import type { EngineEvent } from "../host/engine-host.js";
 import type { EngineOutput, EngineToken } from "../protocol/engine-protocol.js";
-import { LoggedTokens, toEngineToken } from "./logged-tokens.js";
+import { ResumedTokens, toEngineToken } from "./resumed-tokens.js";
 import { StopWatcher } from "./stop-strings.js";
 import type { Tokenizer, Detokenizer } from "../tokenizer/tokenizer.js";
 import { penalisedScore, meanLogprob } from "../protocol/scores.js";
 
 type EngineEndEvent = Pick<Extract<EngineEvent, { type: "end" }>["end"], "outputs" | "timings">;
 
-/** One output as far as it is known. */
+/** One output so far. */
 class Line {
   readonly tokens: OutputToken[] = [];
   text = "";
   readonly #prepared: Prepared;
   readonly #tokenizer: Tokenizer;
-  readonly #stream: TextStream;
+  readonly #detokenizer: Detokenizer;
   readonly #stops: StopWatcher;
 
   constructor(prepared: Prepared, tokenizer: Tokenizer) {
     this.#prepared = prepared;
     this.#tokenizer = tokenizer;
-    this.#stream = new TextStream(tokenizer);
+    this.#detokenizer = tokenizer.detokenizer(true);
     this.#stops = new StopWatcher(prepared.stop);
   }
 
@@ -54,7 +54,7 @@ class Line {
 
   #piece(token: EngineToken, isLast: boolean): OutputToken {
     const special = this.#tokenizer.isSpecial(token.id);
-    const added = this.#stream.push(token.id) + (isLast ? this.#stream.flush() : "");
+    const added = this.#detokenizer.push(token.id) + (isLast ? this.#detokenizer.flush() : "");
     const text = this.#stops.push(added) + (isLast ? this.#stops.flush() : "");
     this.text += text;
     return { ...this.#annotations(token), id: token.id, text, special };
@@ -81,21 +81,21 @@ export class Transcript {
   readonly #prepared: Prepared;
   readonly #tokenizer: Tokenizer;
   readonly #lines = new Map<number, Line>();
-  readonly #log: LoggedTokens;
+  readonly #resumed: ResumedTokens;
   #seq = 0;
 
-  constructor(prepared: Prepared, tokenizer: Tokenizer, log = new LoggedTokens([], prepared)) {
+  constructor(prepared: Prepared, tokenizer: Tokenizer, resumed = new ResumedTokens([], prepared)) {
     this.#prepared = prepared;
     this.#tokenizer = tokenizer;
-    this.#log = log;
+    this.#resumed = resumed;
   }
 
   /** Every output has met a stop string: nothing more can change. */
   get isStopped(): boolean {
     const { decoding } = this.#prepared;
-    const needed = streamedOutputs(decoding);
+    const streamed = streamedOutputs(decoding);
     const stopped = [...this.#lines.values()].filter((line) => line.isStopped).length;
-    return stopped >= needed && decoding.numReturnSequences <= needed;
+    return stopped >= streamed && decoding.numReturnSequences <= streamed;
   }
 
   /** Events for a token that became final; none once its output has stopped. Throws Contradiction when the log has another token. */
@@ -103,8 +103,8 @@ export class Transcript {
     if (!this.#lines.has(output)) yield* this.#open(output);
     const line = this.#line(output);
     if (line.isStopped) return;
-    const logged = this.#log.asLogged(output, line.tokens.length, token);
-    yield* this.#tell(output, line.take(logged));
+    const resumed = this.#resumed.tokenAt(output, line.tokens.length, token);
+    yield* this.#emit(output, line.take(resumed));
   }
 
   /** The rest of what was not streamed of the best output, then the end. */
@@ -113,7 +113,7 @@ export class Transcript {
     const streamed = this.#lines.get(0)?.tokens.length ?? 0;
     for (const token of best?.tokens.slice(streamed) ?? []) yield* this.take(0, token);
     // The engine was stopped (a deadline) before it came to the log's end.
-    for (const token of this.#log.generatedAfter(this.#seq)) yield* this.take(token.index, toEngineToken(token));
+    for (const token of this.#resumed.generatedAfter(this.#seq)) yield* this.take(token.index, toEngineToken(token));
     const outputs = end.outputs.map((output, index) => this.#output(output, index));
     const generatedTokens = outputs.reduce((sum, output) => sum + output.tokens.length, 0);
     yield {
@@ -136,7 +136,7 @@ export class Transcript {
     };
   }
 
-  // Of the tokens that are returned: the engine knows neither where a stop string cut nor what the log tells of the first ones.
+  // Of the tokens that are returned: the engine knows neither where a stop string cut nor the log's score of resumed tokens.
   #score({ tokens, isStopped }: Line, { score, sums }: EngineOutput): number | null {
     const { numBeams, lengthPenalty } = this.#prepared.decoding;
     if (numBeams === 1) return meanLogprob(tokens);
@@ -145,9 +145,9 @@ export class Transcript {
     return sum === undefined ? null : penalisedScore(sum, tokens.length, lengthPenalty);
   }
 
-  #finishReason({ tokens }: Line, { finishReason, tokens: known }: EngineOutput): FinishReason {
+  #finishReason({ tokens }: Line, { finishReason, tokens: ofEngine }: EngineOutput): FinishReason {
     const { eosTokenIds, maxLength, prefix } = this.#prepared.decoding;
-    if (tokens.length <= known.length) return finishReason;
+    if (tokens.length <= ofEngine.length) return finishReason;
     if (eosTokenIds.includes(tokens.at(-1)?.id ?? -1)) return "eos_token";
     return tokens.length === maxLength - prefix.length ? "length" : finishReason;
   }
@@ -162,7 +162,7 @@ export class Transcript {
 
   *#open(output: number): Generator<TokenEvent> {
     const line = this.#line(output);
-    for (const id of this.#prepared.decoding.prefix.slice(1)) yield* this.#tell(output, line.force(id));
+    for (const id of this.#prepared.decoding.prefix.slice(1)) yield* this.#emit(output, line.force(id));
   }
 
   #line(output: number): Line {
@@ -171,30 +171,9 @@ export class Transcript {
     return line;
   }
 
-  *#tell(output: number, token: OutputToken): Generator<TokenEvent> {
+  *#emit(output: number, token: OutputToken): Generator<TokenEvent> {
     this.#seq += 1;
     const event: TokenEvent = { type: "token", seq: this.#seq, index: output, ...token };
-    if (!this.#log.has(event)) yield event;
-  }
-}
-
-// Incremental text of one output: ids in, whole characters out. Between the engine's tokens and the events that clients see.
-
-/** Pieces joined (push … push, flush) are exactly tokenizer.decode(all ids, skipSpecialTokens); each push costs O(1). */
-export class TextStream {
-  readonly #detokenizer: Detokenizer;
-
-  constructor(tokenizer: Tokenizer, skipSpecialTokens = true) {
-    this.#detokenizer = tokenizer.detokenizer(skipSpecialTokens);
-  }
-
-  /** The text that became certain with this id; "" while a character is incomplete or may still change. */
-  push(id: number): string {
-    return this.#detokenizer.push(id);
-  }
-
-  /** What was held back. Call once, at the end. */
-  flush(): string {
-    return this.#detokenizer.flush();
+    if (!this.#resumed.has(event)) yield event;
   }
 }

@@ -4,7 +4,7 @@ import { before, test } from "node:test";
 import type { EndEvent, Prepared, TokenEvent } from "../../../../src/generation.js";
 import { readFolder } from "../../../../src/inference/folder/folder.js";
 import { textSide } from "../../../../src/inference/catalog/load-steps.js";
-import { LoggedTokens } from "../../../../src/inference/generation/logged-tokens.js";
+import { ResumedTokens } from "../../../../src/inference/generation/resumed-tokens.js";
 import type { Tokenizer } from "../../../../src/inference/tokenizer/tokenizer.js";
 import { Transcript } from "../../../../src/inference/generation/transcript.js";
 import { decoding } from "../../../support/models/decoding.js";
@@ -61,7 +61,7 @@ test("an engine that was stopped on its way through the log doesn't shorten what
     [4, "deadline"],
     [5, "eos_token"],
   ] as const) {
-    const transcript = new Transcript(of, target, new LoggedTokens(events.slice(0, length), of));
+    const transcript = new Transcript(of, target, new ResumedTokens(events.slice(0, length), of));
     assert.deepEqual([...transcript.take(0, { id: ids[0]! })], []);
     const outputs = [{ tokens: [{ id: ids[0]! }, { id: ids[1]! }], score: null, finishReason: "deadline" as const }];
     const end = endOf([...transcript.end({ outputs, timings }, 1)]);
@@ -85,7 +85,7 @@ test("so with outputs side by side, one of which the log has ended", () => {
     of,
     order.map(([output, id]) => ({ output, id })),
   );
-  const transcript = new Transcript(of, target, new LoggedTokens(events, of));
+  const transcript = new Transcript(of, target, new ResumedTokens(events, of));
   const outputs = [0, 1].map(() => ({ tokens: [], score: null, finishReason: "deadline" as const }));
   const end = endOf([...transcript.end({ outputs, timings }, 1)]);
   assert.deepEqual(
@@ -103,7 +103,7 @@ test("what was impossible is so after JSON, too", () => {
   const impossible = { ...second!, logprob: -Infinity, top: [{ id: second!.id, logprob: -Infinity }] };
   const whole = new Transcript(of, target);
   const events = [...whole.take(0, first!), ...whole.take(0, impossible)];
-  const log = new LoggedTokens(JSON.parse(JSON.stringify(events)) as TokenEvent[], of);
+  const log = new ResumedTokens(JSON.parse(JSON.stringify(events)) as TokenEvent[], of);
   const again = new Transcript(of, target, log);
   const outputs = [{ tokens: [first!, impossible], score: null, finishReason: "length" as const }];
   const [end, expected] = [again, whole].map((transcript) => [...transcript.end({ outputs, timings }, 1)].at(-1));

@@ -9,16 +9,15 @@ import { readTokenizerFiles } from "../../../../src/inference/tokenizer/tokenize
 import { VocabularyTokenizer } from "../../../../src/inference/tokenizer/vocabulary/vocabulary.js";
 import { tableOfList } from "../../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
 import { pick, scaled, seededRandom } from "../../../support/random.js";
-import { oracleFolders } from "../tokenizer/oracles.js";
-import { streamed } from "../tokenizer/streamed.js";
-import { TextStream } from "../../../../src/inference/generation/transcript.js";
+import { oracleFolders } from "./oracles.js";
+import { streamed } from "./streamed.js";
 
 const patterns = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
 const cleanedUp = (text: string) =>
   patterns.reduce((cleaned, pattern) => cleaned.replaceAll(pattern, pattern.trim()), text);
 
 for (const oracle of oracleFolders()) {
-  describe(`a text stream with the tokenizer of ${oracle.name}`, () => {
+  describe(`the detokenizer of ${oracle.name}`, () => {
     it("gives, joined, exactly the whole text of random ids, and never half a character", async () => {
       const { target } = await loadTokenizers(oracle.folder);
       const core = packageDecoder(oracle.folder);
@@ -42,12 +41,12 @@ for (const oracle of oracleFolders()) {
   });
 }
 
-describe("a text stream", () => {
+describe("a detokenizer", () => {
   it("holds back an incomplete character and gives it whole", async () => {
     const { target } = await loadTokenizers(join(oracleFolders()[0]?.folder ?? "", "../bart"));
     const bytes = ["ð", "Ł", "ĺ", "Ģ"].map((piece) => target.idOf(piece));
     assert.ok(bytes.every((id) => id !== null));
-    const stream = new TextStream(target);
+    const stream = target.detokenizer(true);
     assert.deepEqual(
       bytes.map((id) => stream.push(id ?? 0)),
       ["", "", "", "\u{1F600}"],
@@ -61,12 +60,12 @@ describe("a text stream", () => {
       join: " ",
       specials: ["<pad>", "</s>"],
     });
-    const stream = new TextStream(tokenizer);
+    const stream = tokenizer.detokenizer(true);
     assert.deepEqual(
       [0, 2, 3, 1].map((id) => stream.push(id)),
       ["", "HH", " AH0", ""],
     );
-    assert.equal(new TextStream(tokenizer, false).push(0), "<pad>");
+    assert.equal(tokenizer.detokenizer(false).push(0), "<pad>");
   });
 
   it("cleans up spaces as transformers does, whatever the size of the pieces", () => {
@@ -82,7 +81,7 @@ describe("a text stream", () => {
 
   it("costs the same per id however long the text is", async () => {
     const { target } = await loadTokenizers(join(oracleFolders()[0]?.folder ?? "", "../t5"));
-    const stream = new TextStream(target);
+    const stream = target.detokenizer(true);
     const lengths = Array.from({ length: 20_000 }, (_, index) => stream.push(3 + (index % 60)).length);
     assert.ok(lengths.every((length) => length < 64));
   });

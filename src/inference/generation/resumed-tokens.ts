@@ -1,4 +1,4 @@
-// What a generation's log held when its worker was lost: what the next worker must not say again, nor contradict. Read by the transcript.
+// Tokens that another worker had emitted before it was lost: the next one must neither emit them again nor contradict them. Read by the transcript.
 import { AppError } from "../../errors.js";
 import { streamedOutputs, type Prepared, type TokenEvent } from "../../generation.js";
 import type { EngineToken } from "../protocol/engine-protocol.js";
@@ -8,29 +8,28 @@ export class Contradiction extends Error {
   override readonly name = "Contradiction";
 }
 
-export class LoggedTokens {
+export class ResumedTokens {
   readonly events: readonly TokenEvent[];
   /** Generated ones by output: forced prefix ids are left out. */
   readonly #generated: readonly (readonly TokenEvent[])[];
 
   /** Throws AppError "generation" when the log cannot be this generation's. */
   constructor(events: readonly TokenEvent[], { decoding }: Pick<Prepared, "decoding">) {
-    const outputs = streamedOutputs(decoding);
     const forced = decoding.prefix.slice(1);
-    const all = Array.from({ length: outputs }, (): TokenEvent[] => []);
+    const all = Array.from({ length: streamedOutputs(decoding) }, (): TokenEvent[] => []);
     events.forEach((event, at) => {
-      if (event.seq !== at + 1) throw foreign(`token ${at + 1} is missing`);
-      const own = all[event.index] ?? raise(foreign(`there is no output ${event.index}`));
+      if (event.seq !== at + 1) throw foreignLog(`token ${at + 1} is missing`);
+      const own = all[event.index] ?? raise(foreignLog(`there is no output ${event.index}`));
       own.push(event);
       const id = forced[own.length - 1];
-      if (id !== undefined && id !== event.id) throw foreign(`token ${event.seq} is not the forced id ${id}`);
+      if (id !== undefined && id !== event.id) throw foreignLog(`token ${event.seq} is not the forced id ${id}`);
     });
     this.events = events;
     this.#generated = all.map((own) => own.slice(forced.length));
   }
 
-  /** Ids that each output begins with, after the prefix. */
-  get begun(): number[][] {
+  /** By output: the generated ids, after the prefix. */
+  get ids(): number[][] {
     return this.#generated.map((tokens) => tokens.map(({ id }) => id));
   }
 
@@ -38,8 +37,8 @@ export class LoggedTokens {
     return this.#generated.some((tokens) => tokens.length > 0);
   }
 
-  /** A generated token as the log has it, else as it was chosen now. Throws Contradiction when their ids differ. */
-  asLogged(output: number, position: number, chosen: EngineToken): EngineToken {
+  /** A generated token as the log has it, else as the engine chose it now. Throws Contradiction when their ids differ. */
+  tokenAt(output: number, position: number, chosen: EngineToken): EngineToken {
     const logged = this.#generated[output]?.[position];
     if (logged === undefined) return chosen;
     if (logged.id === chosen.id) return toEngineToken(logged);
@@ -52,7 +51,9 @@ export class LoggedTokens {
     if (logged === undefined) return false;
     const { index, id, text } = logged;
     if (index === event.index && id === event.id && text === event.text) return true;
-    throw foreign(`token ${event.seq} is ${JSON.stringify({ index, id, text })} there, not ${JSON.stringify(event)}`);
+    throw foreignLog(
+      `token ${event.seq} is ${JSON.stringify({ index, id, text })} there, not ${JSON.stringify(event)}`,
+    );
   }
 
   /** Generated tokens from this seq on, in order. */
@@ -78,7 +79,7 @@ function fromJson(logprob: number | null): number {
   return logprob ?? -Infinity;
 }
 
-function foreign(why: string): AppError {
+function foreignLog(why: string): AppError {
   return new AppError("generation", `the generation cannot be taken over: the log is not this model's: ${why}`);
 }
 
