@@ -10,6 +10,7 @@ import { percentiles, round, type Percentiles } from "../tools/percentiles.js";
 import { startServer } from "../tools/server-process.js";
 import { streamGenerate } from "../tools/sse-client.js";
 import { workloads, type Workload } from "../tools/workload.js";
+import { guarded } from "../tools/child-guard.js";
 
 export interface FairnessResult {
   /** Gets a request now and then. */
@@ -98,7 +99,7 @@ function raised(nice: number): number {
 }
 
 async function startSender(start: BurstStart): Promise<ChildProcess> {
-  const sender = fork(new URL("./burst.js", import.meta.url));
+  const sender = guarded(fork(new URL("./burst.js", import.meta.url)));
   const ready = once(sender, "message");
   sender.send(start);
   await ready;

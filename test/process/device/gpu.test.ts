@@ -13,6 +13,7 @@ import { tryDevice } from "../../../src/inference/host/engine-host.js";
 import { loadJobs } from "../../support/models/jobs.js";
 import { seededRandom } from "../../support/random.js";
 import { runAlone, runSchedule, type Job } from "../../support/models/schedules.js";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 const device = process.env["GPU_TEST_DEVICE"] ?? "cuda:0";
 const fault = device === "cpu" ? null : cudaFault(cudaParts(true), Number(device.split(":")[1] ?? 0));
@@ -61,7 +62,7 @@ for (const { folder, dtype, inputs } of models) {
 test("the server runs on the device and says so", { skip }, async () => {
   const file = new URL("../../../src/server.js", import.meta.url).pathname;
   const args = [file, "--device", device, "--port", "0", "--log-format", "json"];
-  const child = spawn(process.execPath, args);
+  const child = guarded(spawn(process.execPath, args));
   let out = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
   while (!out.includes('"ready"')) await once(child.stdout, "data");

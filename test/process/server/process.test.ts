@@ -14,13 +14,15 @@ import type { ModelInfo } from "../../../src/inference/catalog/model-info.js";
 import { shownUrl } from "../../../src/wiring/scale-out.js";
 import { withProgress } from "../../../src/cli/progress.js";
 import { modelInfo, wireEvents } from "../../support/servers/scripted.js";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 const empty = mkdtempSync(join(tmpdir(), "seqserve-"));
 after(() => rmSync(empty, { recursive: true }));
 
 function start(args: string[], environment: Record<string, string> = {}) {
   const file = new URL("../../../src/server.js", import.meta.url).pathname;
-  const child = spawn(process.execPath, [file, ...args], { env: { PATH: process.env["PATH"] ?? "", ...environment } });
+  const env = { PATH: process.env["PATH"] ?? "", ...environment };
+  const child = guarded(spawn(process.execPath, [file, ...args], { env }));
   const seen = { out: "", err: "" };
   child.stdout.on("data", (chunk: Buffer) => (seen.out += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (seen.err += chunk.toString()));

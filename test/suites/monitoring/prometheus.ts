@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../support/servers/redis.js";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 /** Why there is no Prometheus; false when there is one. */
 export const withoutPrometheus: false | string =
@@ -62,7 +63,9 @@ export class Prometheus implements AsyncDisposable {
     this.url = `http://127.0.0.1:${port}`;
     this.#folder = folder;
     const files = [`--config.file=${join(folder, "prometheus.yml")}`, `--storage.tsdb.path=${join(folder, "data")}`];
-    this.#child = spawn("prometheus", [...files, `--web.listen-address=127.0.0.1:${port}`, "--log.level=warn"]);
+    this.#child = guarded(
+      spawn("prometheus", [...files, `--web.listen-address=127.0.0.1:${port}`, "--log.level=warn"]),
+    );
     this.#child.stderr?.on("data", (chunk: Buffer) => (this.#said += chunk.toString()));
     process.once("exit", () => this.#child.kill("SIGKILL"));
   }

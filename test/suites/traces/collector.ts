@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster } from "../../support/servers/cluster.js";
+import { guarded } from "../../../bench/tools/child-guard.js";
 import { pythonEnvironment } from "../../support/python/environment.js";
 import { freePort } from "../../support/servers/redis.js";
 
@@ -32,17 +33,19 @@ const python = `${await pythonEnvironment("traces", "test/suites/traces/requirem
 const folder = mkdtempSync(join(tmpdir(), "seqserve-phoenix-"));
 const [port, grpcPort] = [await freePort(), await freePort()];
 const url = `http://127.0.0.1:${port}`;
-const collector = spawn(python, ["-m", "phoenix.server.main", "serve"], {
-  stdio: "ignore",
-  env: {
-    ...process.env,
-    PHOENIX_WORKING_DIR: folder,
-    PHOENIX_HOST: "127.0.0.1",
-    PHOENIX_PORT: String(port),
-    PHOENIX_GRPC_PORT: String(grpcPort),
-    PHOENIX_TELEMETRY_ENABLED: "false",
-  },
-});
+const collector = guarded(
+  spawn(python, ["-m", "phoenix.server.main", "serve"], {
+    stdio: "ignore",
+    env: {
+      ...process.env,
+      PHOENIX_WORKING_DIR: folder,
+      PHOENIX_HOST: "127.0.0.1",
+      PHOENIX_PORT: String(port),
+      PHOENIX_GRPC_PORT: String(grpcPort),
+      PHOENIX_TELEMETRY_ENABLED: "false",
+    },
+  }),
+);
 const stopped = once(collector, "exit");
 
 async function keptSpans(count: number): Promise<readonly KeptSpan[] | null> {

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -15,7 +16,9 @@ export async function run(
   args: readonly string[],
   { env = {}, timeoutMs = 0 }: RunOptions = {},
 ): Promise<number> {
-  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, timeout: timeoutMs });
+  const child = guarded(
+    spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, timeout: timeoutMs }),
+  );
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
 }

@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RedisServer, type RedisServerOptions } from "./redis.js";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 export type Environment = Readonly<Record<string, string>>;
 export type Line = Readonly<Record<string, unknown>> & { readonly msg?: string };
@@ -19,7 +20,7 @@ export interface ClusterOptions extends RedisServerOptions {
   readonly env?: Environment;
 }
 
-const startPatienceMs = 60_000;
+const startPatienceMs = 120_000;
 
 export class Cluster implements AsyncDisposable {
   readonly redis: RedisServer;
@@ -94,12 +95,11 @@ export class ServerProcess {
   #errors = "";
   #hasExited = false;
 
-  constructor(env: Environment) {
+  constructor(settings: Environment) {
     const file = new URL("../../../src/server.js", import.meta.url).pathname;
-    const settings = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", DRAIN_TIMEOUT_MS: "5000", ...env };
-    this.#child = spawn(process.execPath, ["--v8-pool-size=1", file], {
-      env: { PATH: process.env["PATH"] ?? "", ...settings },
-    });
+    const defaults = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", DRAIN_TIMEOUT_MS: "5000" };
+    const env = { PATH: process.env["PATH"] ?? "", ...defaults, ...settings };
+    this.#child = guarded(spawn(process.execPath, ["--v8-pool-size=1", file], { env }));
     this.exited = once(this.#child, "exit").then(([code, signal]) => {
       this.#hasExited = true;
       return (code ?? signal) as number | string;

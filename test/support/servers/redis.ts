@@ -6,18 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { guarded } from "../../../bench/tools/child-guard.js";
 
 /** Pass it as a test's skip: false, or why it can't run here. */
 export const withoutRedis: false | string =
   spawnSync("redis-server", ["--version"]).error === undefined ? false : "redis-server is not installed";
-
-// A test that is stopped leaves no server behind: the runner says SIGTERM to a file that takes too long.
-const children = new Set<ChildProcess>();
-const killAll = (): void => {
-  for (const child of children) child.kill("SIGKILL");
-};
-process.once("exit", killAll);
-process.once("SIGTERM", () => process.exit(143));
 
 export interface RedisServerOptions {
   /** Append-only file: written through at every command, or every second as most people run it. */
@@ -69,8 +62,7 @@ export class RedisServer {
     const child = this.#outlivesFileLimit
       ? spawn("sh", ["-c", `trap '' XFSZ; exec "$@"`, "sh", ...command], { stdio: "ignore" })
       : spawn(command[0] ?? "", command.slice(1), { stdio: "ignore" });
-    children.add(child.once("exit", () => children.delete(child)));
-    this.#child = child;
+    this.#child = guarded(child);
     await this.#untilItAnswers(child);
   }
 
