@@ -1,7 +1,6 @@
 // The process: reads the command line and loads only what the command needs, so that --help and a wrong setting cost nothing.
-import { commandHelp, commandRows, type CommandName } from "./config/command-line.js";
+import { helpPage } from "./config/command-line.js";
 import { ConfigError, readCommand, turnReportsOff, type OfflineCommand } from "./config/config.js";
-import { helpText } from "./config/settings.js";
 import { version } from "./version.js";
 
 async function main(): Promise<void> {
@@ -17,10 +16,6 @@ async function main(): Promise<void> {
     default:
       process.exitCode = await runOffline(command);
   }
-}
-
-function helpPage(of: CommandName | null): string {
-  return of === null ? helpText(version, commandRows()) : commandHelp(of);
 }
 
 /** Runs a command that serves nobody; its exit code. */

@@ -1,9 +1,11 @@
-// What follows "seqserve": a command, what it works on, its own options, and settings. Pure: config.ts reads the settings, commands/ run it.
+// What follows "seqserve": a command, what it works on, its own options, and settings. Pure: config.ts reads the settings, cli/ runs it.
 //
 //   seqserve generate "some text" --json --max-beams 4   →   generate | ["some text"] | {--json} | ["--max-beams", "4"]
+import { parseArgs } from "node:util";
 import { nearest, suggestion } from "../nearest.js";
-import { flagOf, settingNames } from "./settings.js";
+import { version } from "../version.js";
 import { ConfigError } from "./setting-kinds.js";
+import { flagOf, helpText, settingNames } from "./settings.js";
 
 export type CommandName = "serve" | "generate" | "check" | "pull";
 
@@ -88,19 +90,101 @@ export interface CommandLine {
 export function readCommandLine(args: readonly string[]): CommandLine {
   const [first] = args;
   const isNamed = first !== undefined && !first.startsWith("-");
-  const { name, rest } = isNamed ? named(first, args.slice(1)) : { name: "serve" as const, rest: args };
+  const { name, rest } = isNamed ? findCommand(first, args.slice(1)) : { name: "serve" as const, rest: args };
   const end = rest.indexOf("--");
-  const [marked, unmarked] = end < 0 ? [rest, []] : [rest.slice(0, end), rest.slice(end + 1)];
+  const [beforeEnd, afterEnd] = end < 0 ? [rest, []] : [rest.slice(0, end), rest.slice(end + 1)];
   const base = { name, operand: null, options: new Map<string, string>(), settings: [], isNamed };
-  if (first === "help" || marked.includes("--help") || marked.includes("-h")) return { ...base, asks: "help" };
-  if (marked.includes("--version")) return { ...base, asks: "version" };
+  if (first === "help" || beforeEnd.includes("--help") || beforeEnd.includes("-h")) return { ...base, asks: "help" };
+  if (beforeEnd.includes("--version")) return { ...base, asks: "version" };
   if (name === "serve") return { ...base, settings: rest, asks: "run" };
-  const { operands, options, settings } = sorted(name, marked);
-  return { ...base, options, settings, operand: oneOperand(name, [...operands, ...unmarked]), asks: "run" };
+  const { operands, options, settings } = readArguments(name, beforeEnd);
+  return { ...base, options, settings, operand: onlyOperand(name, [...operands, ...afterEnd]), asks: "run" };
 }
 
-/** The text of `seqserve <command> --help`. */
-export function commandHelp(name: CommandName): string {
+function findCommand(word: string, rest: readonly string[]): { name: CommandName; rest: readonly string[] } {
+  if (isCommand(word)) return { name: word, rest };
+  // "help pull" is the help of pull, "help" alone that of serve.
+  if (word === "help") return { name: isCommand(rest[0]) ? rest[0] : "serve", rest: [] };
+  const int8 = "not a command: DTYPE=int8 makes an int8 model at load (docs/command.md)";
+  if (nearest(word, ["quantize"]) === "quantize") throw new ConfigError(`${word}: ${int8}`);
+  throw new ConfigError(`${word}: unknown command${suggestion(word, commandNames) || `: ${commandNames.join(", ")}`}`);
+}
+
+function isCommand(word: string | undefined): word is CommandName {
+  return word !== undefined && Object.hasOwn(commands, word);
+}
+
+function readArguments(name: CommandName, args: readonly string[]) {
+  const operands: string[] = [];
+  const options = new Map<string, string>();
+  const settings: string[] = [];
+  const settingFlags = settingNames.map(flagOf);
+  const ownOptions = commands[name].options;
+  const valueFlags = Object.keys(ownOptions).filter((flag) => ownOptions[flag]?.value !== null);
+  for (const { flag, value } of splitArguments(args, [...settingFlags, ...valueFlags])) {
+    if (flag === null) operands.push(value ?? "");
+    else if (valueFlags.includes(flag)) options.set(flag, requireValue(flag, value));
+    else if (Object.hasOwn(ownOptions, flag)) options.set(flag, refuseValue(flag, value));
+    else if (settingFlags.includes(flag)) settings.push(flag, requireValue(flag, value));
+    else {
+      const near = suggestion(flag, [...Object.keys(ownOptions), ...settingFlags, "--help"]);
+      throw new ConfigError(`${flag}: unknown option${near}`);
+    }
+  }
+  return { operands, options, settings };
+}
+
+function requireValue(flag: string, value: string | undefined): string {
+  if (value === undefined || value.startsWith("--")) throw new ConfigError(`${flag}: needs a value`);
+  return value;
+}
+
+function refuseValue(flag: string, value: string | undefined): string {
+  if (value !== undefined) throw new ConfigError(`${flag}: takes no value`);
+  return "";
+}
+
+function onlyOperand(name: CommandName, operands: readonly string[]): string | null {
+  const { operand } = commands[name];
+  const [first, second] = operands;
+  if (second !== undefined) {
+    const shown = second.length > 40 ? `${second.slice(0, 40)}…` : second;
+    throw new ConfigError(`${JSON.stringify(shown)}: one ${operand?.name} only (put a text with spaces into quotes)`);
+  }
+  if (first === undefined && operand?.isNeeded === true) throw new ConfigError(`${name}: needs ${operand.name}`);
+  return first ?? null;
+}
+
+/** A flag with its value, or a word that is no flag (`flag` is null, the word is the value). */
+export interface Argument {
+  readonly flag: string | null;
+  readonly value: string | undefined;
+  /** --flag=value, in one argument. */
+  readonly isInline: boolean;
+}
+
+/** Arguments in their order. Flags that are not in `valueFlags` stay in the list: the caller refuses them by name. */
+export function splitArguments(args: readonly string[], valueFlags: readonly string[]): Argument[] {
+  const options = Object.fromEntries(valueFlags.map((flag) => [flag.slice(2), { type: "string" as const }]));
+  // There are no short options: parseArgs must not take "-5 degrees" for a group of them.
+  const words = args.map((argument) => (/^-[^-]/u.test(argument) ? ` ${argument}` : argument));
+  const { tokens } = parseArgs({ args: words, options, strict: false, tokens: true });
+  return tokens.map((token): Argument => {
+    const argument = args[token.index] ?? "";
+    if (token.kind === "positional") return { flag: null, value: argument, isInline: false };
+    const [flag = ""] = argument.split("=");
+    if (token.kind === "option-terminator") return { flag, value: undefined, isInline: false };
+    if (token.inlineValue === true) return { flag, value: token.value, isInline: true };
+    return { flag, value: token.value === undefined ? undefined : args[token.index + 1], isInline: false };
+  });
+}
+
+/** What `seqserve --help` prints (null), or `seqserve <command> --help`. */
+export function helpPage(of: CommandName | null): string {
+  return of === null ? helpText(version, commandRows()) : commandHelp(of);
+}
+
+function commandHelp(name: CommandName): string {
   const { usage, summary, details, options } = commands[name];
   const rows = Object.entries(options).map(([flag, { value, description }]) => {
     return `  ${(value === null ? flag : `${flag} ${value}`).padEnd(24)} ${description}`;
@@ -120,68 +204,6 @@ export function commandHelp(name: CommandName): string {
   ].join("\n");
 }
 
-/** The rows of `seqserve --help`. */
-export function commandRows(): string[] {
+function commandRows(): string[] {
   return commandNames.map((name) => `  ${name.padEnd(24)} ${commands[name].summary}`);
-}
-
-function named(word: string, rest: readonly string[]): { name: CommandName; rest: readonly string[] } {
-  if (isCommand(word)) return { name: word, rest };
-  // "help" alone is the help of all, "help pull" that of one.
-  if (word === "help") return { name: isCommand(rest[0]) ? rest[0] : "serve", rest: [] };
-  const int8 = "not a command: DTYPE=int8 makes an int8 model at load (docs/command.md)";
-  if (nearest(word, ["quantize"]) === "quantize") throw new ConfigError(`${word}: ${int8}`);
-  throw new ConfigError(`${word}: unknown command${suggestion(word, commandNames) || `: ${commandNames.join(", ")}`}`);
-}
-
-function isCommand(word: string | undefined): word is CommandName {
-  return word !== undefined && Object.hasOwn(commands, word);
-}
-
-function sorted(name: CommandName, args: readonly string[]) {
-  const operands: string[] = [];
-  const options = new Map<string, string>();
-  const settings: string[] = [];
-  const known = settingNames.map(flagOf);
-  for (let i = 0; i < args.length; i++) {
-    const argument = args[i] ?? "";
-    const [flag = "", inline] = splitFlag(argument);
-    const option = commands[name].options[flag];
-    if (!argument.startsWith("--")) operands.push(argument);
-    else if (option !== undefined)
-      options.set(flag, option.value === null ? without(flag, inline) : needed(flag, inline ?? args[++i]));
-    else if (known.includes(flag)) settings.push(flag, needed(flag, inline ?? args[++i]));
-    else
-      throw new ConfigError(
-        `${flag}: unknown option${suggestion(flag, [...Object.keys(commands[name].options), ...known, "--help"])}`,
-      );
-  }
-  return { operands, options, settings };
-}
-
-function needed(flag: string, value: string | undefined): string {
-  if (value === undefined || value.startsWith("--")) throw new ConfigError(`${flag}: needs a value`);
-  return value;
-}
-
-function without(flag: string, value: string | undefined): string {
-  if (value !== undefined) throw new ConfigError(`${flag}: takes no value`);
-  return "";
-}
-
-/** --flag=value → both */
-export function splitFlag(argument: string): [string, string?] {
-  const equals = argument.indexOf("=");
-  return equals < 0 ? [argument] : [argument.slice(0, equals), argument.slice(equals + 1)];
-}
-
-function oneOperand(name: CommandName, operands: readonly string[]): string | null {
-  const { operand } = commands[name];
-  const [first, second] = operands;
-  if (second !== undefined) {
-    const shown = second.length > 40 ? `${second.slice(0, 40)}…` : second;
-    throw new ConfigError(`${JSON.stringify(shown)}: one ${operand?.name} only (put a text with spaces into quotes)`);
-  }
-  if (first === undefined && operand?.isNeeded === true) throw new ConfigError(`${name}: needs ${operand.name}`);
-  return first ?? null;
 }

@@ -1,7 +1,7 @@
 // The only reader of process.env and of the command line: text in, one frozen Config out, or one line that says what is wrong.
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { readCommandLine, splitFlag, type CommandLine, type CommandName } from "./command-line.js";
+import { readCommandLine, splitArguments, type CommandLine, type CommandName } from "./command-line.js";
 import { editDistance, suggestion } from "../nearest.js";
 import { flagOf, settingNames, settings, type Config, type Setting, type SettingKey } from "./settings.js";
 import { ConfigError } from "./setting-kinds.js";
@@ -114,14 +114,11 @@ function valueOf(setting: Setting<unknown>, flags: ReadonlyMap<string, string>, 
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();
   const names = new Map(settingNames.map((name) => [flagOf(name), name]));
-  for (let i = 0; i < args.length; i++) {
-    const [flag = "", inline] = splitFlag(args[i] ?? "");
-    const name = names.get(flag);
-    if (name === undefined) throw new ConfigError(unknownArgument(flag, [...names.keys()]));
-    const value = inline ?? args[++i];
-    if (value === undefined || (inline === undefined && value.startsWith("--"))) {
-      throw new ConfigError(`${flag}: needs a value`);
-    }
+  for (const { flag, value, isInline } of splitArguments(args, [...names.keys()])) {
+    const name = flag === null ? undefined : names.get(flag);
+    if (name === undefined)
+      throw new ConfigError(unknownArgument(flag ?? value?.split("=")[0] ?? "", [...names.keys()]));
+    if (value === undefined || (!isInline && value.startsWith("--"))) throw new ConfigError(`${flag}: needs a value`);
     flags.set(name, value);
   }
   return flags;

@@ -1,5 +1,10 @@
 // Kinds of settings: how a value of each is written, read and refused. settings.ts puts them into the table. Pure.
 
+/** What a person wrote wrongly: a setting, a command, an option. The message is one line that names it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
 export interface Setting<T> {
   /** Environment variable; the flag is the same in lower case with dashes. */
   readonly name: string;
@@ -118,14 +123,7 @@ function pair(item: string): [string, string][] {
   try {
     if (name !== "") return [[name, decodeURIComponent(encoded)]];
   } catch {
-    // Told below.
+    // The error below says what is wrong.
   }
   throw new Error("must be name=value, comma-separated, with values percent-encoded");
-}
-
-// What a person wrote wrongly: a setting, a command, an option. Thrown by config.ts and command-line.ts, shown by server.ts.
-
-/** The message is one line that names what is wrong. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
 }
