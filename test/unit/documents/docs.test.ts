@@ -1,6 +1,6 @@
 // The docs are held against the code: every option and every error is told of, and every link leads somewhere. Examples are run by e2e/docs.test.ts.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { errorKinds } from "../../../src/errors.js";
 import { ParametersSchema, refusalReason } from "../../../src/parameters.js";
@@ -47,6 +47,17 @@ test("every page of docs/ is linked from the README or docs/README.md", () => {
   const linked = new Set(["README.md", "docs/README.md"].flatMap((page) => linksOf(page).map(([, file]) => file)));
   const lost = pages().filter((page) => /^docs\/[^/]+\.md$/u.test(page) && !linked.has(page));
   assert.deepEqual(lost, []);
+});
+
+test("every path that a page names is there", () => {
+  const path = /`((?:src|test|bench|deploy|docs|training|web)\/[^`\s]*)`/gu;
+  const gone = pages().flatMap((page) =>
+    [...readFileSync(page, "utf8").matchAll(path)]
+      .map(([, named = ""]) => named)
+      .filter((named) => !named.includes("*") && !existsSync(named))
+      .map((named) => `${page}: ${named}`),
+  );
+  assert.deepEqual(gone, []);
 });
 
 function leads(file: string, anchor: string): boolean {
