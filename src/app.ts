@@ -9,6 +9,7 @@ import type { Parts } from "./wiring/parts.js";
 import { OpenGenerations } from "./queue/open-generations.js";
 import { collectDocument, documentRoutes } from "./routes/docs.js";
 import { answerClientError, answerError } from "./routes/http/errors.js";
+import { answerUnreadablePath, openAiUnknownRoutes } from "./routes/compatible/openai/error.js";
 import { openAiModelRoutes, openAiRoutes } from "./routes/compatible/openai/routes.js";
 import { explainSchemas } from "./routes/explain/schemas.js";
 import { explainRoute } from "./routes/explain/routes.js";
@@ -56,6 +57,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   observeRequests(app, metrics);
   allowOrigins(app, config.corsOrigin);
   watchRoutes(app);
+  await app.register(async (scope) => openAiUnknownRoutes(scope), { prefix: "/v1" });
   for (const schema of [
     ErrorSchema,
     ParametersSchema,
@@ -72,7 +74,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     await app.register(async (scope) => keyedRoutes(scope, routeParts));
     pageRoutes(app, version);
     modelRoutes(app, routeParts);
-    openAiModelRoutes(app, routeParts);
+    await openAiModelRoutes(app, routeParts);
     kserveModelRoutes(app, routeParts);
     await app.register(async (scope) => libreTranslateRoutes(scope, routeParts));
     languagesRoute(app, routeParts);
@@ -91,7 +93,7 @@ export function buildMetricsApp(log: Logger, metrics: Metrics): App {
   return app;
 }
 
-function keyedRoutes(scope: App, parts: RouteParts): void {
+async function keyedRoutes(scope: App, parts: RouteParts): Promise<void> {
   const check = keyCheck(parts.config.apiKeys);
   if (check !== null) scope.addHook("onRequest", check);
   generateRoutes(scope, parts);
@@ -101,7 +103,7 @@ function keyedRoutes(scope: App, parts: RouteParts): void {
   eventsRoute(scope, parts);
   tokenizeRoutes(scope, parts);
   rootRoutes(scope, parts);
-  openAiRoutes(scope, parts);
+  await openAiRoutes(scope, parts);
   kserveRoutes(scope, parts);
 }
 
@@ -129,7 +131,7 @@ function createServer(log: Logger, bodyLimit: number): App {
     // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.
     // Set here and not by setSerializerCompiler(), which a scope with schemas of its own does not inherit.
     schemaController: { compilersFactory: { buildSerializer: () => () => (data: unknown) => JSON.stringify(data) } },
-    frameworkErrors: answerError,
+    frameworkErrors: answerUnreadablePath,
     clientErrorHandler: answerClientError,
   } satisfies FastifyServerOptions;
   const app = Fastify(options).withTypeProvider<TypeBoxTypeProvider>();

@@ -1,9 +1,8 @@
-// Errors become answers here and nowhere else: AppError, Fastify's own and surprises, as TGI's {error, error_type} plus the field at fault,
-// on /v1 as OpenAI's object.
+// Errors become answers here and nowhere else: AppError, Fastify's own and surprises, as TGI's {error, error_type} plus the field at fault.
+// A surface with bodies of its own (OpenAI's) makes its handler with errorHandler().
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { AppError, type ErrorKind } from "../../errors.js";
-import { isOpenAi, openAiError } from "../compatible/openai/error.js";
 import type { ErrorBody } from "./schemas.js";
 import { validationError } from "./validation-message.js";
 
@@ -47,20 +46,30 @@ export function errorBody(error: AppError): ErrorBody {
   return { error: message, error_type: code, ...(field === undefined ? {} : { field }) };
 }
 
-/** The one error handler: a status, headers and a body. */
-export function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const error = toAppError(thrown);
-  logError(error, request);
-  if (error.retryAfterSeconds !== undefined) {
-    reply.header("retry-after", error.retryAfterSeconds);
-    reply.header("retry-after-ms", error.retryAfterSeconds * 1000);
+type ErrorHandler = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+
+/** A handler for Fastify's setErrorHandler: a status, headers, and the body that `bodyOf` makes. */
+export function errorHandler(bodyOf: (error: AppError) => object): ErrorHandler {
+  return (thrown, request, reply) => {
+    const error = toAppError(thrown);
+    logError(error, request);
+    addErrorHeaders(error, reply);
+    return reply.code(error.status).type("application/json; charset=utf-8").send(bodyOf(error));
+  };
+}
+
+/** For every route whose scope sets no other. */
+export const answerError = errorHandler(errorBody);
+
+function addErrorHeaders({ kind, retryAfterSeconds }: AppError, reply: FastifyReply): void {
+  if (retryAfterSeconds !== undefined) {
+    reply.header("retry-after", retryAfterSeconds);
+    reply.header("retry-after-ms", retryAfterSeconds * 1000);
   }
-  if (error.kind === "unavailable") reply.header("connection", "close");
+  if (kind === "unavailable") reply.header("connection", "close");
   // Closing while the client still sends would reset the connection and lose the answer: Node reads the rest away, requestTimeout bounds it.
-  if (error.kind === "too_large") reply.removeHeader("connection");
-  if (error.kind === "unauthorized") reply.header("www-authenticate", "Bearer");
-  const body = isOpenAi(request.url) ? openAiError(error) : errorBody(error);
-  return reply.code(error.status).type("application/json; charset=utf-8").send(body);
+  if (kind === "too_large") reply.removeHeader("connection");
+  if (kind === "unauthorized") reply.header("www-authenticate", "Bearer");
 }
 
 /** Messages and even field names may be what a user sent: only the server's own faults are logged with theirs. */

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { Type } from "typebox";
 import { AppError } from "../../../errors.js";
+import type { Inference } from "../../../inference/inference.js";
 import { suggestion } from "../../../nearest.js";
 import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswersAs, keyed, open, ref, eventStreamUntilDone } from "../../http/schemas.js";
@@ -9,6 +10,7 @@ import { serve } from "../translation.js";
 import { ChatTranslation } from "./chat.js";
 import type { Facts } from "./choices.js";
 import { CompletionTranslation } from "./completions.js";
+import { answerOpenAiError } from "./error.js";
 import { clientName, modelAsked } from "./options.js";
 import {
   ChatCompletionSchema,
@@ -25,8 +27,15 @@ const tags = ["compatible"];
 const errors = errorAnswersAs(OpenAiErrorSchema, 400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 
 /** Routes that handle texts. */
-export function openAiRoutes(app: App, parts: RouteParts): void {
+export async function openAiRoutes(app: App, parts: RouteParts): Promise<void> {
   for (const schema of openAiSchemas) app.addSchema(schema);
+  await app.register(async (scope) => {
+    scope.setErrorHandler(answerOpenAiError);
+    completionRoutes(scope, parts);
+  });
+}
+
+function completionRoutes(app: App, parts: RouteParts): void {
   const answers = (shape: typeof CompletionSchema | typeof ChatCompletionSchema) => {
     const json: { schema: object } = { schema: ref(shape) };
     const events = eventStreamUntilDone(shape, OpenAiErrorSchema);
@@ -70,7 +79,14 @@ export function openAiRoutes(app: App, parts: RouteParts): void {
 }
 
 /** Open, as /models is. */
-export function openAiModelRoutes(app: App, { inference }: RouteParts): void {
+export async function openAiModelRoutes(app: App, { inference }: RouteParts): Promise<void> {
+  await app.register(async (scope) => {
+    scope.setErrorHandler(answerOpenAiError);
+    modelRoutes(scope, inference);
+  });
+}
+
+function modelRoutes(app: App, inference: Inference): void {
   const models = () => inference.models().map(({ name }) => modelBody(name));
   const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(ref(OpenAiModelSchema)) });
   const common = { tags, security: open };
