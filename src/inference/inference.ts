@@ -8,7 +8,7 @@ import type { ModelInfo } from "./catalog/model-info.js";
 import { encodeSource, prepare } from "./request/prepare.js";
 import { scoring, type Scoring } from "./request/scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
-import { Turns } from "./host/turns.js";
+import { FairQueue } from "./host/fair-queue.js";
 
 export interface Inference {
   /** Throws AppError "validation" (naming the field), "not_found", "unavailable", or what onArrival throws. */
@@ -51,7 +51,7 @@ export interface InferenceOptions extends CatalogOptions {
 /** Starts loading at once. Throws one line when a model that was asked for by name is not there. */
 export async function createInference(options: InferenceOptions): Promise<Inference> {
   const catalog = await Catalog.open(options);
-  const turns = new Turns();
+  const fairQueue = new FairQueue();
   const { onArrival = () => undefined } = options;
   return {
     ready: catalog.load(),
@@ -64,7 +64,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     prepare: async (request) => {
       const slot = catalog.get(request.model);
       onArrival(slot.name);
-      await turns.take(slot.name);
+      await fairQueue.enter(slot.name);
       // Those before it may have filled the queue.
       onArrival(slot.name);
       return prepare(request, slot.model, {

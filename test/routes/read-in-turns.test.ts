@@ -5,7 +5,7 @@ import { Agent, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import Fastify from "fastify";
-import { Turns } from "../../src/inference/host/turns.js";
+import { FairQueue } from "../../src/inference/host/fair-queue.js";
 import type { App } from "../../src/routes/http/app.js";
 import { readInTurns } from "../../src/routes/http/hooks.js";
 
@@ -15,7 +15,7 @@ async function serverByHand(t: TestContext) {
   const handled: string[] = [];
   const app = Fastify();
   app.addHook("onRequest", async ({ headers }) => void arrived.push(String(headers["x-label"])));
-  readInTurns(app as unknown as App, new Turns((next) => deferred.push(next)));
+  readInTurns(app as unknown as App, new FairQueue((next) => deferred.push(next)));
   app.post("/", async ({ headers }) => {
     handled.push(String(headers["x-label"]));
     return "";

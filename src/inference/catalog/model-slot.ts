@@ -16,7 +16,7 @@ import { readFolder, type FolderPlan } from "../folder/folder.js";
 import { vocabularyFault, oneLine, probeOf, textSide, type TextSide, type LoadMeter } from "./load-steps.js";
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
-import { SlotEngines } from "./slot-engines.js";
+import { OnDemandEngines } from "./on-demand-engines.js";
 
 export interface SlotOptions {
   readonly modelsDir: string;
@@ -48,7 +48,7 @@ export class ModelSlot {
   readonly name: string;
   readonly #options: SlotOptions;
   readonly #meter: LoadMeter;
-  readonly #engines: SlotEngines;
+  readonly #engines: OnDemandEngines;
   #folder: FolderPlan | null = null;
   #side: TextSide | null = null;
   /** Null until somebody's engines have told: this process's, or others'. */
@@ -66,7 +66,7 @@ export class ModelSlot {
     this.name = name;
     this.#options = options;
     this.#meter = meter;
-    this.#engines = new SlotEngines({
+    this.#engines = new OnDemandEngines({
       start: () => this.#startEngines(),
       idleUnloadMs: options.idleUnloadMs,
       onUnloaded: () => options.onUnloaded(this.info()),
@@ -94,7 +94,7 @@ export class ModelSlot {
     if (!this.#startsEngines) return this.#startText();
     this.#threads = threads;
     await this.#attempt(async () => {
-      await this.#engines.running();
+      await this.#engines.get();
     });
     this.#draft &&= await runDraft(join(this.#options.modelsDir, this.name), this.#draft, this.#options);
     this.#options.onLoaded(this.info());
@@ -188,9 +188,9 @@ export class ModelSlot {
 
   // A model that ran once is tried again at each request: its files may just be being replaced.
   async #wakened(): Promise<EnginePool> {
-    const { isWanted } = this.#engines;
+    const { isStarted: isWanted } = this.#engines;
     try {
-      const pool = await this.#engines.running();
+      const pool = await this.#engines.get();
       if (!isWanted) this.#options.onLoaded(this.info());
       return pool;
     } catch (error) {

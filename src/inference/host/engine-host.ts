@@ -17,33 +17,34 @@ import type {
 import type { EngineLoads, LoadSlot } from "../protocol/engine-loads.js";
 import type { ModelPlan } from "../protocol/plan.js";
 import { EventChannel } from "./event-channel.js";
-import { Portions } from "./portions.js";
+import { Pacer } from "./pacer.js";
 
 export type EngineEvent =
   | { readonly type: "token"; readonly output: number; readonly token: EngineToken }
   | { readonly type: "end"; readonly end: Extract<EngineEnd, { ok: true }> };
 
-/** What a turn of the main thread hands on: the requests of other models wait for it. Each token is an event to be written. */
-const tokensPerTurn = 6;
-/** An end is an answer to be finished, a request to be cleared away. */
+/** What a tick of the event loop hands on, while requests of other models wait. Each token is an event to be written. */
+const tokensPerTick = 6;
+/** An end costs as much: an answer is finished, a request cleared away. */
 const tokensPerEnd = 3;
 
 type Stepped = Extract<FromEngine, { type: "stepped" }>;
-type Told = { readonly token: Stepped["tokens"][number] } | { readonly end: EngineEnd };
+/** What goes through the pacer to one sequence. */
+type Delivery = { readonly token: Stepped["tokens"][number] } | { readonly end: EngineEnd };
 
 export type SubmitSpec = Omit<SequenceSpec, "id">;
 
 /** A sequence under way. Leaving `events` early, by abort or break, frees its rows within one step. */
 export interface EngineRun {
   readonly events: AsyncIterable<EngineEvent>;
-  /** Asks for the end now: what there is comes as the end event, with finish reason "stop_sequence". */
+  /** Asks for the end now: what there is comes as the end event, with finish reason "stop_sequence". The caller has found a stop string. */
   finish(): void;
 }
 
 export interface EngineHostOptions extends EngineOptions {
   /** Loading that takes longer has failed. */
   readonly loadTimeoutMs: number;
-  /** Of all engines of the process; null: this one neither gives nor gets way. */
+  /** How busy each engine of the process is; null: this one takes no part in yielding. */
   readonly loads: EngineLoads | null;
   readonly onStep: (report: StepReport) => void;
   /** The thread died: no sequence of this engine will run again. */
@@ -55,10 +56,10 @@ export class EngineHost {
   readonly #options: EngineHostOptions;
   readonly #channels = new Map<number, EventChannel<EngineEvent>>();
   readonly #loadSlot: LoadSlot | null;
-  readonly #told = new Portions<Told>({
-    take: (id, told) => this.#take(id, told),
-    sizeOf: (told) => ("end" in told ? tokensPerEnd : 1),
-    portion: tokensPerTurn,
+  readonly #pacer = new Pacer<Delivery>({
+    handOn: (id, delivery) => this.#deliver(id, delivery),
+    sizeOf: (delivery) => ("end" in delivery ? tokensPerEnd : 1),
+    sizePerTick: tokensPerTick,
   });
   #nextId = 1;
   #crash: AppError | null = null;
@@ -70,8 +71,8 @@ export class EngineHost {
     this.#loadSlot = options.loads?.claimSlot(options.threads) ?? null;
     this.#worker = new Worker(new URL("../engine/worker.js", import.meta.url), { workerData: this.#loadSlot?.shared });
     this.#worker.on("message", (message: FromEngine) => this.#receive(message));
-    this.#worker.on("error", (error) => this.#crashed(error));
-    this.#worker.on("exit", () => this.#exited());
+    this.#worker.on("error", (error) => this.#fail(error));
+    this.#worker.on("exit", () => this.#onExit());
   }
 
   /** Sequences handed over and not ended. */
@@ -97,16 +98,16 @@ export class EngineHost {
 
   submit(spec: SubmitSpec, signal: AbortSignal): EngineRun {
     const id = this.#nextId++;
-    return { events: this.#run(id, spec, signal), finish: () => this.#post({ type: "finish", id }) };
+    return { events: this.#eventsOf(id, spec, signal), finish: () => this.#post({ type: "finish", id }) };
   }
 
-  async *#run(id: number, spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
+  async *#eventsOf(id: number, spec: SubmitSpec, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
     signal.throwIfAborted();
     if (this.#crash !== null) throw this.#crash;
     const channel = new EventChannel<EngineEvent>();
     const abort = () => channel.fail(signal.reason as Error);
     this.#channels.set(id, channel);
-    this.#tellLoad();
+    this.#publishLoad();
     signal.addEventListener("abort", abort, { once: true });
     this.#post({ type: "submit", sequence: { ...spec, id } });
     try {
@@ -114,7 +115,7 @@ export class EngineHost {
     } finally {
       signal.removeEventListener("abort", abort);
       if (this.#channels.delete(id)) {
-        this.#tellLoad();
+        this.#publishLoad();
         this.#post({ type: "cancel", id });
       }
     }
@@ -143,7 +144,7 @@ export class EngineHost {
         this.#onLoaded?.reject(new Error(message.message));
         break;
       case "stepped":
-        this.#stepped(message);
+        this.#receiveStep(message);
         break;
       case "tried":
       case "closed":
@@ -153,58 +154,58 @@ export class EngineHost {
     }
   }
 
-  #stepped({ tokens, ended, report }: Stepped): void {
-    for (const token of tokens) this.#told.push(token.id, { token });
-    for (const end of ended) this.#told.push(end.id, { end });
+  #receiveStep({ tokens, ended, report }: Stepped): void {
+    for (const token of tokens) this.#pacer.push(token.id, { token });
+    for (const end of ended) this.#pacer.push(end.id, { end });
     this.#options.onStep(report);
   }
 
-  #take(id: number, told: Told): void {
-    if ("end" in told) return this.#ended(told.end);
-    const { output, token } = told.token;
+  #deliver(id: number, delivery: Delivery): void {
+    if ("end" in delivery) return this.#deliverEnd(delivery.end);
+    const { output, token } = delivery.token;
     this.#channels.get(id)?.push({ type: "token", output, token });
   }
 
-  #tellLoad(): void {
+  #publishLoad(): void {
     this.#loadSlot?.set(this.#channels.size);
   }
 
-  #ended(end: EngineEnd): void {
+  #deliverEnd(end: EngineEnd): void {
     const channel = this.#channels.get(end.id);
     this.#channels.delete(end.id);
-    this.#tellLoad();
+    this.#publishLoad();
     if (channel === undefined) return;
     if (!end.ok) return channel.fail(new AppError(end.error.kind, end.error.message));
     channel.push({ type: "end", end });
     channel.end();
   }
 
-  #exited(): void {
+  #onExit(): void {
     this.#loadSlot?.release();
     if (this.#onClosed !== null) this.#onClosed();
-    else this.#crashed(new Error("the engine's thread ended by itself"));
+    else this.#fail(new Error("the engine's thread ended by itself"));
   }
 
-  #crashed(error: Error): void {
+  #fail(error: Error): void {
     if (this.#crash !== null) return;
-    this.#told.flush();
+    this.#pacer.flush();
     this.#crash = new AppError("generation", `the engine stopped: ${error.message}`, { cause: error });
     this.#onLoaded?.reject(error);
     this.#failAll(this.#crash);
     this.#options.onCrash(error);
   }
 
-  // A thread inside ONNX Runtime can neither be stopped nor waited for: it is asked to end when it comes out, and the process need not wait for it.
+  // A thread inside ONNX Runtime can neither be stopped nor waited for: it ends when it comes out, and the process does not wait for it.
   #abandon(afterMs: number): void {
     this.#worker.unref();
     this.#post({ type: "close" });
-    this.#crashed(new Error(`loading took longer than ${afterMs} ms (LOAD_TIMEOUT_MS)`));
+    this.#fail(new Error(`loading took longer than ${afterMs} ms (LOAD_TIMEOUT_MS)`));
   }
 
   #failAll(error: AppError): void {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#channels.clear();
-    this.#tellLoad();
+    this.#publishLoad();
   }
 }
 

@@ -1,4 +1,4 @@
-// The engines of one model: loads them side by side, gives each sequence to the least busy one.
+// The engines of one model: loads them side by side and gives each sequence to the least busy one.
 import type { EngineInfo, Probe } from "../protocol/engine-protocol.js";
 import { EngineHost, type EngineHostOptions, type EngineRun, type SubmitSpec } from "./engine-host.js";
 import type { ModelPlan } from "../protocol/plan.js";
@@ -7,7 +7,7 @@ export class EnginePool {
   readonly #hosts: readonly EngineHost[];
 
   constructor(count: number, options: EngineHostOptions) {
-    // Several engines of one model would give way to each other: nine sequences are five and four.
+    // Several engines of one model would yield to each other: nine sequences are five and four.
     const loads = count === 1 ? options.loads : null;
     this.#hosts = Array.from({ length: count }, () => new EngineHost({ ...options, loads }));
   }

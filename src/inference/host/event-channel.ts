@@ -1,4 +1,4 @@
-// A queue between a producer that never waits and one consumer that may: what joins engine messages to async iterators.
+// A queue between a producer that never waits and one consumer that may: it turns engine messages into an async iterator.
 
 /** push* → end or fail, once. Values pushed after the end are dropped. */
 export class EventChannel<T> implements AsyncIterable<T> {

@@ -6,7 +6,7 @@ import { AppError } from "../../errors.js";
 import type { Metrics } from "../../telemetry/metrics.js";
 import type { App } from "./app.js";
 import type { Socket } from "node:net";
-import { Turns } from "../../inference/host/turns.js";
+import { FairQueue } from "../../inference/host/fair-queue.js";
 
 const saneId = /^[\w.:@/+=-]{1,128}$/u;
 
@@ -114,9 +114,9 @@ export function ownerOf(headers: IncomingHttpHeaders, keys: readonly string[]): 
 // not wait for all of the burst's bodies. Whom a body asks for is known when it is read; until then a request counts as its connection's last.
 
 /** For the routes of `app` that are registered after this. */
-export function readInTurns(app: App, turns = new Turns()): void {
+export function readInTurns(app: App, turns = new FairQueue()): void {
   const lastModels = new WeakMap<Socket, string>();
-  app.addHook("onRequest", ({ raw: { socket } }) => turns.take(lastModels.get(socket) ?? ""));
+  app.addHook("onRequest", ({ raw: { socket } }) => turns.enter(lastModels.get(socket) ?? ""));
   app.addHook("preHandler", async ({ raw: { socket }, body }) => {
     lastModels.set(socket, modelIn(body));
   });

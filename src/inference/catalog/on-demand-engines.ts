@@ -3,15 +3,15 @@
 //   none ──running()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
 import type { EnginePool } from "../host/engine-pool.js";
 
-export interface SlotEnginesOptions {
+export interface OnDemandOptions {
   readonly start: () => Promise<EnginePool>;
   /** Close after so long without a request; 0 = never. */
   readonly idleUnloadMs: number;
   readonly onUnloaded: () => void;
 }
 
-export class SlotEngines {
-  readonly #options: SlotEnginesOptions;
+export class OnDemandEngines {
+  readonly #options: OnDemandOptions;
   /** Running, or on their way up; null: none, or on their way down. */
   #pool: Promise<EnginePool> | null = null;
   #closing: Promise<void> = Promise.resolve();
@@ -19,7 +19,7 @@ export class SlotEngines {
   #users = 0;
   #idleTimer: NodeJS.Timeout | null = null;
 
-  constructor(options: SlotEnginesOptions) {
+  constructor(options: OnDemandOptions) {
     this.#options = options;
   }
 
@@ -28,11 +28,11 @@ export class SlotEngines {
   }
 
   /** Somebody needs them already. */
-  get isWanted(): boolean {
+  get isStarted(): boolean {
     return this.#pool !== null;
   }
 
-  running(): Promise<EnginePool> {
+  get(): Promise<EnginePool> {
     this.#pool ??= this.#start().catch((error: unknown) => {
       this.#pool = null;
       throw error;
