@@ -1,11 +1,11 @@
-// The engines of one slot over time: started by the first who needs them, closed after a while without requests, started again by the next one.
+// The engines of one model over time: started by the first who needs them, closed after a while without requests, started again by the next one.
 //
-//   none ──running()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
+//   none ──get()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
 import type { EnginePool } from "../host/engine-pool.js";
 
 export interface OnDemandOptions {
   readonly start: () => Promise<EnginePool>;
-  /** Close after so long without a request; 0 = never. */
+  /** Closed after this time without a request; 0 = never. */
   readonly idleUnloadMs: number;
   readonly onUnloaded: () => void;
 }
@@ -27,11 +27,12 @@ export class OnDemandEngines {
     return this.#isRunning;
   }
 
-  /** Somebody needs them already. */
+  /** Running or on their way up. */
   get isStarted(): boolean {
     return this.#pool !== null;
   }
 
+  /** The engines, started when they are not there; a start that failed is tried again by the next call. */
   get(): Promise<EnginePool> {
     this.#pool ??= this.#start().catch((error: unknown) => {
       this.#pool = null;
@@ -78,7 +79,7 @@ export class OnDemandEngines {
     this.#idleTimer = null;
   }
 
-  // Who asks while engines close waits for #closing in #start, then gets new ones.
+  // A request that comes while engines close waits for #closing in #start, then gets new ones.
   #unload(): Promise<void> {
     const pool = this.#pool;
     this.#pool = null;
