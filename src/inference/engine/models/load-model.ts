@@ -3,16 +3,16 @@ import type { LoadedModel } from "./model.js";
 import { loadTransformer } from "./transformer/load-transformer.js";
 import type { SessionOptions } from "./onnx-session.js";
 import type { ModelPlan } from "../../protocol/plan.js";
-import { RecurrentModel } from "./manifest/recurrent.js";
-import { StatelessModel } from "./manifest/stateless.js";
+import { loadRecurrent } from "./manifest/load-recurrent.js";
+import { loadStateless } from "./manifest/load-stateless.js";
 
 /** Throws an Error whose message is one line for the user. */
 export async function loadModel(plan: ModelPlan, options: SessionOptions): Promise<LoadedModel> {
   switch (plan.layout) {
     case "recurrent":
-      return RecurrentModel.load(plan, options);
+      return loadRecurrent(plan, options);
     case "stateless":
-      return StatelessModel.load(plan, options);
+      return loadStateless(plan, options);
     case "transformer":
       return loadTransformer(plan, options);
     default:

@@ -19,8 +19,6 @@ interface State {
 export class DecoderStates {
   readonly #file: string;
   readonly #states: readonly State[];
-  /** Sizes of the last run's inputs: what comes out goes in again. */
-  #fed: readonly (readonly number[])[] = [];
 
   /** Throws one line that names file, role, tensor, expected and found. */
   constructor(
@@ -68,7 +66,6 @@ export class DecoderStates {
         ? gatherRows(slices, axes.batch)
         : gatherPadded(slices, axes.batch, axes.length, width);
     });
-    this.#fed = values.map(({ dims }) => dims);
     return Object.fromEntries(
       this.#states.map(({ info }, k) => {
         const { data, dims } = values[k] as Value;
@@ -77,11 +74,11 @@ export class DecoderStates {
     );
   }
 
-  /** The states of each of `count` rows after that run. */
-  after(results: Readonly<Record<string, Value>>, count: number): Slice[][] {
-    const values = this.#states.map(({ info, output, outputType }, k): Value => {
+  /** The states of each of `count` rows after the run that was fed so. What comes out goes in again, so it must have the same sizes. */
+  after(results: Readonly<Record<string, Value>>, feeds: Feeds, count: number): Slice[][] {
+    const values = this.#states.map(({ info, output, outputType }): Value => {
       const { data, dims } = valueOf(results, output);
-      const fed = this.#fed[k] ?? [];
+      const fed = feeds[info.name]?.dims ?? [];
       if (dims.join() !== fed.join())
         throw new Error(
           `${this.#file}: decoder output "${output}": expected [${fed}] as input "${info.name}" has, found [${dims}]`,

@@ -1,7 +1,7 @@
 // [B, S] or [S, B]: told by names and sizes that a graph declares, else by what changes in a memory when one token changes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areRows, type ProbedRuns } from "../../../../../src/inference/engine/models/manifest/encoder-probe.js";
+import { areRows, type ProbedRuns } from "../../../../../src/inference/engine/models/manifest/load-encoder.js";
 import {
   declaredTimeFirst,
   inOrder,

@@ -1,8 +1,76 @@
-// What runs of an encoder show before it serves: which axes grow with rows and which with length, and whether rows are rows (or [S, B] was meant).
+// Opens the encoder of a manifest model. Load probes prove what its graph does not say: whether rows are rows (or [S, B] was meant),
+// which axes grow with rows and which with length.
+import type { EncoderPlan, SourcePlan } from "../../../protocol/plan.js";
+import { OnnxSession, type SessionOptions, type Value } from "../onnx-session.js";
 import { axesOf, type Axes } from "./axes.js";
-import type { OnnxSession, Value } from "../onnx-session.js";
-import type { EncoderPlan } from "../../../protocol/plan.js";
-import { declaredTimeFirst } from "./time-first.js";
+import { EncoderGraph, fixedWidth } from "./encoder-graph.js";
+import { requireDepth, requireEncoderKinds, requireOneOf, requireTensors } from "./require-tensors.js";
+import { SourceEncoder } from "./source-encoder.js";
+import { batchFirst, declaredTimeFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
+
+/** Throws one line that names file, role, tensor, expected and found. */
+export async function loadEncoder(
+  plan: EncoderPlan,
+  source: SourcePlan,
+  options: SessionOptions,
+): Promise<SourceEncoder> {
+  const session = await OnnxSession.open(plan.file, options);
+  try {
+    requireOneOf(session, "encoder", plan.inputs.ids, plan.inputs.onehot);
+    requireTensors(session, "encoder", plan);
+    requireEncoderKinds(session, plan);
+    const declared = plan.timeFirst ?? declaredOrder(session, plan);
+    const likely = new EncoderGraph(session, plan, source, { ids: declared === true, mask: false });
+    checkWidths(likely);
+    const padTo = source.padTo ?? fixedWidth(likely.ids, likely.timeFirst.ids);
+    const graphIn = (order: TimeFirst) => new EncoderGraph(session, plan, { ...source, padTo }, order);
+    const graph = graphIn(await findOrder(likely, declared, graphIn));
+    return new SourceEncoder(graph, await findAxes(probedRuns(graph)));
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** Throws one line when the graph's own sizes contradict the manifest. */
+function checkWidths({ session: { file }, ids, inputs, source, timeFirst, vocabSize }: EncoderGraph): void {
+  const { padTo } = source;
+  const width = fixedWidth(ids, timeFirst.ids) ?? padTo;
+  if (width !== null && (padTo ?? width) !== width)
+    throw new Error(`${file}: source.padTo: expected ${width} as the graph has it, found ${padTo}`);
+  if (width !== padTo && inputs.mask === null && inputs.lengths === null)
+    throw new Error(`${file}: encoder input "${ids.name}" takes ${width} tokens only: expected source.padTo ${width}`);
+  if (inputs.onehot !== null) requireDepth(file, inputs.onehot, vocabSize, source.vocabSize ?? 0);
+}
+
+async function findOrder(
+  likely: EncoderGraph,
+  declared: boolean | null,
+  graphIn: (order: TimeFirst) => EncoderGraph,
+): Promise<TimeFirst> {
+  const orders = possibleOrders(declared, likely.ids, likely.session.input(likely.inputs.mask ?? ""));
+  const [likeliest = batchFirst] = orders;
+  if (orders.length === 1 || !likely.takesTwo) return likeliest;
+  return (await firstOrder(orders, (order) => areRows(probedRuns(graphIn(order))))) ?? likeliest;
+}
+
+function probedRuns(graph: EncoderGraph): ProbedRuns {
+  const { padTo, padId } = graph.source;
+  return {
+    file: graph.session.file,
+    outputs: graph.fetches,
+    ids: Array.from({ length: Math.min(graph.vocabSize, 16) }, (_, id) => id).filter((id) => id !== padId),
+    takesTwo: graph.takesTwo,
+    padTo,
+    run: async (sources) => (await graph.run(sources)).results,
+  };
+}
+
+/** Lengths and states have a batch and no time; null when names don't tell. */
+function declaredOrder(session: OnnxSession, { inputs, outputs }: EncoderPlan): boolean | null {
+  const kin = [session.input(inputs.lengths ?? ""), ...outputs.states.map((name) => session.output(name))];
+  return declaredTimeFirst(session.input(inputs.ids ?? inputs.onehot ?? ""), kin, "batch");
+}
 
 export interface ProbedRuns {
   readonly file: string;
@@ -98,10 +166,4 @@ async function dimsOf(probed: ProbedRuns, rows: number, width: number): Promise<
     });
   });
   return Object.fromEntries(Object.entries(results).map(([name, { dims }]) => [name, dims]));
-}
-
-/** Lengths and states have a batch and no time; null when names don't tell. */
-export function declaredOrder(session: OnnxSession, { inputs, outputs }: EncoderPlan): boolean | null {
-  const kin = [session.input(inputs.lengths ?? ""), ...outputs.states.map((name) => session.output(name))];
-  return declaredTimeFirst(session.input(inputs.ids ?? inputs.onehot ?? ""), kin, "batch");
 }
