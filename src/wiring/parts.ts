@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import { cpuLimit } from "../config/cpu-limit.js";
-import { embedded, type Embedded } from "./embedded.js";
+import { localGenerations, type LocalGenerations } from "./generations.js";
 import { chooseDevice, type ChosenDevice } from "../inference/device/choose-device.js";
 import type { OnRan } from "../inference/generation/generate.js";
 import { createInference, type Inference } from "../inference/inference.js";
@@ -12,10 +12,11 @@ import type { ModelInfo } from "../inference/catalog/model-info.js";
 import type { Logger } from "../telemetry/log.js";
 import { createMetrics, type Metrics } from "../telemetry/metrics.js";
 import { ModelAdmission } from "../queue/admission.js";
-import { MeasuredQueue } from "../queue/measured-queue.js";
+import { measuredQueue } from "../queue/measurement.js";
 import { MemoryQueue } from "../queue/memory/memory-queue.js";
 import type { GenerationQueue } from "../queue/queue.js";
 import type { SseTimings } from "../routes/http/sse.js";
+import { webhookWriter } from "../routes/generations/answer.js";
 import { connectNodes } from "./scale-out.js";
 import { record, type Tracing } from "../telemetry/tracing/spans.js";
 import { engineSpans } from "../telemetry/tracing/generation-spans.js";
@@ -24,7 +25,7 @@ import type { ScaleOut } from "./scale-out.js";
 import { openTracing } from "../telemetry/tracing/open-tracing.js";
 
 /** What the routes stand on. Tests put their own in. */
-export interface Parts extends Embedded {
+export interface Parts extends LocalGenerations {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly inference: Inference;
@@ -71,14 +72,14 @@ export async function connect(config: Config, log: Logger): Promise<Parts> {
   });
   metrics.watchModels(() => inference.models());
   const { redisUrl } = config;
-  const scaleOut =
-    redisUrl === null ? null : connectNodes({ config, redisUrl, inference, admission, metrics, log, tracing });
+  const common = { log, metrics, inference, tracing, writeWebhook: webhookWriter(inference) };
+  const scaleOut = redisUrl === null ? null : connectNodes({ ...common, config, redisUrl, admission });
+  const api = scaleOut?.api ?? null;
   // A worker has no routes that would submit anything.
-  const inner = scaleOut?.api?.queue ?? new MemoryQueue(inference.generate, admission);
-  const foundations = { log, metrics, inference, tracing, queue: new MeasuredQueue(inner, metrics, tracing) };
-  const durable = embedded(config, foundations);
-  if (scaleOut?.api == null) return { ...foundations, ...durable, scaleOut, device };
-  return { ...foundations, generations: scaleOut.api.generations, webhooks: null, scaleOut, device };
+  const queue = measuredQueue(api?.queue ?? new MemoryQueue(inference.generate, admission), metrics, tracing);
+  const { generations, webhooks } =
+    api === null ? localGenerations(config, { ...common, queue }) : { generations: api.generations, webhooks: null };
+  return { log, metrics, inference, queue, generations, webhooks, scaleOut, device, tracing };
 }
 
 // It never becomes a generation, and is counted as one that was rejected.

@@ -6,15 +6,14 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Config } from "../config/config.js";
-import { webhookBody, webhookSending } from "./embedded.js";
+import { webhookSending } from "./generations.js";
 import type { Inference } from "../inference/inference.js";
 import type { Logger } from "../telemetry/log.js";
 import type { Metrics } from "../telemetry/metrics.js";
 import type { ModelAdmission } from "../queue/admission.js";
 import { ApiNode } from "../queue/bull/api-node.js";
 import { WorkerNode } from "../queue/bull/worker-node.js";
-import type { GenerationStatus } from "../queue/log/token-log.js";
-import type { DurableStatus } from "../routes/generations/answer.js";
+import type { LookupStatus } from "../queue/log/token-log.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
 import { version } from "../version.js";
 import type { Cluster } from "../queue/queue.js";
@@ -34,6 +33,8 @@ export interface ScaleOutParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly tracing: Tracing | null;
+  /** JSON text of a webhook. */
+  readonly writeWebhook: (status: LookupStatus) => string;
 }
 
 /** Connects; Redis need not be there yet. */
@@ -43,8 +44,7 @@ export function connectNodes(parts: ScaleOutParts): ScaleOut {
   const node = nodeName();
   const common = { redisUrl, prefix, ttlMs: config.generationTtlSeconds * 1000, inference, tracing };
   const sending = webhookSending(config, { log, metrics, tracing });
-  const write = (status: GenerationStatus) => webhookBody(status as DurableStatus, inference);
-  const webhooks = sending === null ? null : { ...sending, write };
+  const webhooks = sending === null ? null : { ...sending, write: parts.writeWebhook };
   const logger = log.child({ role });
   const learns = role === "api";
   const api = role === "worker" ? null : new ApiNode({ ...common, learns, admission, metrics, webhooks, logger, node });

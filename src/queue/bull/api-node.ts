@@ -10,9 +10,10 @@ import type { Target } from "./bull-job.js";
 import { BullGenerations } from "./bull-generations.js";
 import { BullQueue } from "./bull-queue.js";
 import { WebhookDelivery, WebhookOutbox, type WebhookDeliveryOptions } from "./bull-webhooks.js";
+import { lookedUp } from "../log/token-log.js";
 import { JobKeeper } from "./job-keeper.js";
 import { JobQueues } from "./job-queues.js";
-import type { GenerationMetrics } from "../measured-queue.js";
+import type { GenerationMetrics } from "../measurement.js";
 import { connectRedis, type RedisConnection, readRedisInfo } from "../redis/redis.js";
 import { SharedLog } from "../redis/shared-log.js";
 import { WorkerDirectory, readAnnouncements, controlChannel, writeControl } from "./workers.js";
@@ -164,7 +165,7 @@ export class ApiNode {
     const { webhooks, redisUrl, prefix } = this.#options;
     if (webhooks === null) return;
     const connection = connectRedis(redisUrl, { role: "worker" });
-    const find = (id: string) => this.#shared.log.find(id);
+    const find = async (id: string) => lookedUp(await this.#shared.log.find(id));
     const worker = new WebhookDelivery({ ...webhooks, connection: connection.client, prefix, find });
     this.#delivery = { worker, connection };
   }

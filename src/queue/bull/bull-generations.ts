@@ -9,10 +9,18 @@ import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "../generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
-import { eventsOf } from "../log/token-log.js";
-import type { Found, GenerationRecord, GenerationStatus, KeyBinding, LogEntry, Page } from "../log/token-log.js";
+import { eventsOf, lookedUp } from "../log/token-log.js";
+import type {
+  GenerationRecord,
+  GenerationStatus,
+  KeyBinding,
+  LogEntry,
+  LookedUp,
+  LookupRecord,
+  Page,
+} from "../log/token-log.js";
 import type { SharedLog } from "../redis/shared-log.js";
-import { Course, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "../measured-queue.js";
+import { Measurement, outcomeOfEnd, outcomeOfError, type GenerationMetrics } from "../measurement.js";
 import type { WorkerDirectory, ControlMessage } from "./workers.js";
 
 /** A generation that has been started, for whoever reads its log. */
@@ -54,14 +62,14 @@ export class BullGenerations implements Generations {
     return this.#options.admission.depth;
   }
 
-  async start(record: GenerationRecord): Promise<void> {
+  async start(record: LookupRecord): Promise<void> {
     if (this.#isClosed) throw shuttingDown();
-    const course = new Course(record.prepared, this.#options.metrics, this.#options.tracing);
+    const measurement = new Measurement(record.prepared, this.#options.metrics, this.#options.tracing);
     try {
-      const started = await this.begin({ ...record, prepared: course.prepared });
-      void this.#watch(record, started, course);
+      const started = await this.begin({ ...record, prepared: measurement.prepared });
+      void this.#watch(record, started, measurement);
     } catch (error) {
-      course.end(outcomeOfError(error));
+      measurement.end(outcomeOfError(error));
       throw error;
     }
   }
@@ -106,10 +114,10 @@ export class BullGenerations implements Generations {
     yield* this.#entries(id, shared.follow(id, after, signal));
   }
 
-  async find(id: string): Promise<Found> {
+  async find(id: string): Promise<LookedUp> {
     const found = await this.#options.shared.log.find(id);
     if (typeof found !== "string" && found.state !== "ended") this.#adopt(found);
-    return found;
+    return lookedUp(found);
   }
 
   async cancel(id: string): Promise<boolean> {
@@ -181,11 +189,15 @@ export class BullGenerations implements Generations {
   }
 
   // Nobody else may follow it, but it is measured, its place is to be freed, and its webhook sent.
-  async #watch({ id, webhookUrl }: GenerationRecord, started: StartedGeneration, course: Course): Promise<void> {
+  async #watch(
+    { id, webhookUrl }: GenerationRecord,
+    started: StartedGeneration,
+    measurement: Measurement,
+  ): Promise<void> {
     let outcome: Outcome = "cancelled";
     try {
       for await (const event of eventsOf(started.entries(this.#closing.signal))) {
-        course.see(event);
+        measurement.see(event);
         if (event.type === "end") outcome = outcomeOfEnd(event);
       }
     } catch (error) {
@@ -193,7 +205,7 @@ export class BullGenerations implements Generations {
       outcome = this.#isClosed ? "cancelled" : outcomeOfError(error);
     } finally {
       started.leave();
-      course.end(outcome);
+      measurement.end(outcome);
     }
     if (webhookUrl !== null && !this.#isClosed) await this.#options.onEnded(id).catch(() => undefined);
   }

@@ -7,7 +7,7 @@ import type { Redis } from "ioredis";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WebhookResult } from "../../telemetry/metrics.js";
 import { maxEvents } from "./bull-job.js";
-import type { Found, GenerationStatus } from "../log/token-log.js";
+import type { LookedUp, LookupStatus } from "../log/token-log.js";
 import { unreachable } from "../redis/redis-script.js";
 import { retryDelayMs, webhookAttempts } from "../webhooks/webhook-timers.js";
 import { deliver, WebhookError, type Deliver } from "../webhooks/webhooks.js";
@@ -68,11 +68,11 @@ export interface WebhookDeliveryOptions {
   /** In role "worker". */
   readonly connection: ConnectionOptions;
   readonly prefix: string;
-  readonly find: (id: string) => Promise<Found>;
+  readonly find: (id: string) => Promise<LookedUp>;
   readonly secret: string;
   readonly allowPrivate: boolean;
   /** JSON text to send. */
-  readonly write: (status: GenerationStatus) => string;
+  readonly write: (status: LookupStatus) => string;
   /** Before the second attempt; doubled for each further one. */
   readonly firstDelayMs?: number;
   /** Another than the plain call. */

@@ -35,9 +35,19 @@ export interface GenerationRecord {
   /** Of the model's files, where jobs go by it. */
   readonly digest?: string;
   readonly prepared: Prepared;
-  /** What an answer needs besides, for generations that can be looked up; null for those that only their own request reads. */
-  readonly request: { readonly text: string; readonly parameters: Parameters } | null;
+  /** What an answer needs besides; null where only the generation's own request reads it. */
+  readonly request: RequestOfRecord | null;
   readonly webhookUrl: string | null;
+}
+
+export interface RequestOfRecord {
+  readonly text: string;
+  readonly parameters: Parameters;
+}
+
+/** Of a generation that can be looked up. */
+export interface LookupRecord extends GenerationRecord {
+  readonly request: RequestOfRecord;
 }
 
 export type GenerationState = "queued" | "running" | "ended";
@@ -56,6 +66,13 @@ export interface GenerationStatus {
 
 /** "expired": it was there, its log is not kept any longer. "gone": never heard of it. */
 export type Found = GenerationStatus | "expired" | "gone";
+
+export interface LookupStatus extends GenerationStatus {
+  readonly record: LookupRecord;
+}
+
+/** "gone" also for a generation that only its own request reads. */
+export type LookedUp = LookupStatus | "expired" | "gone";
 
 /** A right to write, taken from whoever had it before. */
 export interface Claim {
@@ -137,6 +154,15 @@ export interface TokenLog {
   bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding>;
   /** Undoes bindKey when the start then failed. */
   unbindKey(owner: string, key: string): Promise<void>;
+}
+
+export function lookedUp(found: Found): LookedUp {
+  if (typeof found === "string") return found;
+  return canBeLookedUp(found) ? found : "gone";
+}
+
+function canBeLookedUp(status: GenerationStatus): status is LookupStatus {
+  return status.record.request !== null;
 }
 
 /** The terminal event of a log, or null for a token. */

@@ -9,22 +9,14 @@ import { follow } from "../log/follow.js";
 import type { Generations } from "../generations.js";
 import type { MemoryTokenLog } from "./memory-token-log.js";
 import type { GenerationQueue } from "../queue.js";
-import type {
-  Found,
-  GenerationRecord,
-  GenerationStatus,
-  KeyBinding,
-  LogEntry,
-  LogEvent,
-  Page,
-} from "../log/token-log.js";
-import { cancelledFailure } from "../log/token-log.js";
+import type { KeyBinding, LogEntry, LogEvent, LookedUp, LookupRecord, LookupStatus, Page } from "../log/token-log.js";
+import { cancelledFailure, lookedUp } from "../log/token-log.js";
 
-export interface EmbeddedOptions {
+export interface MemoryGenerationsOptions {
   /** How long close() lets generations run before it ends them. */
   readonly drainTimeoutMs: number;
   /** A generation has ended. */
-  onEnded(status: GenerationStatus): void;
+  onEnded(status: LookupStatus): void;
   /** Why it failed: its log holds only what a client may read. */
   onFailed(error: AppError, id: string): void;
 }
@@ -34,20 +26,20 @@ interface Running {
   readonly done: Promise<void>;
 }
 
-export class EmbeddedGenerations implements Generations {
+export class MemoryGenerations implements Generations {
   readonly #queue: GenerationQueue;
   readonly #log: MemoryTokenLog;
-  readonly #options: EmbeddedOptions;
+  readonly #options: MemoryGenerationsOptions;
   readonly #running = new Map<string, Running>();
   #isClosed = false;
 
-  constructor(queue: GenerationQueue, log: MemoryTokenLog, options: EmbeddedOptions) {
+  constructor(queue: GenerationQueue, log: MemoryTokenLog, options: MemoryGenerationsOptions) {
     this.#queue = queue;
     this.#log = log;
     this.#options = options;
   }
 
-  async start(record: GenerationRecord): Promise<void> {
+  async start(record: LookupRecord): Promise<void> {
     if (this.#isClosed) throw shuttingDown();
     if (this.#running.has(record.id)) return;
     const controller = new AbortController();
@@ -64,8 +56,8 @@ export class EmbeddedGenerations implements Generations {
     return follow(this.#log, this.#log.watch, id, after, signal);
   }
 
-  find(id: string): Promise<Found> {
-    return this.#log.find(id);
+  async find(id: string): Promise<LookedUp> {
+    return lookedUp(await this.#log.find(id));
   }
 
   async cancel(id: string): Promise<boolean> {
@@ -108,7 +100,7 @@ export class EmbeddedGenerations implements Generations {
     } finally {
       await events.return?.();
     }
-    const status = await this.#log.find(id);
+    const status = await this.find(id);
     if (typeof status === "object") this.#options.onEnded(status);
   }
 }

@@ -7,7 +7,7 @@ import { AppError } from "../../errors.js";
 import type { EndEvent, TokenEvent } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
 import type { GenerationQueue } from "../../queue/queue.js";
-import { queueFor } from "../../queue/durable-queue.js";
+import { queueFor } from "../../queue/start-generation.js";
 import { logError, toAppError } from "../http/errors.js";
 import { admitAll, closeAll, ended, type Generation } from "./prepare.js";
 import type { OpenRequest } from "../http/lifetime.js";

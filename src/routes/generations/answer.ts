@@ -1,20 +1,15 @@
 // What is told of a durable generation: its state, and each entry of its log as the event that /generate streams.
 import { type ErrorKind } from "../../errors.js";
-import type { GenerationRecord, GenerationStatus, LogEntry } from "../../queue/log/token-log.js";
+import type { GenerationStatus, LogEntry, LookupRecord, LookupStatus } from "../../queue/log/token-log.js";
 import type { StateBody, StatusName, Summary } from "./schemas.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent, type EventPlace } from "../generate/answer.js";
 import type { SseEvent } from "../http/sse.js";
+import type { Inference } from "../../inference/inference.js";
 import { failureError } from "../../queue/log/token-log.js";
 
 /** The piece of a decoder id of a model, for details.prefill. */
 export type PieceOf = (model: string, id: number) => string;
-
-/** A record that can be looked up. */
-export type DurableRecord = GenerationRecord & { readonly request: NonNullable<GenerationRecord["request"]> };
-
-/** A generation that somebody may look up. */
-export type DurableStatus = GenerationStatus & { readonly record: DurableRecord };
 
 /** Without what it gave. */
 export function summaryBody(status: GenerationStatus): Summary {
@@ -30,7 +25,7 @@ export function summaryBody(status: GenerationStatus): Summary {
 }
 
 /** All there is to know: GET /generations/{id} and webhooks. */
-export function stateBody(status: DurableStatus, pieceOf: PieceOf): StateBody {
+export function stateBody(status: LookupStatus, pieceOf: PieceOf): StateBody {
   const { terminal, record } = status;
   const { prepared, request } = record;
   const piece = (id: number) => pieceOf(prepared.model, id);
@@ -42,8 +37,13 @@ export function stateBody(status: DurableStatus, pieceOf: PieceOf): StateBody {
   };
 }
 
+/** JSON text: what GET /generations/{id} answers, for a webhook. */
+export function webhookWriter({ detokenize }: Pick<Inference, "detokenize">): (status: LookupStatus) => string {
+  return (status) => JSON.stringify(stateBody(status, (model, id) => detokenize(model, [id], false)));
+}
+
 /** An entry as an event; its number is the log's. */
-export function logEvent({ prepared, request }: DurableRecord, { seq, event }: LogEntry, place?: EventPlace): SseEvent {
+export function logEvent({ prepared, request }: LookupRecord, { seq, event }: LogEntry, place?: EventPlace): SseEvent {
   const at = place ?? { index: seq };
   if (event.type === "token") return { id: at.index, data: tokenEvent(event, request.parameters, at) };
   if (event.type === "failure") return { id: at.index, event: "error", data: errorBody(failureError(event)) };

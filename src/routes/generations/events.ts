@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../../errors.js";
 import type { ResumeResult } from "../../telemetry/metrics.js";
-import { logEvent, type DurableStatus } from "./answer.js";
+import { logEvent } from "./answer.js";
 import { ownGeneration, unknownGeneration } from "./lookup.js";
 import { ReconnectEventSchema, idParam } from "./schemas.js";
 import { errorBody, logError, toAppError } from "../http/errors.js";
@@ -16,6 +16,7 @@ import type { RouteParts } from "../route-parts.js";
 import { errorAnswers, ErrorSchema, keyed, eventStream } from "../http/schemas.js";
 import { SseStream, type SseEvent } from "../http/sse.js";
 import type { App } from "../http/app.js";
+import type { LookupStatus } from "../../queue/log/token-log.js";
 
 /** After which EventSource comes back. */
 const retryMs = 1000;
@@ -104,7 +105,7 @@ interface Reading {
   readonly request: Request;
   readonly reply: FastifyReply;
   readonly open: OpenRequest;
-  readonly status: DurableStatus;
+  readonly status: LookupStatus;
   readonly after: number;
 }
 
@@ -136,7 +137,7 @@ function sentLastEventId({ headers, query }: Request): number | null {
   return sent === undefined ? null : Number(sent);
 }
 
-function requireKept({ top }: DurableStatus, after: number): void {
+function requireKept({ top }: LookupStatus, after: number): void {
   if (after <= top) return;
   throw new AppError("log_lost", `the log ends at ${top}, before event ${after}: start a new generation`);
 }

@@ -43,7 +43,7 @@ export interface KeyedStart {
 
 /** Starts it, or finds out what was started with this key before. Throws AppError "conflict" when that was another body. */
 export async function startOnce(
-  generations: Pick<Generations, "bindKey" | "unbindKey" | "find">,
+  generations: Pick<Generations, "bindKey" | "unbindKey"> & { find(id: string): Promise<unknown> },
   { owner, key, bodyHash, id, start }: KeyedStart,
   polls = usualPolls,
 ): Promise<{ readonly id: string; readonly isReplay: boolean }> {

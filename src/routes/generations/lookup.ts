@@ -2,9 +2,9 @@
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../../errors.js";
-import { stateBody, summaryBody, type DurableStatus } from "./answer.js";
+import { stateBody, summaryBody } from "./answer.js";
 import { idParam, noQuery, PageSchema, StateSchema, SummarySchema } from "./schemas.js";
-import type { GenerationStatus } from "../../queue/log/token-log.js";
+import type { LookupStatus } from "../../queue/log/token-log.js";
 import type { RouteParts } from "../route-parts.js";
 import { described, errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
 import type { App } from "../http/app.js";
@@ -42,17 +42,13 @@ export async function ownGeneration(
   { generations, config }: RouteParts,
   { headers }: Pick<FastifyRequest, "headers">,
   id: string,
-): Promise<DurableStatus> {
+): Promise<LookupStatus> {
   const found = /^[\da-f]{32}$/u.test(id) ? await generations.find(id) : "gone";
   if (found === "expired") throw new AppError("gone", "this generation is not kept any longer (GENERATION_TTL)");
-  if (found === "gone" || !isVisible(found, ownerOf(headers, config.apiKeys))) {
+  if (found === "gone" || found.record.owner !== ownerOf(headers, config.apiKeys)) {
     throw new AppError("not_found", "no such generation");
   }
-  return found as DurableStatus;
-}
-
-function isVisible({ record }: GenerationStatus, owner: string): boolean {
-  return record.owner === owner && record.request !== null;
+  return found;
 }
 
 function listRoute(app: App, parts: RouteParts): void {

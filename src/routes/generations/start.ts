@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError, refuse } from "../../errors.js";
 import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
-import { startDurable } from "../../queue/durable-queue.js";
+import { startGeneration } from "../../queue/start-generation.js";
 import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
 import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
 import type { RouteParts } from "../route-parts.js";
@@ -101,7 +101,7 @@ async function begun(parts: RouteParts, asked: Start, { owner, id }: { owner: st
     const { parameters, priority, webhookUrl } = asked;
     const takePlace = () => places.pop() ?? (() => undefined);
     const origin = { owner, priority, parameters, webhookUrl, takePlace };
-    await startDurable(parts, { text, prepared: { ...prepared, id } }, origin);
+    await startGeneration(parts, { text, prepared: { ...prepared, id } }, origin);
   } finally {
     for (const leave of places) leave();
   }

@@ -4,6 +4,7 @@ import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
+import type { GenerationRecord, LookupRecord } from "../../../src/queue/log/token-log.js";
 import { DurableClient, idsOf, parseEvents, readSome, textOf, until } from "../../support/clients/durable-client.js";
 import { metricSum } from "../../support/clients/metrics-text.js";
 import { testServer, type TestServer } from "../../support/servers/scripted.js";
@@ -330,7 +331,8 @@ test("a plain request can't be looked up: only its own client reads it", async (
   assert.equal((await client.get(`/generations/${id}`)).status, 404);
   const prepared = await server.inference.prepare({ inputs: "a b", parameters: {} });
   const origin = { owner: "", createdAt: Date.now(), priority: 5, webhookUrl: null };
-  await server.generations.start({ ...origin, id: prepared.id, prepared, request: null });
+  const plain: GenerationRecord = { ...origin, id: prepared.id, prepared, request: null };
+  await server.generations.start(plain as LookupRecord);
   for (const path of ["", "/events"]) {
     assert.equal((await client.get(`/generations/${prepared.id}${path}`)).status, 404, "nor where a log holds it");
   }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorKind } from "../../../src/errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared, TokenEvent } from "../../../src/generation.js";
 import type { Generations } from "../../../src/queue/generations.js";
-import type { Found, GenerationRecord, LogEntry } from "../../../src/queue/log/token-log.js";
+import type { Found, LookupRecord, LogEntry } from "../../../src/queue/log/token-log.js";
 import { decoding } from "../models/decoding.js";
 import type { QueueLimits } from "./queue-contract.js";
 
@@ -230,13 +230,9 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     );
   });
 
-  check("a list holds an owner's own that can be looked up, newest first, in pages", {}, async (generations) => {
+  check("a list holds an owner's own, newest first, in pages", {}, async (generations) => {
     const mine = Array.from({ length: 5 }, (_, i) => recordOf({ tokens: 1 }, { owner: "me", createdAt: 1000 + i }));
-    const others = [
-      recordOf({ tokens: 1 }, { owner: "you" }),
-      recordOf({ tokens: 1 }, { owner: "me", request: null, createdAt: 2000 }),
-    ];
-    for (const record of [...mine, ...others]) await generations.start(record);
+    for (const record of [...mine, recordOf({ tokens: 1 }, { owner: "you" })]) await generations.start(record);
     const ids: string[] = [];
     let before: string | null = null;
     do {
@@ -285,7 +281,7 @@ interface Plan {
 }
 
 /** A record whose `badWordsIds` tell the script what to make. */
-export function recordOf({ tokens, failure }: Plan, overrides: Partial<GenerationRecord> = {}): GenerationRecord {
+export function recordOf({ tokens, failure }: Plan, overrides: Partial<LookupRecord> = {}): LookupRecord {
   const id = randomBytes(16).toString("hex");
   const codes = { none: 0, generation: 1, crash: 2 };
   const prepared: Prepared = {

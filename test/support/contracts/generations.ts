@@ -1,10 +1,10 @@
 // Generations for tests of logs: records, tokens, ends.
 import { randomBytes } from "node:crypto";
 import type { EndEvent, TokenEvent } from "../../../src/generation.js";
-import type { FailureEvent, GenerationRecord, LogEntry, LogEvent } from "../../../src/queue/log/token-log.js";
+import type { FailureEvent, LookupRecord, LogEntry, LogEvent } from "../../../src/queue/log/token-log.js";
 import { decoding } from "../models/decoding.js";
 
-export function recordOf(overrides: Partial<GenerationRecord> = {}): GenerationRecord {
+export function recordOf(overrides: Partial<LookupRecord> = {}): LookupRecord {
   const id = overrides.id ?? randomBytes(16).toString("hex");
   return {
     id,

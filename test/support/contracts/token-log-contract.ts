@@ -270,7 +270,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
   check("lists are of one owner, newest first, page by page", async (log) => {
     // Two of each moment: pages also part those.
     const mine = Array.from({ length: 7 }, (_, i) => recordOf({ owner: "me", createdAt: 1000 + Math.floor(i / 2) }));
-    for (const record of [...mine, recordOf({ owner: "you" }), recordOf({ owner: "me", request: null })]) {
+    for (const record of [...mine, recordOf({ owner: "you" }), { ...recordOf({ owner: "me" }), request: null }]) {
       await log.create(record);
     }
     const expected = mine

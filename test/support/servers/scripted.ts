@@ -6,7 +6,7 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildApp, type BuiltApp } from "../../../src/app.js";
 import { defaultConfig, type Config } from "../../../src/config/config.js";
-import { embedded, type Embedded } from "../../../src/wiring/embedded.js";
+import { localGenerations, type LocalGenerations } from "../../../src/wiring/generations.js";
 import { AppError, refuse } from "../../../src/errors.js";
 import type { GenerationEvent, GenerationRequest, OutputToken, Prepared, TokenEvent } from "../../../src/generation.js";
 import type { ChosenDevice } from "../../../src/inference/device/choose-device.js";
@@ -15,8 +15,9 @@ import type { ModelInfo } from "../../../src/inference/catalog/model-info.js";
 import { createLog, type Logger } from "../../../src/telemetry/log.js";
 import { createMetrics, type Metrics } from "../../../src/telemetry/metrics.js";
 import { ModelAdmission } from "../../../src/queue/admission.js";
-import { MeasuredQueue } from "../../../src/queue/measured-queue.js";
+import { measuredQueue } from "../../../src/queue/measurement.js";
 import { MemoryQueue } from "../../../src/queue/memory/memory-queue.js";
+import { webhookWriter } from "../../../src/routes/generations/answer.js";
 import type { SseTimings } from "../../../src/routes/http/sse.js";
 import type { Tracing } from "../../../src/telemetry/tracing/spans.js";
 import { decoding } from "../models/decoding.js";
@@ -219,7 +220,7 @@ export class ScriptedInference implements Inference {
   }
 }
 
-export interface TestServer extends BuiltApp, Embedded {
+export interface TestServer extends BuiltApp, LocalGenerations {
   readonly config: Config;
   readonly inference: ScriptedInference;
   readonly metrics: Metrics;
@@ -261,9 +262,10 @@ export async function testServer({
       (reason) => metrics.rejected(reason),
     ),
   );
-  const queue = new MeasuredQueue(memory, metrics, tracing);
-  const foundations = { log, metrics, inference, queue, ...(tracing === undefined ? {} : { tracing }) };
-  const durable = embedded(config, foundations);
+  const queue = measuredQueue(memory, metrics, tracing);
+  const writeWebhook = webhookWriter(inference);
+  const foundations = { log, metrics, inference, queue, writeWebhook, ...(tracing === undefined ? {} : { tracing }) };
+  const durable = localGenerations(config, foundations);
   const given = { ...(sse !== undefined && { sse }), ...(device !== undefined && { device }) };
   const built = await buildApp(config, { ...foundations, ...durable, ...given });
   return {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GenerationEvent, Prepared } from "../../../src/generation.js";
 import { createMetrics, type Metrics } from "../../../src/telemetry/metrics.js";
-import { MeasuredQueue } from "../../../src/queue/measured-queue.js";
+import { measuredQueue } from "../../../src/queue/measurement.js";
 import type { GenerationQueue } from "../../../src/queue/queue.js";
 import { metricSum } from "../../support/clients/metrics-text.js";
 import { testServer } from "../../support/servers/scripted.js";
@@ -175,7 +175,7 @@ test("the time in Redis, where no engine knows of a request yet, is queue time",
       close: () => Promise.resolve(),
     };
     const prepared = { model: "m", sourceIds: [1] } as unknown as Prepared;
-    for await (const _ of new MeasuredQueue(queue, metrics).submit(prepared, new AbortController().signal));
+    for await (const _ of measuredQueue(queue, metrics).submit(prepared, new AbortController().signal));
     const text = await metrics.text();
     const queued = metricSum(text, "seqserve_queue_time_seconds_sum");
     assert.ok(queued > 0.03, `${queued}`);

@@ -1,55 +1,49 @@
-// Any queue with its generations measured, and traced where traces are on: one start and exactly one end each, whatever happens in between.
+// Generations are measured here, and traced where traces are on: one start and exactly one end each, whatever happens in between.
 import { AppError } from "../errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared } from "../generation.js";
 import type { GenerationReport, Metrics, Outcome } from "../telemetry/metrics.js";
 import type { OpenSpan, Tracing } from "../telemetry/tracing/spans.js";
 import { generationEnd, generationStart } from "../telemetry/tracing/generation-spans.js";
-import type { Depth } from "./admission.js";
 import type { GenerationQueue } from "./queue.js";
 
 export type GenerationMetrics = Pick<Metrics, "generationStarted" | "firstToken" | "interToken" | "generationEnded">;
 
-export class MeasuredQueue implements GenerationQueue {
-  readonly #queue: GenerationQueue;
-  readonly #metrics: GenerationMetrics;
-  readonly #tracing: Tracing | null;
+/** The same queue with its generations measured. */
+export function measuredQueue(
+  queue: GenerationQueue,
+  metrics: GenerationMetrics,
+  tracing: Tracing | null = null,
+): GenerationQueue {
+  return {
+    submit: (prepared, signal) => measured(queue.submit, () => new Measurement(prepared, metrics, tracing), signal),
+    depth: () => queue.depth(),
+    close: () => queue.close(),
+  };
+}
 
-  constructor(queue: GenerationQueue, metrics: GenerationMetrics, tracing: Tracing | null = null) {
-    this.#queue = queue;
-    this.#metrics = metrics;
-    this.#tracing = tracing;
-  }
-
-  readonly submit: Generate = (prepared, signal) => this.#measured(prepared, signal);
-
-  depth(): Promise<Depth> {
-    return this.#queue.depth();
-  }
-
-  close(): Promise<void> {
-    return this.#queue.close();
-  }
-
-  async *#measured(prepared: Prepared, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
-    const course = new Course(prepared, this.#metrics, this.#tracing);
-    let outcome: Outcome = "cancelled";
-    try {
-      for await (const event of this.#queue.submit(course.prepared, signal)) {
-        course.see(event);
-        if (event.type === "end") outcome = outcomeOfEnd(event);
-        yield event;
-      }
-    } catch (error) {
-      outcome = outcomeOfError(error);
-      throw error;
-    } finally {
-      course.end(outcome);
+async function* measured(
+  submit: Generate,
+  begin: () => Measurement,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent, void, void> {
+  const measurement = begin();
+  let outcome: Outcome = "cancelled";
+  try {
+    for await (const event of submit(measurement.prepared, signal)) {
+      measurement.see(event);
+      if (event.type === "end") outcome = outcomeOfEnd(event);
+      yield event;
     }
+  } catch (error) {
+    outcome = outcomeOfError(error);
+    throw error;
+  } finally {
+    measurement.end(outcome);
   }
 }
 
 /** One generation's times, in milliseconds of the monotonic clock: one start, and exactly one end. */
-export class Course {
+export class Measurement {
   /** With its own span as what follows belongs to. */
   readonly prepared: Prepared;
   readonly #span: OpenSpan | null;
@@ -76,7 +70,7 @@ export class Course {
   end(outcome: Outcome): void {
     const { model, readsWhole } = this.prepared;
     this.#span?.end(generationEnd(this.prepared, outcome, this.#end));
-    this.#metrics.interToken(model, readsWhole === true ? evened(this.#gaps) : this.#gaps);
+    this.#metrics.interToken(model, readsWhole === true ? withMeanGaps(this.#gaps) : this.#gaps);
     this.#metrics.generationEnded(model, this.#report(outcome, (performance.now() - this.#startedAt) / 1000));
   }
 
@@ -105,7 +99,7 @@ export class Course {
     };
   }
 
-  // The engine knows nothing of the time before it got the request: in turns, or in Redis until a worker was free. All of that was before the first token.
+  // The engine knows nothing of the time before it got the request: while others were prepared, or in Redis until a worker was free. All of that was before the first token.
   #queueSeconds(untilFirst: number, total: number): number {
     if (this.#end === null) return untilFirst;
     const { queueMs, totalMs } = this.#end.timings;
@@ -113,8 +107,8 @@ export class Course {
   }
 }
 
-/** Tokens that nobody looks at may travel in portions: how they arrive says nothing but their mean. */
-function evened(gaps: readonly number[]): number[] {
+/** Tokens of a client that waits for all of them travel in groups: only the mean of their gaps says something. */
+function withMeanGaps(gaps: readonly number[]): number[] {
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
   return gaps.map(() => mean);
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AppError } from "../../src/errors.js";
 import type { Generate } from "../../src/generation.js";
 import { ModelAdmission } from "../../src/queue/admission.js";
-import { EmbeddedGenerations } from "../../src/queue/memory/memory-generations.js";
+import { MemoryGenerations } from "../../src/queue/memory/memory-generations.js";
 import { MemoryQueue } from "../../src/queue/memory/memory-queue.js";
 import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import type { GenerationStatus } from "../../src/queue/log/token-log.js";
@@ -22,7 +22,7 @@ function build(generate: Generate, limits: GenerationsLimits) {
   const ended: GenerationStatus[] = [];
   const failed: AppError[] = [];
   const log = new MemoryTokenLog({ ttlMs: limits.ttlMs, now });
-  const generations = new EmbeddedGenerations(queue, log, {
+  const generations = new MemoryGenerations(queue, log, {
     drainTimeoutMs: limits.drainTimeoutMs,
     onEnded: (status) => void ended.push(status),
     onFailed: (error) => void failed.push(error),

@@ -1,43 +1,42 @@
-// Durable generations without Redis: kept, run and reported by this process. parts.ts puts them in where no REDIS_URL is set.
+// Generations that outlive their request without Redis: kept, run and reported by this process. parts.ts puts them in where no API node is.
 import type { Config } from "../config/config.js";
 import type { AppError } from "../errors.js";
-import type { Inference } from "../inference/inference.js";
 import type { Logger } from "../telemetry/log.js";
 import type { Metrics } from "../telemetry/metrics.js";
-import { EmbeddedGenerations } from "../queue/memory/memory-generations.js";
+import { MemoryGenerations } from "../queue/memory/memory-generations.js";
 import type { Generations } from "../queue/generations.js";
 import { MemoryTokenLog } from "../queue/memory/memory-token-log.js";
 import type { GenerationQueue } from "../queue/queue.js";
-import type { GenerationStatus } from "../queue/log/token-log.js";
+import type { LookupStatus } from "../queue/log/token-log.js";
 import { WebhookTimers, type WebhookOptions } from "../queue/webhooks/webhook-timers.js";
 import { signingKey, tracedDelivery } from "../queue/webhooks/webhooks.js";
 import type { Tracing } from "../telemetry/tracing/spans.js";
-import { stateBody, type DurableStatus } from "../routes/generations/answer.js";
 
-export interface Foundations {
+export interface GenerationsParts {
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly inference: Pick<Inference, "detokenize">;
   readonly queue: GenerationQueue;
   readonly tracing?: Tracing | null;
+  /** JSON text of a webhook. */
+  readonly writeWebhook: (status: LookupStatus) => string;
 }
 
-export interface Embedded {
+export interface LocalGenerations {
   readonly generations: Generations;
-  /** null without WEBHOOK_SECRET. */
+  /** Null without WEBHOOK_SECRET, and where API nodes send them. */
   readonly webhooks: WebhookTimers | null;
 }
 
 /** Throws one line when WEBHOOK_SECRET can't sign. */
-export function embedded(config: Config, { log, metrics, inference, queue, tracing = null }: Foundations): Embedded {
+export function localGenerations(config: Config, parts: GenerationsParts): LocalGenerations {
+  const { log, metrics, queue, tracing = null, writeWebhook } = parts;
   const sending = webhookSending(config, { log, metrics, tracing });
   const webhooks = sending === null ? null : new WebhookTimers(sending);
-  const onEnded = (status: GenerationStatus) => {
+  const onEnded = (status: LookupStatus) => {
     const { id, webhookUrl, prepared } = status.record;
     if (webhookUrl === null || webhooks === null) return;
     try {
-      const body = webhookBody(status as DurableStatus, inference);
-      webhooks.send({ messageId: id, url: webhookUrl, body, trace: prepared.trace });
+      webhooks.send({ messageId: id, url: webhookUrl, body: writeWebhook(status), trace: prepared.trace });
     } catch (err) {
       log.error({ err, generation_id: id }, "webhook could not be written");
     }
@@ -45,18 +44,13 @@ export function embedded(config: Config, { log, metrics, inference, queue, traci
   const onFailed = (error: AppError, id: string) => logFailure(log, error, id);
   const tokenLog = new MemoryTokenLog({ ttlMs: config.generationTtlSeconds * 1000, now: () => performance.now() });
   const options = { drainTimeoutMs: config.drainTimeoutMs, onEnded, onFailed };
-  return { generations: new EmbeddedGenerations(queue, tokenLog, options), webhooks };
-}
-
-/** JSON text: what GET /generations/{id} answers. */
-export function webhookBody(status: DurableStatus, { detokenize }: Pick<Inference, "detokenize">): string {
-  return JSON.stringify(stateBody(status, (model, id) => detokenize(model, [id], false)));
+  return { generations: new MemoryGenerations(queue, tokenLog, options), webhooks };
 }
 
 /** How webhooks are signed and logged, in one process or many; null without WEBHOOK_SECRET. Throws one line when that can't sign. */
 export function webhookSending(
   config: Config,
-  { log, metrics, tracing }: Pick<Foundations, "log" | "metrics" | "tracing">,
+  { log, metrics, tracing }: Pick<GenerationsParts, "log" | "metrics" | "tracing">,
 ): WebhookOptions | null {
   const { webhookSecret: secret, webhookPrivate } = config;
   if (secret === null) return null;

@@ -30,7 +30,7 @@ interface Generation {
 }
 
 /** Resolves when it is admitted. Throws AppError "overloaded" or "unavailable". */
-export async function startDurable(parts: Parts, { text, prepared }: Generation, origin: Origin): Promise<void> {
+export async function startGeneration(parts: Parts, { text, prepared }: Generation, origin: Origin): Promise<void> {
   const { owner, priority, parameters, webhookUrl } = origin;
   const leave = origin.takePlace();
   const record = { id: prepared.id, owner, createdAt: Date.now(), priority, prepared, webhookUrl };
@@ -44,7 +44,7 @@ export async function startDurable(parts: Parts, { text, prepared }: Generation,
 }
 
 /** A request of a surface that waits for its generations. */
-export interface Waiting {
+export interface WaitingRequest {
   readonly owner: string;
   /** Of openGenerations: a durable generation takes its own out and frees it at its end. */
   readonly places: (() => void)[];
@@ -56,15 +56,15 @@ export interface Waiting {
 export function queueFor(
   parts: Parts & { readonly queue: GenerationQueue },
   generations: readonly Generation[],
-  { owner, places, priority = usualPriority, parameters }: Waiting,
+  { owner, places, priority = usualPriority, parameters }: WaitingRequest,
 ): Pick<GenerationQueue, "submit"> {
   if (parameters.on_disconnect !== "continue") return parts.queue;
   const takePlace = () => places.pop() ?? (() => undefined);
-  return durableQueue(parts, generations, { owner, priority, parameters, webhookUrl: null, takePlace });
+  return generationsQueue(parts, generations, { owner, priority, parameters, webhookUrl: null, takePlace });
 }
 
 /** A queue whose generations go on when their reader leaves: only another input's failure stops them. */
-function durableQueue(
+function generationsQueue(
   parts: Parts,
   generations: readonly Generation[],
   origin: Origin,
@@ -84,7 +84,7 @@ async function* startAndFollow(
   const { generations } = parts;
   const { id } = generation.prepared;
   let isRead = false;
-  await startDurable(parts, generation, origin);
+  await startGeneration(parts, generation, origin);
   try {
     for await (const event of eventsOf(generations.follow(id, 0, signal))) {
       yield event;
