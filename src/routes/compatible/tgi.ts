@@ -107,8 +107,9 @@ function decodingOf(sent: TaskParameters): Parameters {
 const wholeModel = 1_000_000;
 
 function withTaskTexts(answer: Answer) {
-  const { generated_text: text } = answer;
-  return { ...answer, translation_text: text, summary_text: text };
+  const { details, ...shown } = answer;
+  const { generated_text: text } = shown;
+  return { ...shown, translation_text: text, summary_text: text, ...(details === undefined ? {} : { details }) };
 }
 
 // Errors name a field where the client put it.

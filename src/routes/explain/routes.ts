@@ -89,7 +89,8 @@ function explanation(
     generated_text: whole.text,
     source: [...source],
     tokens: tokens.map(({ id, text, special, logprob = 0, entropy = 0, top = [] }, at) => {
-      return { id, text, special, ...labels(id, at), logprob, entropy, top: top.map(alternative) };
+      const { piece, given } = labels(id, at);
+      return { id, text, piece, special, given, logprob, entropy, top: top.map(alternative) };
     }),
     score: whole.score,
     attention: asked.wantAttention ? tokens.map(({ attention = [] }) => [...attention]) : null,

@@ -1,5 +1,5 @@
 // The wire shapes of a generation: the JSON answer and the stream's events, in TGI's words where it has them.
-import type { EndEvent, FinishReason, Output, OutputToken, TokenEvent } from "../../generation.js";
+import type { EndEvent, FinishReason, Output, OutputToken, TokenEvent, TopToken } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
 import type { Answer, EndEventBody, TokenEventBody } from "./schemas.js";
 import type { Generation } from "./prepare.js";
@@ -117,15 +117,25 @@ function sequenceOf(
     generated_tokens: tokens.length,
     seed: seedOf(generation),
     prefill,
-    tokens: tokens.map(tokenOf),
-    ...(topN > 0 ? { top_tokens: tokens.map(({ top }) => [...(top ?? [])]) } : {}),
+    tokens: tokens.map(listedToken),
+    ...(topN > 0 ? { top_tokens: tokens.map(({ top }) => (top ?? []).map(listedAlternative)) } : {}),
     ...(hasAttention ? { attention: tokens.map(({ attention }) => [...(attention ?? [])]) } : {}),
   };
 }
 
 export function tokenOf({ id, text, logprob, sampledLogprob, special }: OutputToken) {
-  const drawn = sampledLogprob === undefined ? {} : { sampled_logprob: sampledLogprob };
+  const drawn: { sampled_logprob?: number } = sampledLogprob === undefined ? {} : { sampled_logprob: sampledLogprob };
   return { id, text, logprob: logprob ?? null, ...drawn, special };
+}
+
+// Members stand in the order of the document, which answers always had.
+export function listedToken(token: OutputToken) {
+  const { sampled_logprob, ...shown } = tokenOf(token);
+  return sampled_logprob === undefined ? shown : { ...shown, sampled_logprob };
+}
+
+function listedAlternative({ id, text, logprob, special }: TopToken) {
+  return { id, text, logprob, special };
 }
 
 function fullText({ text }: Generation, output: Output | undefined, { return_full_text }: Parameters): string {

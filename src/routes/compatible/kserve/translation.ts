@@ -4,7 +4,7 @@ import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generat
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import { withoutNulls, type Parameters } from "../../../parameters.js";
 import { errorBody } from "../../http/errors.js";
-import { tokenOf } from "../../generate/answer.js";
+import { listedToken, tokenOf } from "../../generate/answer.js";
 import { chosen } from "../openai/choices.js";
 import { temperatureOf } from "../openai/options.js";
 import { checkedInputs, checkedParameters, wantsDetails } from "../../generate/rules.js";
@@ -18,7 +18,7 @@ export class KserveTranslation implements Translation {
   readonly rows: readonly Row[];
   readonly streams: boolean;
   readonly endsWithDone = false;
-  readonly #head: object;
+  readonly #head: { readonly id?: string; readonly model_name: string; readonly model_version: string };
   readonly #parameters: Parameters;
   #sent = 0;
 
@@ -40,10 +40,11 @@ export class KserveTranslation implements Translation {
   answer([finished]: readonly Finished[]) {
     const [output] = chosen(finished?.end.outputs ?? [], 1);
     const details = this.#details(finished, output, {
-      logprobs: output?.tokens.map(tokenOf),
+      logprobs: output?.tokens.map(listedToken),
       ...topOf(output?.tokens),
     });
-    return { ...this.#head, text_output: output?.text ?? "", ...details };
+    const { id, ...model } = this.#head;
+    return { ...model, text_output: output?.text ?? "", ...(id === undefined ? {} : { id }), ...details };
   }
 
   token(event: TokenEvent) {

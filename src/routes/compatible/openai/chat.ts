@@ -37,9 +37,10 @@ export class ChatTranslation implements Translation {
       .map((output, index) => {
         const { text, tokens, finishReason: reason } = output;
         const message = { role: "assistant", content: text, refusal: null };
-        return { index, message, logprobs: this.#logprobs(tokens), finish_reason: finishReason(reason) };
+        return { index, logprobs: this.#logprobs(tokens), finish_reason: finishReason(reason), message };
       });
-    return { ...this.#head("chat.completion", finished[0], choices), usage: usageOf(finished) };
+    const { object, choices: listed, ...head } = this.#head("chat.completion", finished[0], choices);
+    return { ...head, object, choices: listed, usage: usageOf(finished) };
   }
 
   token(event: TokenEvent, place: Place) {

@@ -34,7 +34,8 @@ export class CompletionTranslation implements Translation {
     const choices = finished.flatMap(({ end }, row) => {
       return chosen(end.outputs, n).map((output, k) => this.#whole(row * n + k, output));
     });
-    return { ...this.#head(finished[0], choices), usage: usageOf(finished) };
+    const { object, choices: listed, ...head } = this.#head(finished[0], choices);
+    return { ...head, object, choices: listed, usage: usageOf(finished) };
   }
 
   token(event: TokenEvent, place: Place) {
