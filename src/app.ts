@@ -26,6 +26,7 @@ import { kserveRoutes } from "./routes/compatible/kserve/routes.js";
 import { languagesRoute, libreTranslateRoutes } from "./routes/compatible/libretranslate/routes.js";
 import { Lifetime } from "./routes/http/lifetime.js";
 import { modelRoutes, ModelSchema } from "./routes/models.js";
+import { ajvOptions } from "./routes/http/validation-message.js";
 import { watchRoutes } from "./routes/http/not-found.js";
 import { pageRoutes } from "./routes/page.js";
 import type { RouteParts } from "./routes/route-parts.js";
@@ -119,15 +120,7 @@ function createServer(log: Logger, bodyLimit: number): App {
     requestTimeout: 60_000,
     // Draining answers for itself: probes must still be told.
     return503OnClosing: false,
-    ajv: {
-      customOptions: {
-        coerceTypes: false,
-        removeAdditional: false,
-        useDefaults: false,
-        allowUnionTypes: true,
-        verbose: true,
-      },
-    },
+    ajv: { customOptions: ajvOptions },
     // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.
     // Set here and not by setSerializerCompiler(), which a scope with schemas of its own does not inherit.
     schemaController: { compilersFactory: { buildSerializer: () => () => (data: unknown) => JSON.stringify(data) } },

@@ -1,115 +1,132 @@
-// `seqserve generate text`: the server's own POST /generate, asked without a socket, so that rules, answers and errors are the same.
+// `seqserve generate text`: one text by the rules of POST /generate, with the model in this process and no HTTP between.
 //
-//   text ──▶ parts (one model) ──▶ app ──inject──▶ events ──▶ standard output
-import { buildApp, type BuiltApp } from "../app.js";
+//   text ──▶ parts (one model) ──▶ checks of /generate ──▶ queue ──▶ tokens ──▶ standard output
+import { Ajv } from "ajv";
 import { ConfigError, type Config, type GenerateCommand } from "../config/config.js";
+import { AppError } from "../errors.js";
+import type { GenerationEvent } from "../generation.js";
 import { foldersIn } from "../inference/catalog/catalog.js";
+import { ParametersSchema, type Parameters } from "../parameters.js";
+import { admitAll, closeAll, ended, prepareAll } from "../routes/generate/prepare.js";
+import { answersOf, checkedRequest } from "../routes/generate/routes.js";
+import { GenerateRequestSchema, type Answer, type GenerateBody } from "../routes/generate/schemas.js";
+import { ajvOptions, validationError } from "../routes/http/validation-message.js";
 import { createLog } from "../telemetry/log.js";
 import { connect, type Parts } from "../wiring/parts.js";
 import { withProgress } from "./progress.js";
-import { answerOf, streamOf, type Ask } from "./ask.js";
 import { note, print } from "./terminal.js";
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 const signals = ["SIGINT", "SIGTERM"] as const;
 
 export async function generate(command: GenerateCommand): Promise<number> {
-  const parameters = parametersOf(command.parameters);
-  const inputs = command.text ?? (await textOfStandardInput());
-  const config = await ownConfig(command.config);
-  const running = await start(config);
+  const parameters = readParameters(command.parameters);
+  const inputs = command.text ?? (await readStandardInput());
+  const session = await start(await configOfOneModel(command.config));
   try {
-    const { signal } = running.stopped;
-    if (!signal.aborted) await answer(running, { inputs, parameters }, command.isJson);
+    if (!isInterrupted(session)) await answer(session, { inputs, parameters }, command.isJson);
   } catch (error) {
-    if (!running.stopped.signal.aborted) throw error;
+    if (!isInterrupted(session)) throw error instanceof AppError ? new Error(error.message, { cause: error }) : error;
   } finally {
-    await stop(running);
+    await stop(session);
   }
-  return running.exitCode;
+  return session.exitCode;
 }
 
-interface Running {
+interface Session {
+  readonly config: Config;
   readonly parts: Parts;
-  readonly built: BuiltApp;
-  /** Aborted by Ctrl-C. */
-  readonly stopped: AbortController;
+  /** Ends what the engine does. */
+  readonly cancel: AbortController;
+  /** Of the signal that interrupted it; 0 while none did. */
   exitCode: number;
 }
 
+function isInterrupted({ exitCode }: Session): boolean {
+  return exitCode !== 0;
+}
+
 // One model, alone in this process: keys, roles and bounds that protect a server from others have no place here.
-async function ownConfig(config: Config): Promise<Config> {
+async function configOfOneModel(config: Config): Promise<Config> {
   const { withPulledModels } = await import("./pull.js");
   const asked = Object.freeze({ ...config, models: config.models.slice(0, 1) });
   const { models, modelsDir } = await withPulledModels(asked, (line) => void process.stderr.write(`${line}\n`));
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;
-  const untraced = { otlpEndpoint: null };
   return Object.freeze({
     ...config,
     ...alone,
-    ...untraced,
+    otlpEndpoint: null,
     models: [first],
-    bodyLimit: 1 << 28,
     maxQueuedTokens: 1_000_000_000,
   });
 }
 
-async function start(config: Config): Promise<Running> {
+async function start(config: Config): Promise<Session> {
   const parts = await connect(config, createLog(config, process.stderr));
-  const built = await buildApp(config, parts);
-  const running = { parts, built, stopped: new AbortController(), exitCode: 0 };
-  for (const name of signals) process.on(name, () => interrupt(running, name));
+  const session = { config, parts, cancel: new AbortController(), exitCode: 0 };
+  for (const name of signals) process.on(name, () => interrupt(session, name));
   const [model] = config.models;
   await withProgress(parts.inference.ready, { text: () => `loading ${model}`, show: note });
   const [info] = parts.inference.models();
-  if (info?.state !== "failed") return running;
-  await stop(running);
+  if (info?.state !== "failed") return session;
+  await stop(session);
   throw new Error(info.error ?? `${model} failed to load`);
 }
 
 // The engine ends its step and goes. Whoever asks twice doesn't want to wait for that: the system ends the process then (exit() under a
 // running engine aborts it with a core dump).
-function interrupt(running: Running, name: keyof typeof exitCodes): void {
+function interrupt(session: Session, name: keyof typeof exitCodes): void {
   for (const signal of signals) process.removeAllListeners(signal);
-  running.exitCode = exitCodes[name];
-  running.stopped.abort();
-  void running.built.lifetime.drain(0);
+  session.exitCode = exitCodes[name];
+  session.cancel.abort();
 }
 
-async function stop({ parts, built }: Running): Promise<void> {
-  await built.lifetime.drain(0);
+async function stop({ parts }: Session): Promise<void> {
   await parts.generations.close();
-  await built.app.close();
   await parts.queue.close();
   await parts.inference.close();
   parts.metrics.close();
 }
 
-async function answer({ built, stopped }: Running, ask: Ask, isJson: boolean): Promise<void> {
-  if (isJson) return print(`${(await answerOf(built.app, ask)).text}\n`);
-  if (comesWhole(ask.parameters)) {
-    const { answer: whole } = await answerOf(built.app, ask);
-    const [, ...others] = whole.outputs;
-    return print(`${[whole.generated_text, ...others.map(({ text }) => text)].join("\n")}\n`);
-  }
-  let isBegun = false;
+async function answer(session: Session, sent: GenerateBody, isJson: boolean): Promise<void> {
+  const { parts, cancel } = session;
+  const isWhole = isJson || comesWhole(sent.parameters ?? {});
+  const request = checkedRequest(session, { body: checkedBody(sent) }, !isWhole);
+  const generations = await prepareAll(parts.inference, request);
+  const iterators = await admitAll(parts.queue, generations, cancel.signal);
+  const [generation, iterator] = [generations[0], iterators[0]];
+  if (generation === undefined || iterator === undefined) throw new Error("no generation for the text");
   try {
-    for await (const text of streamOf(built.app, ask)) {
-      if (stopped.signal.aborted) break;
-      isBegun = true;
-      await print(text);
+    if (!isWhole) return await printTokens(session, iterator);
+    const whole = answersOf(parts, request, [{ generation, end: await ended(iterator) }]) as Answer;
+    await print(isJson ? `${JSON.stringify(whole)}\n` : `${textLines(whole).join("\n")}\n`);
+  } finally {
+    // As after a client that has left: what still runs must not be waited for.
+    cancel.abort();
+    await closeAll(iterators);
+  }
+}
+
+async function printTokens(session: Session, iterator: AsyncIterator<GenerationEvent>): Promise<void> {
+  let hasPrinted = false;
+  try {
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+      if (isInterrupted(session)) break;
+      if (next.value.type !== "token") continue;
+      hasPrinted = true;
+      await print(next.value.text);
     }
   } finally {
-    // A shell's prompt stands on a line of its own, also after half a text, whether the stream broke off or said why it ends.
-    if (isBegun) await print("\n");
+    // A shell's prompt stands on a line of its own, also after half a text, whether the generation broke off or was interrupted.
+    if (hasPrinted) await print("\n");
   }
-  if (!isBegun && !stopped.signal.aborted) await print("\n");
+  if (!hasPrinted && !isInterrupted(session)) await print("\n");
 }
 
 /** What a stream can't bring in order, or not at all. */
-function comesWhole(parameters: Ask["parameters"]): boolean {
+function comesWhole(parameters: Parameters): boolean {
   const {
     num_return_sequences: returned,
     best_of: best,
@@ -119,7 +136,18 @@ function comesWhole(parameters: Ask["parameters"]): boolean {
   return Number(returned ?? 1) > 1 || Number(best ?? 1) > 1 || full === true || prefill === true;
 }
 
-function parametersOf(text: string | null): Ask["parameters"] {
+function textLines({ generated_text: first, outputs: [, ...others] }: Answer): string[] {
+  return [first, ...others.map(({ text }) => text)];
+}
+
+/** As the server checks a body. Throws AppError "validation". */
+function checkedBody(body: GenerateBody): GenerateBody {
+  const isValid = new Ajv({ ...ajvOptions, schemas: [ParametersSchema] }).compile(GenerateRequestSchema);
+  if (isValid(body)) return body;
+  throw validationError(isValid.errors ?? [], "body");
+}
+
+function readParameters(text: string | null): Parameters {
   if (text === null) return {};
   let value: unknown;
   try {
@@ -129,10 +157,10 @@ function parametersOf(text: string | null): Ask["parameters"] {
   }
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
   if (!isObject) throw new ConfigError('--parameters: must be an object, as in {"num_beams":4}');
-  return value as Ask["parameters"];
+  return value as Parameters;
 }
 
-async function textOfStandardInput(): Promise<string> {
+async function readStandardInput(): Promise<string> {
   if (process.stdin.isTTY) note("reading the text from the terminal: Ctrl-D ends it");
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);

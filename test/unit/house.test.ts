@@ -11,6 +11,7 @@ import { full } from "acorn-walk";
 const homes: Readonly<Record<string, readonly string[]>> = {
   fastify: ["app.ts", "routes/", "cli/write-documents.ts"],
   "@fastify/": ["app.ts", "routes/"],
+  ajv: ["cli/generate.ts"],
   bullmq: ["queue/"],
   ioredis: ["queue/"],
   "prom-client": ["telemetry/"],

@@ -90,7 +90,12 @@ export async function generate(parts: RouteParts, request: Request, reply: Fasti
   });
 }
 
-function checkedRequest({ config }: RouteParts, { body, span }: Request, streams: boolean): GenerateRequest {
+/** Throws AppError "validation" for what the schema can't say. */
+export function checkedRequest(
+  { config }: Pick<RouteParts, "config">,
+  { body, span }: Pick<Request, "body"> & Partial<Pick<Request, "span">>,
+  streams: boolean,
+): GenerateRequest {
   return {
     texts: checkedInputs(body.inputs, config.maxInputs),
     isList: typeof body.inputs !== "string",
@@ -102,9 +107,10 @@ function checkedRequest({ config }: RouteParts, { body, span }: Request, streams
   };
 }
 
-function answersOf(
-  { inference }: RouteParts,
-  { parameters, isList, model }: GenerateRequest,
+/** What POST /generate answers. */
+export function answersOf(
+  { inference }: Pick<RouteParts, "inference">,
+  { parameters, isList, model }: Pick<GenerateRequest, "parameters" | "isList" | "model">,
   all: readonly Finished[],
 ): Answer | Answer[] {
   const piece = (id: number) => inference.detokenize(model, [id], false);

@@ -4,6 +4,15 @@ import { AppError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
 import { refusalReason } from "../../parameters.js";
 
+/** How bodies are checked: as they were sent, nothing coerced, dropped or filled in; errors with what the messages below need. */
+export const ajvOptions = {
+  coerceTypes: false,
+  removeAdditional: false,
+  useDefaults: false,
+  allowUnionTypes: true,
+  verbose: true,
+} as const;
+
 /** Ajv's error with `verbose` on. */
 interface VerboseError extends FastifySchemaValidationError {
   readonly data?: unknown;
