@@ -1,4 +1,5 @@
 // What a person reads at the start: what is loaded, from where, on which device, and where to call it. Pure: text out.
+import { join } from "node:path";
 import type { ModelInfo } from "../inference/catalog/model-info.js";
 
 export interface BannerFacts {
@@ -20,7 +21,7 @@ export function banner({ version, url, modelsDir, models, seconds, colour, share
   const lines = models.map((model) =>
     shared?.role === "api" && model.state !== "failed"
       ? `  ${nameOf(model, width)}  on workers`
-      : modelLines(model, width, { dim, red }).join("\n"),
+      : modelLines(model, width, modelsDir, { dim, red }).join("\n"),
   );
   return [
     "",
@@ -51,10 +52,9 @@ interface Styles {
   readonly red: (text: string) => string;
 }
 
-function modelLines(model: ModelInfo, width: number, { dim, red }: Styles): string[] {
+function modelLines(model: ModelInfo, width: number, modelsDir: string, { dim, red }: Styles): string[] {
   const name = nameOf(model, width);
-  if (model.state !== "ready")
-    return [`  ${name}  ${red(`failed: ${model.error ?? "unknown"}`)}`, ...draftLines(model, dim)];
+  if (model.state !== "ready") return [`  ${name}  ${red(`failed: ${failureLine(model, modelsDir)}`)}`];
   const { layout, dtype, device, engines, threads, loadMs, task } = model;
   const size = `${engines} engine${engines === 1 ? "" : "s"} x ${threads} thread${threads === 1 ? "" : "s"}`;
   const facts = [task ?? layout, dtype, device, size, `${(loadMs / 1000).toFixed(1)} s`].join(" · ");
@@ -73,19 +73,9 @@ function int8Hint({ dtype, device, facts }: ModelInfo): string {
   return isServed ? "DTYPE=int8 would be about 1.5 to 4 times as fast (docs/int8.md)" : "";
 }
 
-/** The draft of a manifest and what it is unsure of; nothing where there is none. */
-export function draftLines({ draft }: Pick<ModelInfo, "draft">, dim: (text: string) => string): string[] {
-  if (draft === undefined) return [];
-  const lines = [
-    "",
-    "a draft of its seqserve.json, to be checked:",
-    ...draft.text.split("\n"),
-    ...(draft.confirmed.length === 0 ? [] : ["confirmed", ...draft.confirmed.map((line) => `- ${line}`)]),
-    "unsure of",
-    ...draft.unsure.map((line) => `- ${line}`),
-    "",
-  ];
-  return lines.map((line) => `      ${dim(line)}`);
+/** Why the model can't be served, and where `seqserve check` can help. */
+export function failureLine({ name, error = "unknown", needsManifest }: ModelInfo, modelsDir: string): string {
+  return needsManifest === true ? `${error}; \`seqserve check ${join(modelsDir, name)}\` drafts a manifest` : error;
 }
 
 const style = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`;

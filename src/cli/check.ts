@@ -2,11 +2,11 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { draftLines } from "./banner.js";
 import type { CheckCommand, Config } from "../config/config.js";
 import { cpuLimit } from "../config/cpu-limit.js";
 import { chooseDevice } from "../inference/device/choose-device.js";
 import { reportFolder, type FolderDetails, type FolderReport } from "../inference/catalog/folder-report.js";
+import type { ManifestDraft } from "../inference/folder/draft/draft-manifest.js";
 import { rowBytesAtLimits, type ModelInfo } from "../inference/catalog/model-info.js";
 import { withProgress } from "./progress.js";
 import { modelBody } from "../routes/models.js";
@@ -41,22 +41,34 @@ function reportOptions(config: Config) {
   };
 }
 
-async function printForPeople({ info, details }: FolderReport): Promise<void> {
+async function printForPeople({ info, details, draft }: FolderReport): Promise<void> {
   if (details !== null) return print(`${reportLines(info, details).join("\n")}\n`);
   process.stderr.write(`seqserve: ${info.error ?? "it can't be served"}\n`);
-  const draft = draftLines(info, (line) => line);
-  if (draft.length > 0) await print(`${draft.join("\n")}\n`);
+  if (draft !== null) await print(`${draftLines(draft).join("\n")}\n`);
+}
+
+function draftLines({ text, confirmed, unsure }: ManifestDraft): string[] {
+  const lines = [
+    "",
+    "a draft of its seqserve.json, to be checked:",
+    ...text.split("\n"),
+    ...(confirmed.length === 0 ? [] : ["confirmed", ...confirmed.map((line) => `- ${line}`)]),
+    "unsure of",
+    ...unsure.map((line) => `- ${line}`),
+    "",
+  ];
+  return lines.map((line) => `      ${line}`);
 }
 
 /** What GET /models/{name} answers, and more. */
-function reportBody({ info, details }: FolderReport) {
+function reportBody({ info, details, draft }: FolderReport) {
   const { default: _, ...body } = modelBody(info);
   return {
     ...body,
     family: details?.family ?? null,
     file_sizes: details?.files ?? null,
     tokenizer: details?.tokenizer ?? null,
-    draft: info.draft ?? null,
+    draft,
   };
 }
 

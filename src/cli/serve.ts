@@ -8,7 +8,7 @@ import { createLog, isForPeople, type Logger } from "../telemetry/log.js";
 import { version } from "../version.js";
 import { connect, type Parts } from "../wiring/parts.js";
 import { shownUrl } from "../wiring/scale-out.js";
-import { banner } from "./banner.js";
+import { banner, failureLine } from "./banner.js";
 import { withProgress } from "./progress.js";
 
 /** What still has to be closed, in this order. */
@@ -70,8 +70,10 @@ async function announce({ config, parts, built }: RunningServer, log: Logger): P
     process.stdout.write(banner({ version, url, modelsDir, models, seconds, colour: process.stdout.isTTY, shared }));
     return;
   }
-  for (const { name, state, layout, dtype, device, files, notes, error, draft } of models) {
-    log.info({ model: name, state, layout, dtype, device, files, notes, error, draft }, "model");
+  for (const model of models) {
+    const { name, state, layout, dtype, device, files, notes } = model;
+    const error = model.error === undefined ? undefined : failureLine(model, modelsDir);
+    log.info({ model: name, state, layout, dtype, device, files, notes, error }, "model");
   }
   log.info({ version, url, models_dir: modelsDir, seconds, ...shared }, "ready");
 }

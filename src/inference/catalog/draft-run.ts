@@ -1,4 +1,4 @@
-// Runs a draft of seqserve.json once, in an engine of its own: what that confirms, and what it cannot. For the start-up message; nothing is served from it.
+// Runs a draft of seqserve.json once, in an engine of its own: what that confirms, and what it cannot. For `seqserve check`; nothing is served from it.
 import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
 import { EnginePool } from "../host/engine-pool.js";
 import { engineFacts } from "./engine-facts.js";

@@ -1,7 +1,9 @@
 // What one folder anywhere is, found out as the server does: read, its graphs loaded and checked, then let go. For `seqserve check`.
 import { stat } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
+import { draftManifest, type ManifestDraft } from "../folder/draft/draft-manifest.js";
 import type { FolderPlan } from "../folder/folder.js";
+import { runDraft, type DraftRunOptions } from "./draft-run.js";
 import type { ModelInfo } from "./model-info.js";
 import { ModelSlot, type SlotOptions } from "./model-slot.js";
 import type { ServedModel } from "./served-model.js";
@@ -13,6 +15,8 @@ export interface FolderReport {
   readonly info: ModelInfo;
   /** null for a folder that failed. */
   readonly details: FolderDetails | null;
+  /** For a folder that failed for want of a manifest. */
+  readonly draft: ManifestDraft | null;
 }
 
 export interface FolderDetails {
@@ -45,10 +49,16 @@ export async function reportFolder(folder: string, { threads, ...options }: Repo
   try {
     if (await slot.read()) await slot.start(threads);
     const info = slot.info();
-    return { info, details: info.state === "ready" ? await detailsOf(slot.model) : null };
+    const details = info.state === "ready" ? await detailsOf(slot.model) : null;
+    return { info, details, draft: info.needsManifest === true ? await draftOf(path, options) : null };
   } finally {
     await slot.close();
   }
+}
+
+async function draftOf(path: string, options: DraftRunOptions): Promise<ManifestDraft | null> {
+  const draft = await draftManifest(path).catch(() => null);
+  return draft && runDraft(path, draft, options);
 }
 
 async function detailsOf({ folder, source, target }: ServedModel): Promise<FolderDetails> {

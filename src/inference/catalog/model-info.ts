@@ -1,5 +1,4 @@
 // What /models, /info and the banner tell of a model.
-import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
 import { rowBytes, type TransformerFacts } from "../protocol/facts.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "../folder/folder.js";
@@ -22,8 +21,8 @@ export interface ModelInfo {
   readonly state: "loading" | "ready" | "idle" | "failed";
   /** One line, when it failed. */
   readonly error?: string;
-  /** For the start-up message, when it failed for want of a manifest. */
-  readonly draft?: ManifestDraft;
+  /** It failed for want of a manifest, which `seqserve check` drafts. */
+  readonly needsManifest?: boolean;
   readonly isDefault: boolean;
   readonly layout: "recurrent" | "transformer" | "stateless";
   readonly task: string | null;
@@ -60,7 +59,7 @@ export interface ModelMemory {
   readonly loadedBytes: number | null;
 }
 
-/** What is told before anything is known. */
+/** Before anything is known. */
 export const unknownModel: Omit<ModelInfo, "name" | "state" | "isDefault" | "threads" | "loadMs" | "memory"> = {
   layout: "transformer",
   task: null,
@@ -92,12 +91,12 @@ export function folderInfo({ manifest, plan, dtype, files }: FolderPlan) {
   return { layout: plan.layout, task, description, licence, version, chat, dtype, files };
 }
 
-/** What the text side has told. */
+/** What the text side adds. */
 export function textInfo(folder: FolderPlan, side: Pick<ServedModel, "source" | "target" | "limits">) {
   return { tasks: taskNames({ folder }), limits: side.limits, languages: modelLanguages({ folder, ...side }) };
 }
 
-/** What engines have told, here or elsewhere. */
+/** What engines found out, here or elsewhere. */
 export function engineInfo({ device, dtype, files, notes, facts, vocabSize, hasAttention }: EngineFacts) {
   return { device, dtype, files, notes, facts, vocabSize: vocabSize ?? 0, attention: hasAttention };
 }

@@ -1,6 +1,8 @@
-// One model folder's place in the process, from its files to running engines and back.
+// One model of the process, from its folder's files to running engines and back.
 //
-//   loading ──▶ ready ◀──▶ idle (engines closed for want of requests, started again by the next one)        failed: one line says why
+//   loading ──▶ loaded: ready ◀──▶ idle (engines closed for want of requests, started again by the next one)
+//   loading ──▶ remote, where engines run in other processes: ready while one of them serves it, else loading
+//   loading or loaded ──▶ failed: one line says why
 import { join } from "node:path";
 import { AppError } from "../../errors.js";
 import { EnginePool } from "../host/engine-pool.js";
@@ -9,10 +11,8 @@ import { engineFacts, type EngineFacts } from "./engine-facts.js";
 import type { EngineLoads } from "../protocol/engine-loads.js";
 import type { StepReport } from "../protocol/engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "../folder/folder-survey.js";
-import { draftManifest, type ManifestDraft } from "../folder/draft/draft-manifest.js";
-import { runDraft } from "./draft-run.js";
 import { enginePlan } from "./engine-plan.js";
-import { readFolder, type FolderPlan } from "../folder/folder.js";
+import { ManifestMissing, readFolder, type FolderPlan } from "../folder/folder.js";
 import { vocabularyFault, oneLine, probeOf, textSide, type TextSide, type LoadMeter } from "./load-steps.js";
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
@@ -32,9 +32,9 @@ export interface SlotOptions {
   readonly maxBatchRows: number;
   readonly maxEncodeTokens: number;
   readonly limits: ServerLimits;
-  /** Of all models of this process: shared cores go to lightly loaded ones first. */
+  /** How busy each engine of the process is: shared cores go to lightly loaded ones first. */
   readonly loads?: EngineLoads;
-  /** Engines close after so long without a request; 0 = never. */
+  /** Engines close after this time without a request; 0 = never. */
   readonly idleUnloadMs: number;
   /** A folder that takes longer to load has failed. */
   readonly loadTimeoutMs: number;
@@ -44,23 +44,58 @@ export interface SlotOptions {
   readonly onUnloaded: (info: ModelInfo) => void;
 }
 
+/** Nothing is served yet; the folder is null until it was read. */
+interface Loading {
+  readonly phase: "loading";
+  readonly folder: FolderPlan | null;
+  readonly text: null;
+  readonly facts: null;
+  /** What engines elsewhere have announced before the text side was there. */
+  readonly announced: EngineFacts | null;
+}
+
+/** Parts that were known before it failed stay known. */
+interface Failed {
+  readonly phase: "failed";
+  readonly error: string;
+  readonly needsManifest: boolean;
+  readonly folder: FolderPlan | null;
+  readonly text: TextSide | null;
+  readonly facts: EngineFacts | null;
+}
+
+/** Engines of this process have loaded it; whether they run now, OnDemandEngines knows. */
+interface Loaded {
+  readonly phase: "loaded";
+  readonly folder: FolderPlan;
+  readonly text: TextSide;
+  readonly facts: EngineFacts;
+}
+
+/** Texts are prepared here, engines run in other processes. */
+interface Remote {
+  readonly phase: "remote";
+  readonly folder: FolderPlan;
+  readonly text: TextSide;
+  /** As last announced; null: never yet. */
+  readonly facts: EngineFacts | null;
+  /** Some process serves it now. */
+  readonly isServed: boolean;
+  /** Why the announced engines don't fit this folder. */
+  readonly fault: string | null;
+}
+
+type State = Loading | Failed | Loaded | Remote;
+
 export class ModelSlot {
   readonly name: string;
   readonly #options: SlotOptions;
   readonly #meter: LoadMeter;
   readonly #engines: OnDemandEngines;
-  #folder: FolderPlan | null = null;
-  #side: TextSide | null = null;
-  /** Null until somebody's engines have told: this process's, or others'. */
-  #facts: EngineFacts | null = null;
-  /** Where engines run elsewhere: some are there now. */
-  #isSeen = false;
-  #draft: ManifestDraft | null = null;
+  #state: State = { phase: "loading", folder: null, text: null, facts: null, announced: null };
   #digest: Promise<string> | null = null;
-  #error: string | null = null;
   #threads = 1;
-  #loadMs = 0;
-  #loadedBytes: number | null = null;
+  #lastLoad: { readonly ms: number; readonly bytes: number | null } = { ms: 0, bytes: null };
 
   constructor(name: string, options: SlotOptions, meter: LoadMeter) {
     this.name = name;
@@ -77,60 +112,65 @@ export class ModelSlot {
   async read(): Promise<boolean> {
     const { modelsDir } = this.#options;
     const path = join(modelsDir, this.name);
-    await this.#attempt(async () => {
+    try {
       await surveyFolder(path, modelsDir);
-      const folder = await readFolder(path, this.#options).catch(async (error: unknown) => {
-        this.#draft = await draftManifest(path).catch(() => null);
-        throw error;
-      });
+      const folder = await readFolder(path, this.#options);
       await surveyFiles(namedFiles(path, folder.manifest), modelsDir);
-      this.#folder = folder;
-    });
-    return this.#folder !== null;
+      this.#state = { phase: "loading", folder, text: null, facts: null, announced: null };
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
   }
 
-  /** Starts the engines, with so many threads each; resolves also when that fails. */
+  /** Starts the engines with this many threads each, or only the text side where engines run elsewhere. Resolves also when that fails. */
   async start(threads: number): Promise<void> {
     if (!this.#startsEngines) return this.#startText();
     this.#threads = threads;
-    await this.#attempt(async () => {
-      await this.#engines.get();
-    });
-    this.#draft &&= await runDraft(join(this.#options.modelsDir, this.name), this.#draft, this.#options);
+    if (this.#state.phase !== "failed") await this.#engines.get().catch((error: unknown) => this.#fail(error));
     this.#options.onLoaded(this.info());
     this.#engines.closeWhenIdle();
   }
 
-  /** Where engines run elsewhere: what they found out while loading; null: none is there any more. A model that doesn't fit them has failed. */
+  /**
+   * In a process without engines: what those elsewhere found out while loading; null: none serves the model any more. A model whose folder here
+   * doesn't fit them has failed until others are announced.
+   */
   learn(facts: EngineFacts | null): void {
-    const [wasSeen, knownError] = [this.#isSeen, this.#error];
-    this.#isSeen = facts !== null;
-    const [folder, side] = [this.#folder, this.#side];
-    if (facts === null || folder === null || side === null) return;
-    this.#facts = facts;
-    this.#error = vocabularyFault(folder, side, facts);
-    if (!wasSeen || this.#error !== knownError) this.#options.onLoaded(this.info());
+    const state = this.#state;
+    if (state.phase === "loading") this.#state = { ...state, announced: facts };
+    if (state.phase !== "remote") return;
+    if (facts === null) {
+      this.#state = { ...state, isServed: false };
+      return;
+    }
+    const fault = vocabularyFault(state.folder, state.text, facts);
+    this.#state = { ...state, facts, fault, isServed: true };
+    if (!state.isServed || fault !== state.fault) this.#options.onLoaded(this.info());
   }
 
   /** What engines found out while loading, here or elsewhere; null before that is known. */
   get facts(): EngineFacts | null {
-    return this.#facts;
+    return this.#state.facts;
   }
 
-  /** Read when first asked for, once a load: ask soon, for files that are replaced later are another model. */
+  /**
+   * SHA-256 of what the folder holds. Read when first asked for after each load: ask soon, for files that are replaced later are another model.
+   * Throws AppError "unavailable" when the folder can't be read.
+   */
   digest(): Promise<string> {
-    const folder = this.#folder;
+    const { folder } = this.#state;
     if (folder === null) throw this.#unavailable();
     this.#digest ??= folderDigest(folder);
     return this.#digest;
   }
 
-  /** Throws AppError "unavailable" while it loads or when it failed. */
+  /** The text side. Throws AppError "unavailable" while it loads or when it failed. */
   get model(): ServedModel {
-    if (this.#error !== null || this.#folder === null || this.#side === null) throw this.#unavailable();
-    if (this.#facts === null && this.#startsEngines) throw this.#unavailable();
-    const hasAttention = this.#facts?.hasAttention ?? null;
-    return { name: this.name, folder: this.#folder, ...this.#side, hasAttention };
+    const state = this.#state;
+    if ((state.phase !== "loaded" && state.phase !== "remote") || this.#error !== null) throw this.#unavailable();
+    return { name: this.name, folder: state.folder, ...state.text, hasAttention: state.facts?.hasAttention ?? null };
   }
 
   /** Pairs with release(): the engines stay in between. */
@@ -146,24 +186,26 @@ export class ModelSlot {
   engines(signal: AbortSignal): Promise<EnginePool> {
     if (!this.#startsEngines) throw new AppError("unavailable", "this process starts no engines: it prepares requests");
     signal.throwIfAborted();
-    return untilAborted(this.#wakened(), signal);
+    return untilAborted(this.#startAgain(), signal);
   }
 
   info(): ModelInfo {
+    const { folder, text, facts } = this.#state;
+    const error = this.#error;
     return {
       ...unknownModel,
-      ...(this.#folder !== null && folderInfo(this.#folder)),
-      ...(this.#folder !== null && this.#side !== null && textInfo(this.#folder, this.#side)),
-      ...(this.#facts !== null && engineInfo(this.#facts)),
-      ...(this.#error !== null && { error: this.#error }),
-      ...(this.#draft !== null && { draft: this.#draft }),
+      ...(folder !== null && folderInfo(folder)),
+      ...(folder !== null && text !== null && textInfo(folder, text)),
+      ...(facts !== null && engineInfo(facts)),
+      ...(error !== null && { error }),
+      ...(this.#state.phase === "failed" && { needsManifest: this.#state.needsManifest }),
       name: this.name,
-      state: this.#state,
+      state: this.#stateForInfo,
       isDefault: false,
       engines: this.#engines.isRunning ? this.#engineCount : 0,
       threads: this.#threads,
-      loadMs: Math.round(this.#loadMs),
-      memory: { weightBytes: this.#facts?.weightBytes ?? null, loadedBytes: this.#loadedBytes },
+      loadMs: Math.round(this.#lastLoad.ms),
+      memory: { weightBytes: facts?.weightBytes ?? null, loadedBytes: this.#lastLoad.bytes },
     };
   }
 
@@ -175,91 +217,98 @@ export class ModelSlot {
     return this.#options.startsEngines ?? true;
   }
 
-  get #state(): ModelInfo["state"] {
-    if (this.#error !== null) return "failed";
-    if (!this.#startsEngines) return this.#isSeen ? "ready" : "loading";
-    if (this.#facts === null) return "loading";
-    return this.#engines.isRunning ? "ready" : "idle";
-  }
-
   get #engineCount(): number {
     return this.#options.engines ?? 1;
   }
 
+  get #error(): string | null {
+    if (this.#state.phase === "failed") return this.#state.error;
+    return this.#state.phase === "remote" ? this.#state.fault : null;
+  }
+
+  get #stateForInfo(): ModelInfo["state"] {
+    const state = this.#state;
+    switch (state.phase) {
+      case "loading":
+      case "failed":
+        return state.phase;
+      case "loaded":
+        return this.#engines.isRunning ? "ready" : "idle";
+      case "remote":
+        return state.fault !== null ? "failed" : state.isServed ? "ready" : "loading";
+      default:
+        return state satisfies never;
+    }
+  }
+
   // A model that ran once is tried again at each request: its files may just be being replaced.
-  async #wakened(): Promise<EnginePool> {
-    const { isStarted: isWanted } = this.#engines;
+  async #startAgain(): Promise<EnginePool> {
+    const { isStarted } = this.#engines;
     try {
       const pool = await this.#engines.get();
-      if (!isWanted) this.#options.onLoaded(this.info());
+      if (!isStarted) this.#options.onLoaded(this.info());
       return pool;
     } catch (error) {
       if (error instanceof AppError) throw error;
       const message = `model "${this.name}" failed to load again: ${oneLine(error)}`;
-      throw new AppError("unavailable", message, {
-        field: "model",
-        isSentence: true,
-        retryAfterSeconds: 5,
-        cause: error,
-      });
+      throw new AppError("unavailable", message, { field: "model", retryAfterSeconds: 5, cause: error });
     }
   }
 
   async #startText(): Promise<void> {
-    await this.#attempt(async () => {
-      if (this.#folder !== null) this.#side = await textSide(this.#folder, this.#options.limits);
-    });
-    if (this.#error !== null) this.#options.onLoaded(this.info());
+    const { folder } = this.#state;
+    if (folder === null) return this.#options.onLoaded(this.info());
+    try {
+      const text = await textSide(folder, this.#options.limits);
+      const announced = this.#state.phase === "loading" ? this.#state.announced : null;
+      this.#state = { phase: "remote", folder, text, facts: null, isServed: false, fault: null };
+      this.learn(announced);
+    } catch (error) {
+      this.#fail(error);
+      this.#options.onLoaded(this.info());
+    }
   }
 
   async #startEngines(): Promise<EnginePool> {
     const options = this.#options;
-    const folder = this.#folder;
+    const { folder, text: loadedText } = this.#state;
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
-    const side = this.#side ?? (await textSide(folder, options.limits));
-    const [plan, probe] = [await enginePlan(folder, side.source, side.special), probeOf(folder, side)];
+    const text = loadedText ?? (await textSide(folder, options.limits));
+    const [plan, probe] = [await enginePlan(folder, text.source, text.special), probeOf(folder, text)];
     const pool = new EnginePool(this.#engineCount, {
       ...options,
       loads: options.loads ?? null,
       threads: this.#threads,
       onStep: (report) => options.onStep(this.name, report),
-      onCrash: (error) => this.#crashed(error),
+      onCrash: (error) => this.#onCrash(error),
     });
     const { value: info, bytes } = await this.#meter.measure(() => pool.load(plan, probe));
     const facts = engineFacts(folder, info);
-    const fault = vocabularyFault(folder, side, facts);
+    const fault = vocabularyFault(folder, text, facts);
     if (fault !== null) {
       await pool.close();
       throw new Error(fault);
     }
-    this.#side = side;
-    this.#facts = facts;
+    if (this.#state.phase !== "failed") this.#state = { phase: "loaded", folder, text, facts };
     this.#digest = null;
-    this.#loadedBytes = bytes;
-    this.#loadMs = performance.now() - started;
+    this.#lastLoad = { ms: performance.now() - started, bytes };
     return pool;
   }
 
-  #crashed(error: Error): void {
-    if (this.#engines.isRunning) this.#error = oneLine(error);
+  #onCrash(error: Error): void {
+    if (this.#engines.isRunning) this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    const { folder, text, facts } = this.#state;
+    const needsManifest = error instanceof ManifestMissing;
+    this.#state = { phase: "failed", error: oneLine(error), needsManifest, folder, text, facts };
   }
 
   #unavailable(): AppError {
     const state = this.#error === null ? "is loading" : `failed to load: ${this.#error}`;
-    return new AppError("unavailable", `model "${this.name}" ${state}`, {
-      field: "model",
-      isSentence: true,
-      retryAfterSeconds: 1,
-    });
-  }
-
-  async #attempt(load: () => Promise<void>): Promise<void> {
-    try {
-      await load();
-    } catch (error) {
-      this.#error = oneLine(error);
-    }
+    return new AppError("unavailable", `model "${this.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
   }
 }
 

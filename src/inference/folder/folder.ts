@@ -1,4 +1,5 @@
 // Reading a model folder: which file plays which role, by manifest or by Optimum's names, and why. Loads no weights.
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { checkConfig, checkParameters, checkTasks, readJsonObject } from "./config-fields.js";
 import type { ModelPlan, TransformerPlan } from "../protocol/plan.js";
@@ -32,12 +33,30 @@ export interface FolderOptions {
   readonly device?: string;
 }
 
-/** Throws one line that names folder, role, what was expected and what was found. */
-export async function readFolder(folder: string, options: FolderOptions): Promise<FolderPlan> {
-  return folderPlan(folder, (await readManifest(folder)) ?? {}, options);
+/** Graphs of no known names, and no file that says what they are. A manifest can be drafted for such a folder. */
+export class ManifestMissing extends Error {
+  override readonly name = "ManifestMissing";
 }
 
-/** As that manifest says, wherever it comes from. Throws one line. */
+/** Throws one line that names folder, role, what was expected and what was found; as ManifestMissing where a manifest would help. */
+export async function readFolder(folder: string, options: FolderOptions): Promise<FolderPlan> {
+  const manifest = await readManifest(folder);
+  try {
+    return await folderPlan(folder, manifest ?? {}, options);
+  } catch (error) {
+    if (!(error instanceof Error) || !(await isBare(folder))) throw error;
+    throw new ManifestMissing(error.message, { cause: error });
+  }
+}
+
+/** Graphs, and nothing beside them that says what they are. */
+async function isBare(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch((): string[] => []);
+  const graphs = names.filter((name) => name.endsWith(".onnx")).length;
+  return graphs >= 1 && graphs <= 2 && !names.includes(manifestFile) && !names.includes("config.json");
+}
+
+/** The folder as that manifest says, wherever it comes from. Throws one line. */
 export async function folderPlan(folder: string, manifest: Manifest, options: FolderOptions): Promise<FolderPlan> {
   const { dtype, device = "cpu" } = options;
   checkParameters(join(folder, manifestFile), manifest.parameters ?? {});

@@ -1,4 +1,4 @@
-// A draft of seqserve.json for a folder with one or two graphs and no manifest: printed at the start, with what it is unsure of. Never used by itself.
+// A draft of seqserve.json for a folder with one or two graphs and no manifest: `seqserve check` prints it with what it is unsure of. Nothing is served from it.
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { decoderRoles, draftGraph, encoderRoles, type DraftGraph, type DraftPart } from "./draft-roles.js";
