@@ -1,15 +1,18 @@
-// The engine: step() = schedule → run → choose → report. Everything that one turn did goes out in one message.
+// The engine: step() = schedule → run → choose → report. Everything that one step did goes out in one message.
 //
 //   submit ─▶ scheduler ─▶ encode new sources ─▶ one decoder step for all rows ─▶ searches choose ─▶ stepped{tokens, ended}
 import type {
   EngineEnd,
+  EngineError,
   EngineOptions,
+  EngineOutput,
   FinishReason,
   FromEngine,
   SequenceSpec,
   StepTotals,
 } from "../protocol/engine-protocol.js";
 import { BatchHistory } from "./batch-history.js";
+import { Candidates } from "./decoding/rules/candidates.js";
 import type { Advance, RowScores } from "./decoding/search.js";
 import type { Seq2SeqModel, StepScores } from "./models/model.js";
 import { Scheduler } from "./scheduler.js";
@@ -21,11 +24,15 @@ export interface Clock {
   now(): number;
 }
 
+/** What one step did: the message to the main thread, but for what only the engine's thread knows. */
+export type EngineStep = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: StepTotals };
+
 export class Engine {
   readonly #model: Seq2SeqModel;
   readonly #options: EngineOptions;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
+  readonly #candidates: Candidates;
   readonly #sequences = new Map<number, Sequence>();
   readonly #history = new BatchHistory();
 
@@ -34,6 +41,7 @@ export class Engine {
     this.#options = options;
     this.#clock = clock;
     this.#scheduler = new Scheduler(options);
+    this.#candidates = new Candidates(model.vocabSize);
   }
 
   get isIdle(): boolean {
@@ -41,7 +49,7 @@ export class Engine {
   }
 
   submit(spec: SequenceSpec): void {
-    const sequence = new Sequence(spec, this.#model.vocabSize, this.#clock.elapsed());
+    const sequence = new Sequence(spec, this.#candidates, this.#clock.elapsed());
     this.#sequences.set(spec.id, sequence);
     this.#scheduler.add(sequence);
   }
@@ -60,39 +68,39 @@ export class Engine {
 
   async step(): Promise<EngineStep> {
     const started = this.#clock.elapsed();
-    const turn = new StepRecord();
-    this.#sweep(turn);
-    await this.#encode(this.#scheduler.admit(), turn);
-    await this.#decode(turn);
+    const record = new StepRecord();
+    this.#sweep(record);
+    await this.#encode(this.#scheduler.admit(), record);
+    await this.#decode(record);
     const tookMs = this.#clock.elapsed() - started;
-    const report = turn.totals(tookMs, this.#options.maxBatchRows, this.#scheduler.waiting.length);
-    return { type: "stepped", tokens: turn.tokens, ended: turn.ended, report };
+    const report = record.totals(tookMs, this.#options.maxBatchRows, this.#scheduler.waiting.length);
+    return { type: "stepped", tokens: record.tokens, ended: record.ended, report };
   }
 
   /** Cancelled and late sequences leave before anything is run for them. */
-  #sweep(turn: StepRecord): void {
+  #sweep(record: StepRecord): void {
     const now = this.#clock.now();
     for (const sequence of [...this.#scheduler.running, ...this.#scheduler.waiting]) {
       const { deadlineAt } = sequence.spec;
       if (sequence.request === "cancel") this.#drop(sequence);
-      else if (sequence.request === "finish") this.#end(sequence, "stop_sequence", turn);
-      else if (deadlineAt !== null && now >= deadlineAt) this.#endLate(sequence, turn);
+      else if (sequence.request === "finish") this.#end(sequence, "stop_sequence", record);
+      else if (deadlineAt !== null && now >= deadlineAt) this.#endLate(sequence, record);
     }
   }
 
-  #endLate(sequence: Sequence, turn: StepRecord): void {
-    if (sequence.hasCommitted) return this.#end(sequence, "deadline", turn);
-    this.#fail(sequence, { kind: "deadline", message: "the deadline passed before the first token" }, turn);
+  #endLate(sequence: Sequence, record: StepRecord): void {
+    if (sequence.hasCommitted) return this.#end(sequence, "deadline", record);
+    this.#fail(sequence, { kind: "deadline", message: "the deadline passed before the first token" }, record);
   }
 
-  async #encode(admitted: readonly Sequence[], turn: StepRecord): Promise<void> {
+  async #encode(admitted: readonly Sequence[], record: StepRecord): Promise<void> {
     if (admitted.length === 0) return;
     const started = this.#clock.elapsed();
     for (const sequence of admitted) sequence.encodeStartedAt = started;
     try {
       await this.#open(admitted);
     } catch (error) {
-      await this.#encodeOneByOne(admitted, error as Error, turn);
+      await this.#encodeOneByOne(admitted, error as Error, record);
     }
     const ended = this.#clock.elapsed();
     for (const sequence of admitted) {
@@ -100,8 +108,8 @@ export class Engine {
       sequence.encodedSources = admitted.length;
       sequence.decodeStart = this.#history.mark();
     }
-    turn.encodeMs = ended - started;
-    turn.countSources(admitted.map((sequence) => sequence.spec.sourceIds.length));
+    record.encodeMs = ended - started;
+    record.countSources(admitted.map((sequence) => sequence.spec.sourceIds.length));
   }
 
   async #open(sequences: readonly Sequence[]): Promise<void> {
@@ -113,68 +121,68 @@ export class Engine {
   }
 
   // One source that the graph refuses must not take its batch down with it.
-  async #encodeOneByOne(sequences: readonly Sequence[], error: Error, turn: StepRecord): Promise<void> {
+  async #encodeOneByOne(sequences: readonly Sequence[], error: Error, record: StepRecord): Promise<void> {
     if (sequences.length === 1) {
-      for (const sequence of sequences) this.#fail(sequence, { kind: "generation", message: error.message }, turn);
+      for (const sequence of sequences) this.#fail(sequence, { kind: "generation", message: error.message }, record);
       return;
     }
     for (const sequence of sequences) {
       await this.#open([sequence]).catch((own: Error) => {
-        this.#fail(sequence, { kind: "generation", message: own.message }, turn);
+        this.#fail(sequence, { kind: "generation", message: own.message }, record);
       });
     }
   }
 
-  async #decode(turn: StepRecord): Promise<void> {
+  async #decode(record: StepRecord): Promise<void> {
     const sequences = this.#scheduler.next();
     const rows = sequences.flatMap((sequence) => sequence.rows);
     if (rows.length === 0) return;
     const started = this.#clock.elapsed();
-    turn.rows = rows.length;
+    record.rows = rows.length;
     this.#history.add(rows.length);
     try {
       const wanted = sequences.flatMap((sequence) => sequence.rows.map(() => sequence.wanted));
       const scores = await this.#model.step(rows, wanted);
-      turn.decodeMs = this.#clock.elapsed() - started;
-      this.#choose(sequences, scores, turn);
+      record.decodeMs = this.#clock.elapsed() - started;
+      this.#choose(sequences, scores, record);
     } catch (error) {
       for (const sequence of sequences)
-        this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
+        this.#fail(sequence, { kind: "generation", message: (error as Error).message }, record);
     }
   }
 
-  #choose(sequences: readonly Sequence[], scores: StepScores, turn: StepRecord): void {
+  #choose(sequences: readonly Sequence[], scores: StepScores, record: StepRecord): void {
     let first = 0;
     for (const sequence of sequences) {
       const own = sequence.rows.map((_, index) => scores.row(first + index));
       first += own.length;
-      const advance = this.#advanced(sequence, own, turn);
-      if (advance !== null) this.#apply(sequence, advance, turn);
+      const advance = this.#tryAdvance(sequence, own, record);
+      if (advance !== null) this.#apply(sequence, advance, record);
     }
   }
 
   // Scores that can't be chosen from must not take the others of the run down with them.
-  #advanced(sequence: Sequence, scores: readonly RowScores[], turn: StepRecord): Advance | null {
+  #tryAdvance(sequence: Sequence, scores: readonly RowScores[], record: StepRecord): Advance | null {
     try {
       return sequence.advance(scores);
     } catch (error) {
-      this.#fail(sequence, { kind: "generation", message: (error as Error).message }, turn);
+      this.#fail(sequence, { kind: "generation", message: (error as Error).message }, record);
       return null;
     }
   }
 
-  #apply(sequence: Sequence, advance: Advance, turn: StepRecord): void {
-    for (const { output, token } of advance.committed) turn.tokens.push({ id: sequence.spec.id, output, token });
-    if (advance.outputs !== null) return this.#finish(sequence, advance.outputs, turn);
+  #apply(sequence: Sequence, advance: Advance, record: StepRecord): void {
+    for (const { output, token } of advance.committed) record.tokens.push({ id: sequence.spec.id, output, token });
+    if (advance.outputs !== null) return this.#finish(sequence, advance.outputs, record);
     const { parents } = advance;
     sequence.feed(parents === null ? sequence.rows : this.#model.reorder(sequence.rows, parents));
   }
 
-  #end(sequence: Sequence, reason: FinishReason, turn: StepRecord): void {
-    this.#finish(sequence, sequence.search.stop(reason), turn);
+  #end(sequence: Sequence, reason: FinishReason, record: StepRecord): void {
+    this.#finish(sequence, sequence.search.stop(reason), record);
   }
 
-  #finish(sequence: Sequence, outputs: NonNullable<Advance["outputs"]>, turn: StepRecord): void {
+  #finish(sequence: Sequence, outputs: readonly EngineOutput[], record: StepRecord): void {
     const now = this.#clock.elapsed();
     const timings = {
       queueMs: sequence.encodeStartedAt - sequence.submittedAt,
@@ -183,12 +191,12 @@ export class Engine {
     };
     const { encodedSources, decodeStart } = sequence;
     const run = { endedAt: this.#clock.now(), encodedSources, ...this.#history.since(decodeStart) };
-    turn.ended.push({ id: sequence.spec.id, ok: true, outputs, timings, run });
+    record.ended.push({ id: sequence.spec.id, ok: true, outputs, timings, run });
     this.#drop(sequence);
   }
 
-  #fail(sequence: Sequence, error: Extract<EngineEnd, { ok: false }>["error"], turn: StepRecord): void {
-    turn.ended.push({ id: sequence.spec.id, ok: false, error });
+  #fail(sequence: Sequence, error: EngineError, record: StepRecord): void {
+    record.ended.push({ id: sequence.spec.id, ok: false, error });
     this.#drop(sequence);
   }
 
@@ -199,12 +207,8 @@ export class Engine {
   }
 }
 
-// What one turn of the engine has gathered so far: the message that goes out at its end.
-
-/** The message but for what only the thread knows. */
-export type EngineStep = Omit<Extract<FromEngine, { type: "stepped" }>, "report"> & { readonly report: StepTotals };
-
-export class StepRecord {
+/** Collects what one step does. */
+class StepRecord {
   readonly tokens: EngineStep["tokens"][number][] = [];
   readonly ended: EngineEnd[] = [];
   encodeMs = 0;

@@ -3,6 +3,7 @@
 //   prefix ids are fed one a step (nothing wanted) ─▶ the last one asks for scores ─▶ the search chooses ─▶ … ─▶ outputs
 import type { SequenceSpec } from "../protocol/engine-protocol.js";
 import type { Mark } from "./batch-history.js";
+import type { Candidates } from "./decoding/rules/candidates.js";
 import type { Advance, RowScores, Search, Wanted } from "./decoding/search.js";
 import { startSearch } from "./decoding/searches/start-search.js";
 import type { Row } from "./models/model.js";
@@ -25,11 +26,12 @@ export class Sequence {
   #prefixFed = 0;
   #committed = 0;
 
-  constructor(spec: SequenceSpec, vocabSize: number, now: number) {
+  /** @param candidates where its search works on rows; shared by all sequences of an engine */
+  constructor(spec: SequenceSpec, candidates: Candidates, now: number) {
     this.spec = spec;
     this.submittedAt = now;
     const { decoding, sourceIds, wantLogprobs, topN, resumedIds, scored } = spec;
-    this.search = startSearch(decoding, sourceIds, { vocabSize, wantLogprobs, topN }, resumedIds, scored);
+    this.search = startSearch(decoding, sourceIds, { candidates, wantLogprobs, topN }, resumedIds, scored);
   }
 
   get hasCommitted(): boolean {

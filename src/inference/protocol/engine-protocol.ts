@@ -53,14 +53,19 @@ export type ToEngine =
   | { readonly type: "try"; readonly device: string }
   | { readonly type: "close" };
 
-/** A token that is final. Optional fields are absent when not wanted or not at hand. */
+export interface ScoredToken {
+  readonly id: number;
+  readonly logprob: number;
+}
+
+/** A token that is final. Optional fields are absent when not wanted or not at hand. Log-probabilities are of the model's own distribution (log-softmax of raw logits), in nats. */
 export interface EngineToken {
   readonly id: number;
   readonly logprob?: number;
-  /** Under the distribution that was drawn from, where options had changed it. */
+  /** Under the distribution that was drawn from, where processors or warpers had changed it. */
   readonly sampledLogprob?: number;
-  readonly top?: readonly { readonly id: number; readonly logprob: number }[];
-  /** In nats; only when scoring. */
+  readonly top?: readonly ScoredToken[];
+  /** Of the model's distribution at this step, in nats; only when scoring. */
   readonly entropy?: number;
   /** [source tokens] */
   readonly attention?: Float32Array;
@@ -68,6 +73,7 @@ export interface EngineToken {
 
 export interface EngineOutput {
   readonly tokens: readonly EngineToken[];
+  /** transformers' sequences_scores for beams; mean log-probability otherwise, null when log-probabilities were not wanted. */
   readonly score: number | null;
   readonly finishReason: FinishReason;
   /** With beams: the sum of processed log-probabilities up to each token. */

@@ -2,7 +2,7 @@
 //
 //            wanted                          scores of each live row
 //   Search ─────────▶ engine runs a step ─────────▶ Search.advance ──▶ Advance { parents, committed, outputs }
-import type { FinishReason } from "../../protocol/engine-protocol.js";
+import type { EngineOutput, EngineToken, FinishReason } from "../../protocol/engine-protocol.js";
 
 /** What a step must return for a row. `top` holds the k best logits, best first, lowest id first among equals. */
 export type Wanted = (
@@ -28,46 +28,19 @@ export type RowScores = (
   readonly attention?: Float32Array;
 };
 
-export interface ScoredToken {
-  readonly id: number;
-  readonly logprob: number;
-}
-
-/** A chosen token. Log-probabilities are of the model's own distribution (log-softmax of raw logits), in nats. */
-export interface ChosenToken {
-  readonly id: number;
-  /** Absent when neither asked for nor at hand. */
-  readonly logprob?: number;
-  /** Under the distribution that was sampled from, when processors or warpers changed it. */
-  readonly sampledLogprob?: number;
-  readonly top?: readonly ScoredToken[];
-  /** Of the model's distribution at this step, in nats; only when scoring. */
-  readonly entropy?: number;
-  readonly attention?: Float32Array;
-}
-
 /**
  * Ids that each output begins with, after the prefix: what another worker had chosen. The search takes them for its own choices and continues behind
  * them: rules, draws and lengths are those of the whole. Their tokens have nothing but an id, except with beams, which score them.
  */
 export type ResumedIds = readonly (readonly number[])[];
 
-export interface SearchOutput {
-  readonly tokens: readonly ChosenToken[];
-  /** transformers' sequences_scores for beams; mean log-probability otherwise, null when log-probabilities were not wanted. */
-  readonly score: number | null;
-  readonly finishReason: FinishReason;
-  /** With beams: the sum of processed log-probabilities up to each token. */
-  readonly sums?: readonly number[];
-}
-
 export interface Advance {
   /** New live row i continues old live row parents[i]. null: the same rows in the same order. [] when all are done. */
   readonly parents: readonly number[] | null;
   /** Tokens that are final from now on, in order; `output` says of which returned sequence. */
-  readonly committed: readonly { readonly output: number; readonly token: ChosenToken }[];
+  readonly committed: readonly { readonly output: number; readonly token: EngineToken }[];
   /** Set once, when the whole sequence is done; best first. Holds all tokens, also those committed before. */
-  readonly outputs: readonly SearchOutput[] | null;
+  readonly outputs: readonly EngineOutput[] | null;
 }
 
 export interface Search {
@@ -79,5 +52,5 @@ export interface Search {
   readonly lastTokens: readonly number[];
   advance(scores: readonly RowScores[]): Advance;
   /** Outputs as they stand now, for a deadline or a cancel; consistent with what was committed. */
-  stop(reason: FinishReason): readonly SearchOutput[];
+  stop(reason: FinishReason): readonly EngineOutput[];
 }

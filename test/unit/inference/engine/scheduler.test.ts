@@ -7,6 +7,7 @@ import type { SequenceSpec } from "../../../../src/inference/protocol/engine-pro
 import { Sequence } from "../../../../src/inference/engine/sequence.js";
 import { below, seededRandom } from "../../../support/random.js";
 import { decoding } from "../../../support/models/decoding.js";
+import { Candidates } from "../../../../src/inference/engine/decoding/rules/candidates.js";
 
 let nextId = 0;
 function sequence(sourceLength = 4, numBeams = 1, priority = 5, resumedTokens = 0): Sequence {
@@ -22,7 +23,7 @@ function sequence(sourceLength = 4, numBeams = 1, priority = 5, resumedTokens = 
     resumedTokens,
     resumedIds: [Array.from({ length: resumedTokens }, () => 4)],
   };
-  return new Sequence(spec, 16, 0);
+  return new Sequence(spec, new Candidates(16), 0);
 }
 
 function schedulerWith(sequences: readonly Sequence[], limits = { maxBatchRows: 8, maxEncodeTokens: 64 }): Scheduler {

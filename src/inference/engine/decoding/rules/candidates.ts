@@ -1,12 +1,21 @@
 // The scores that processors and warpers work on: one row's candidates, dense or sparse behind one face.
 //
 //   RawRow ─ load ─▶ Candidates ─ processors, warpers ─▶ top(k) | a draw
-import type { RawRow } from "../searches/raw-row.js";
 import { selectTop, type BestScores } from "./selection.js";
+
+/** Raw logits of one row, dense (all V) or sparse (the best k). Views into the model's memory: valid for one `advance`. */
+export interface RawRow {
+  /** [n] best first, or null when logits holds the whole vocabulary. */
+  readonly ids: Int32Array | null;
+  /** [n] or [V]. */
+  readonly logits: Float32Array;
+  /** Over all V, in nats; NaN when it was not wanted. */
+  readonly logSumExp: number;
+}
 
 /**
  * A working copy of one row: ids[slot] has scores[slot], for slot < size. A forbidden id has the score minus infinity.
- * Scores are float32, as in transformers. One object is reused for all rows of a vocabulary size.
+ * Scores are float32, as in transformers. One object serves all rows of an engine, one after the other: 58,000 scores need not be allocated for each.
  */
 export class Candidates {
   readonly vocabSize: number;
@@ -125,13 +134,4 @@ export class Candidates {
     this.#fewIds = new Int32Array(2 * size);
     this.#fewScores = new Float32Array(2 * size);
   }
-}
-
-const shared = new Map<number, Candidates>();
-
-/** The one Candidates of a vocabulary size: rows are worked on one after the other, and 58,000 scores need not be allocated for each. */
-export function candidatesFor(vocabSize: number): Candidates {
-  const known = shared.get(vocabSize) ?? new Candidates(vocabSize);
-  shared.set(vocabSize, known);
-  return known;
 }

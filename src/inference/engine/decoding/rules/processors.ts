@@ -19,18 +19,18 @@ export interface Rules {
   apply(candidates: Candidates, ids: readonly number[], row: number): void;
 }
 
-export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules {
-  const early = [...moving(decoding, sourceIds), ...forbidding(decoding, sourceIds)];
-  const late = afterForcing(decoding);
+export function createRules(decoding: Decoding, sourceIds: readonly number[]): Rules {
+  const early = [...scoreProcessors(decoding, sourceIds), ...forbiddingProcessors(decoding, sourceIds)];
+  const late = lateProcessors(decoding);
   const all = [...early, ...late];
   const forcedEos = [...new Set(decoding.forcedEosTokenIds)];
-  const forced = (length: number) => forcedAt(decoding, forcedEos, length);
+  const forced = (length: number) => forcedIds(decoding, forcedEos, length);
   const { forcedBosTokenId, exponentialDecayLengthPenalty: decay } = decoding;
   return {
     isEmpty: all.length === 0 && forcedBosTokenId === null && forcedEos.length === 0,
     mayRaise: (decay !== null && decay[1] > 1) || decoding.sequenceBias.some(({ bias }) => bias > 0),
     forced,
-    reach: (ids) => reachOf(all, ids),
+    reach: (ids) => totalReach(all, ids),
     apply: (candidates, ids, row) => {
       const only = forced(ids.length);
       if (only !== null) candidates.loadOnly(only, 0);
@@ -39,11 +39,11 @@ export function rulesOf(decoding: Decoding, sourceIds: readonly number[]): Rules
   };
 }
 
-function reachOf(processors: readonly Processor[], ids: readonly number[]): number {
+function totalReach(processors: readonly Processor[], ids: readonly number[]): number {
   return processors.reduce((sum, processor) => sum + processor.reach(ids), 0);
 }
 
-function moving(decoding: Decoding, sourceIds: readonly number[]): Processor[] {
+function scoreProcessors(decoding: Decoding, sourceIds: readonly number[]): Processor[] {
   const processors: Processor[] = [];
   if (decoding.sequenceBias.length > 0) processors.push(sequenceBias(decoding.sequenceBias));
   if (decoding.encoderRepetitionPenalty !== 1) {
@@ -53,7 +53,7 @@ function moving(decoding: Decoding, sourceIds: readonly number[]): Processor[] {
   return processors;
 }
 
-function forbidding(decoding: Decoding, sourceIds: readonly number[]): Processor[] {
+function forbiddingProcessors(decoding: Decoding, sourceIds: readonly number[]): Processor[] {
   const { noRepeatNgramSize, encoderNoRepeatNgramSize, badWordsIds, eosTokenIds } = decoding;
   const lowest = Math.max(decoding.minLength, decoding.prefix.length + decoding.minNewTokens);
   const processors: Processor[] = [];
@@ -65,7 +65,7 @@ function forbidding(decoding: Decoding, sourceIds: readonly number[]): Processor
 }
 
 // These come after the forced tokens, and so act on them too.
-function afterForcing(decoding: Decoding): Processor[] {
+function lateProcessors(decoding: Decoding): Processor[] {
   const { exponentialDecayLengthPenalty: decay, suppressTokens, beginSuppressTokens, prefix } = decoding;
   const processors: Processor[] = [];
   if (decay !== null) processors.push(exponentialDecay(decay[0] + prefix.length, decay[1], decoding.eosTokenIds));
@@ -80,7 +80,7 @@ function beginLength({ prefix, forcedBosTokenId }: Decoding): number {
 }
 
 /** transformers' ForcedBOSTokenLogitsProcessor, then ForcedEOSTokenLogitsProcessor, which has the last word. */
-function forcedAt(decoding: Decoding, forcedEos: readonly number[], length: number): readonly number[] | null {
+function forcedIds(decoding: Decoding, forcedEos: readonly number[], length: number): readonly number[] | null {
   if (forcedEos.length > 0 && length === decoding.maxLength - 1) return forcedEos;
   return decoding.forcedBosTokenId !== null && length === 1 ? [decoding.forcedBosTokenId] : null;
 }

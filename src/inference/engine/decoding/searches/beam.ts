@@ -2,10 +2,8 @@
 //
 //   rows ─ log-softmax, rules ─▶ best K continuations ─▶ complete ones ─▶ finished (best numBeams)
 //                                                   └─▶ the best others ─▶ live rows of the next step
-import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
-import { FinishedBeams, type Finished } from "./beam-finish.js";
-import { candidatesFor } from "../rules/candidates.js";
-import { StepRow } from "./chosen.js";
+import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
+import { FinishedBeams, type Finished } from "./finished-beams.js";
 import {
   commonAncestor,
   descendsFrom,
@@ -16,8 +14,9 @@ import {
   type Hypothesis,
 } from "./hypothesis.js";
 import { wantedFor, type Reporting } from "./need.js";
+import { StepRow } from "./step-row.js";
 import type { Rules } from "../rules/processors.js";
-import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import type { Advance, RowScores, Search, Wanted } from "../search.js";
 import { penalisedScore } from "../../../protocol/scores.js";
 import type { BestScores } from "../rules/selection.js";
 
@@ -27,6 +26,16 @@ interface Beam {
   readonly ids: readonly number[];
   /** The row of the step before that it continues. */
   readonly parent: number;
+}
+
+/** A row continued by an id. */
+interface Continuation {
+  readonly row: number;
+  readonly id: number;
+  /** The row's sum with this id's processed log-probability, float32. */
+  readonly sum: number;
+  /** Processed log-probability. */
+  readonly logprob: number;
 }
 
 /**
@@ -52,21 +61,21 @@ export class BeamSearch implements Search {
     this.#rules = rules;
     this.#report = report;
     this.#resumedIds = resumedIds;
-    // So many that numBeams of them go on even when each row's best are all its EOS ids.
+    // Wide enough that numBeams continuations remain even when each row's best are all its EOS ids.
     this.#width = Math.max(2, 1 + decoding.eosTokenIds.length) * decoding.numBeams;
     this.#finished = new FinishedBeams(decoding, rules.mayRaise);
     this.#live = [{ hypothesis: this.#committed, ids: decoding.prefix, parent: 0 }];
   }
 
   get wanted(): Wanted {
-    if (this.#known !== null) return { kind: "full" };
+    if (this.#resumedId !== null) return { kind: "full" };
     const rows = () => this.#live.map(({ ids }) => ids);
     this.#wanted ??= wantedFor(rows(), { best: this.#width, logSumExp: true }, this.#rules, this.#report);
     return this.#wanted;
   }
 
-  /** The id that all hypotheses go on with, where another worker has shown it to somebody already. */
-  get #known(): number | null {
+  /** The id that all hypotheses continue with, where another worker has emitted it. */
+  get #resumedId(): number | null {
     return this.#resumedIds[this.#live[0]?.hypothesis.length ?? 0] ?? null;
   }
 
@@ -87,27 +96,27 @@ export class BeamSearch implements Search {
     this.#live = survivors;
     const parents = survivors.map(({ parent }) => parent);
     const isUnchanged = parents.length === before.length && parents.every((parent, index) => parent === index);
-    return { parents: isUnchanged ? null : parents, committed: this.#commit(this.#certain()), outputs: null };
+    return { parents: isUnchanged ? null : parents, committed: this.#commit(this.#agreedPrefix()), outputs: null };
   }
 
   /** Of what is complete and what is live the best as they stand; the first begins with all that was committed. */
-  stop(reason: FinishReason): readonly SearchOutput[] {
-    return this.#asTheyStand().map(({ hypothesis, score }) => toOutput({ hypothesis, score, finishReason: reason }));
+  stop(reason: FinishReason): readonly EngineOutput[] {
+    return this.#currentBest().map(({ hypothesis, score }) => toOutput({ hypothesis, score, finishReason: reason }));
   }
 
   #continuations(rows: readonly StepRow[]): Continuation[] {
-    const candidates = candidatesFor(this.#report.vocabSize);
-    const known = this.#known;
+    const { candidates } = this.#report;
+    const resumedId = this.#resumedId;
     const best = rows.map(({ raw }, index) => {
       candidates.loadLogprobs(raw);
       this.#rules.apply(candidates, this.#live[index]?.ids ?? [], index);
-      return known === null ? candidates.top(this.#width) : candidates.only(known);
+      return resumedId === null ? candidates.top(this.#width) : candidates.only(resumedId);
     });
     const sums = this.#live.map(({ hypothesis }) => hypothesis.sum);
     return bestContinuations(best, sums, this.#width);
   }
 
-  // Only the first numBeams may finish: the others are there so that enough can go on.
+  // Only the first numBeams may finish: the others are there so that enough can continue.
   #split(continuations: readonly Continuation[], rows: readonly StepRow[]): Beam[] {
     const { numBeams } = this.#decoding;
     const survivors: Beam[] = [];
@@ -138,7 +147,7 @@ export class BeamSearch implements Search {
   }
 
   /** The longest prefix of whatever may yet be the best output. */
-  #certain(): Hypothesis {
+  #agreedPrefix(): Hypothesis {
     const leader = this.#finished.best[0]?.hypothesis;
     const live = this.#live.map(({ hypothesis }) => hypothesis);
     const contenders = live.filter((hypothesis) => this.#finished.mayLoseTo(hypothesis));
@@ -146,7 +155,7 @@ export class BeamSearch implements Search {
     return first === undefined ? this.#committed : commonAncestor(first, others);
   }
 
-  #commit(until: Hypothesis): { output: number; token: ChosenToken }[] {
+  #commit(until: Hypothesis): { output: number; token: EngineToken }[] {
     const tokens = tokensAfter(until, this.#committed);
     this.#committed = until;
     return tokens.map((token) => ({ output: 0, token }));
@@ -155,14 +164,14 @@ export class BeamSearch implements Search {
   // Nothing is complete when all continuations of all rows were forbidden: then what is there must do.
   #end(): Advance {
     const complete = this.#finished.best.slice(0, this.#decoding.numReturnSequences);
-    const outputs = complete.length > 0 ? complete : this.#asTheyStand();
+    const outputs = complete.length > 0 ? complete : this.#currentBest();
     const [best] = outputs;
     const committed = best === undefined ? [] : this.#commit(best.hypothesis);
     this.#live = [];
     return { parents: [], committed, outputs: outputs.map(toOutput) };
   }
 
-  #asTheyStand(): readonly Finished[] {
+  #currentBest(): readonly Finished[] {
     const live = this.#live.map(({ hypothesis }): Finished => {
       const { sum, length } = hypothesis;
       const score = length === 0 ? 0 : penalisedScore(sum, length, this.#decoding.lengthPenalty);
@@ -174,7 +183,7 @@ export class BeamSearch implements Search {
   }
 }
 
-function toOutput({ hypothesis, score, finishReason }: Finished): SearchOutput {
+function toOutput({ hypothesis, score, finishReason }: Finished): EngineOutput {
   return {
     tokens: tokensAfter(hypothesis),
     score: hypothesis.length === 0 ? null : score,
@@ -183,20 +192,8 @@ function toOutput({ hypothesis, score, finishReason }: Finished): SearchOutput {
   };
 }
 
-// One beam step's continuations: the best K of all rows × vocabulary, in order (transformers' _get_top_k_continuations).
-
-/** A row continued by an id. */
-export interface Continuation {
-  readonly row: number;
-  readonly id: number;
-  /** The row's sum with this id's processed log-probability, float32. */
-  readonly sum: number;
-  /** Processed log-probability. */
-  readonly logprob: number;
-}
-
-/** Merges the rows' sorted bests: highest sum first, lowest row first among equals. Shorter than k where less is allowed. */
-export function bestContinuations(rows: readonly BestScores[], sums: readonly number[], k: number): Continuation[] {
+/** Merges the rows' sorted bests into the best k of all (transformers' _get_top_k_continuations): highest sum first, lowest row first among equals. Shorter than k where less is allowed. */
+function bestContinuations(rows: readonly BestScores[], sums: readonly number[], k: number): Continuation[] {
   const heads = rows.map(() => 0);
   const best: Continuation[] = [];
   while (best.length < k) {

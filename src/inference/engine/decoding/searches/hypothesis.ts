@@ -3,12 +3,12 @@
 //
 //   root ◀─ "the" ◀─ "cat" ◀─ "sat"      a hypothesis is its last node; its tokens are the path to the root
 //                 ◀─ "dog"
-import type { ChosenToken } from "../search.js";
+import type { EngineToken } from "../../../protocol/engine-protocol.js";
 
 export interface Hypothesis {
   readonly parent: Hypothesis | null;
   /** Null at the root, where only the decoder prefix is. */
-  readonly token: ChosenToken | null;
+  readonly token: EngineToken | null;
   /** Tokens after the decoder prefix. */
   readonly length: number;
   /** Sum of processed log-probabilities, float32. */
@@ -19,13 +19,13 @@ export function rootHypothesis(): Hypothesis {
   return { parent: null, token: null, length: 0, sum: 0 };
 }
 
-export function extend(parent: Hypothesis, token: ChosenToken, sum: number): Hypothesis {
+export function extend(parent: Hypothesis, token: EngineToken, sum: number): Hypothesis {
   return { parent, token, length: parent.length + 1, sum };
 }
 
 /** Tokens of a hypothesis after `from`, which is on its path; all of them without. */
-export function tokensAfter(hypothesis: Hypothesis, from: Hypothesis | null = null): ChosenToken[] {
-  const tokens: ChosenToken[] = [];
+export function tokensAfter(hypothesis: Hypothesis, from: Hypothesis | null = null): EngineToken[] {
+  const tokens: EngineToken[] = [];
   for (let node: Hypothesis | null = hypothesis; node !== null && node !== from; node = node.parent) {
     if (node.token !== null) tokens.push(node.token);
   }

@@ -1,13 +1,13 @@
 // Outputs that are chosen without regard to each other: greedy (one) and sampling (one to n).
 //
 //   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
-//   an output that another worker began walks over the ids it has, without scores, and chooses behind them
-import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
-import { candidatesFor, type Candidates } from "../rules/candidates.js";
-import { reportsLogprobs, StepRow } from "./chosen.js";
-import { wantedFor, type Need, type Reporting } from "./need.js";
+//   a resumed output walks over the ids it has, without scores, and chooses behind them
+import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
+import type { Candidates } from "../rules/candidates.js";
+import { reportsLogprobs, wantedFor, type Need, type Reporting } from "./need.js";
+import { StepRow } from "./step-row.js";
 import type { Rules } from "../rules/processors.js";
-import type { Advance, ResumedIds, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import type { Advance, ResumedIds, RowScores, Search, Wanted } from "../search.js";
 import { meanLogprob } from "../../../protocol/scores.js";
 
 export interface Choice {
@@ -24,10 +24,10 @@ export interface Chooser {
 
 interface Strand {
   readonly output: number;
-  /** After the prefix: chosen already. */
+  /** After the prefix: what another worker chose. */
   readonly resumedIds: readonly number[];
   readonly ids: number[];
-  readonly tokens: ChosenToken[];
+  readonly tokens: EngineToken[];
   finished: FinishReason | null;
 }
 
@@ -62,7 +62,7 @@ export class IndependentSearch implements Search {
   }
 
   get wanted(): Wanted {
-    this.#wanted ??= this.#live.every(isWalking) ? { kind: "none" } : this.#wantedToChoose();
+    this.#wanted ??= this.#live.every(isResuming) ? { kind: "none" } : this.#wantedToChoose();
     return this.#wanted;
   }
 
@@ -102,14 +102,14 @@ export class IndependentSearch implements Search {
     return this.#live.map((strand) => (this.#isFirst ? 0 : before.indexOf(strand)));
   }
 
-  stop(reason: FinishReason): readonly SearchOutput[] {
+  stop(reason: FinishReason): readonly EngineOutput[] {
     return this.#outputs(reason);
   }
 
-  #choose(strand: Strand, row: StepRow | undefined): ChosenToken {
+  #choose(strand: Strand, row: StepRow | undefined): EngineToken {
     if (row === undefined) throw new Error(`output ${strand.output} has no row`);
-    const known = strand.resumedIds[strand.tokens.length];
-    const token = known === undefined ? this.#draw(strand, row) : { id: known };
+    const resumedId = strand.resumedIds[strand.tokens.length];
+    const token = resumedId === undefined ? this.#draw(strand, row) : { id: resumedId };
     strand.ids.push(token.id);
     strand.tokens.push(token);
     if (this.#decoding.eosTokenIds.includes(token.id)) strand.finished = "eos_token";
@@ -117,15 +117,15 @@ export class IndependentSearch implements Search {
     return token;
   }
 
-  #draw(strand: Strand, row: StepRow): ChosenToken {
-    const candidates = candidatesFor(this.#report.vocabSize);
+  #draw(strand: Strand, row: StepRow): EngineToken {
+    const { candidates } = this.#report;
     candidates.load(row.raw);
     this.#rules.apply(candidates, strand.ids, 0);
     const { id, sampledLogprob } = this.#chooser.choose(candidates, strand.output, strand.ids.length);
     return row.token(id, this.#report.wantLogprobs ? sampledLogprob : null);
   }
 
-  #outputs(reason: FinishReason): SearchOutput[] {
+  #outputs(reason: FinishReason): EngineOutput[] {
     return this.#strands.map(({ tokens, finished }) => ({
       tokens,
       score: meanLogprob(tokens),
@@ -138,7 +138,7 @@ function newStrand(output: number, prefix: readonly number[], resumedIds: readon
   return { output, resumedIds, ids: [...prefix], tokens: [], finished: null };
 }
 
-/** Its next id is known. */
-function isWalking({ resumedIds, tokens }: Strand): boolean {
+/** Its next id was chosen by another worker. */
+function isResuming({ resumedIds, tokens }: Strand): boolean {
   return tokens.length < resumedIds.length;
 }

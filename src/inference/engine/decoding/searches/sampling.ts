@@ -13,7 +13,7 @@ import { warpersOf } from "../rules/warpers.js";
 
 /** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
 const smallVocabulary = 4096;
-/** So many more than top_k are looked at for ties with the last of them. */
+/** Candidates beyond top_k that are looked at for ties with the last of them. */
 const tieMargin = 8;
 
 export function samplingSearch(
@@ -29,7 +29,7 @@ export function samplingSearch(
 function sampler(decoding: Decoding, rules: Rules, report: Reporting): Chooser {
   const warpers = warpersOf(decoding);
   const isChanged = warpers.length > 0 || !rules.isEmpty;
-  const needsAll = decoding.topK === 0 || report.vocabSize <= smallVocabulary;
+  const needsAll = decoding.topK === 0 || report.candidates.vocabSize <= smallVocabulary;
   return {
     need: { best: needsAll ? Infinity : decoding.topK + tieMargin, logSumExp: false },
     choose: (candidates, output, position) => {

@@ -1,11 +1,11 @@
 // Scoring: nothing is chosen, each id of a given output gets its log-probability, entropy and alternatives. For POST /explain.
 //
 //   scores of a step ─▶ what the model gave the next given id ─▶ that id is fed ─▶ … ─▶ the output is complete
-import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
-import { StepRow } from "./chosen.js";
+import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
 import { softmax } from "../rules/mass.js";
 import type { Reporting } from "./need.js";
-import type { Advance, ChosenToken, RowScores, Search, SearchOutput, Wanted } from "../search.js";
+import { StepRow } from "./step-row.js";
+import type { Advance, RowScores, Search, Wanted } from "../search.js";
 import { meanLogprob } from "../../../protocol/scores.js";
 
 const everything: Wanted = { kind: "full" };
@@ -16,7 +16,7 @@ export class ScoringSearch implements Search {
   readonly #given: readonly number[];
   readonly #decoding: Decoding;
   readonly #topN: number;
-  readonly #tokens: ChosenToken[] = [];
+  readonly #tokens: EngineToken[] = [];
 
   /** `given` are the ids after the prefix, at least one. Rules of `decoding` change nothing: scores are the model's own. */
   constructor(decoding: Decoding, { topN }: Reporting, given: readonly number[]) {
@@ -45,7 +45,7 @@ export class ScoringSearch implements Search {
     };
   }
 
-  stop(finishReason: FinishReason): readonly SearchOutput[] {
+  stop(finishReason: FinishReason): readonly EngineOutput[] {
     return [{ tokens: this.#tokens, score: meanLogprob(this.#tokens), finishReason }];
   }
 }

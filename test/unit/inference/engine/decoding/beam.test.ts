@@ -5,6 +5,7 @@ import { scaled } from "../../../../support/random.js";
 import { uniform } from "../../../../../src/inference/engine/decoding/rules/random.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 
 /** Numbers from a seed, for options drawn at random and yet the same in every run. */
 function picker(seed: number) {
@@ -48,7 +49,7 @@ function randomCase(seed: number): { script: Script; decoding: Decoding; source:
 }
 
 function begin(decoding: Decoding, script: Script, wantLogprobs = false, topN = 0) {
-  return startSearch(decoding, [5, 6], { vocabSize: script.vocab, wantLogprobs, topN });
+  return startSearch(decoding, [5, 6], { candidates: new Candidates(script.vocab), wantLogprobs, topN });
 }
 
 const runs = scaled(4000);

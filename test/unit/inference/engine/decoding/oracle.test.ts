@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { candidatesFor } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 import { softmax } from "../../../../../src/inference/engine/decoding/rules/mass.js";
-import { rulesOf } from "../../../../../src/inference/engine/decoding/rules/processors.js";
+import { createRules } from "../../../../../src/inference/engine/decoding/rules/processors.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import { warpersOf } from "../../../../../src/inference/engine/decoding/rules/warpers.js";
 import type { Decoding } from "../../../../../src/generation.js";
@@ -51,7 +51,7 @@ function near(actual: readonly (number | undefined)[], expected: readonly number
 function replay(found: Generated, answer: Answer, wantLogprobs: boolean): void {
   const decoding = decodingOf(found.params, found.prefix, found.script.eos);
   const { vocab } = found.script;
-  const search = startSearch(decoding, found.source, { vocabSize: vocab, wantLogprobs, topN: 0 });
+  const search = startSearch(decoding, found.source, { candidates: new Candidates(vocab), wantLogprobs, topN: 0 });
   const { outputs, committed } = drive(search, decoding, (ids) => scriptedLogits(found.script, ids), answer);
   const what = JSON.stringify({ ...found, sequences: undefined, logprobs: undefined, processed: undefined });
   const sequences = outputs.map(({ tokens }) => [...found.prefix, ...tokens.map(({ id }) => id)]);
@@ -103,7 +103,11 @@ test("the cases are enough: most were answered by the best k alone, and every op
   assert.equal(names.size, 19, [...names].join(" "));
   const isSparse = (found: Generated) => {
     const decoding = decodingOf(found.params, found.prefix, found.script.eos);
-    const search = startSearch(decoding, found.source, { vocabSize: found.script.vocab, wantLogprobs: false, topN: 0 });
+    const search = startSearch(decoding, found.source, {
+      candidates: new Candidates(found.script.vocab),
+      wantLogprobs: false,
+      topN: 0,
+    });
     const { wanted } = drive(search, decoding, (ids) => scriptedLogits(found.script, ids), "as wanted");
     return wanted.every(({ kind }) => kind !== "full");
   };
@@ -116,9 +120,9 @@ function distributionOf(
   logits: Float32Array,
   ids: readonly number[],
 ): ReadonlyMap<number, number> {
-  const candidates = candidatesFor(logits.length);
+  const candidates = new Candidates(logits.length);
   candidates.load({ ids: null, logits, logSumExp: Number.NaN });
-  rulesOf(decoding, source).apply(candidates, ids, 0);
+  createRules(decoding, source).apply(candidates, ids, 0);
   for (const warp of warpersOf(decoding)) warp(candidates);
   const probs = softmax(candidates.scores.subarray(0, candidates.size));
   return new Map(Array.from(probs, (p, slot): [number, number] => [candidates.ids[slot]!, p]).filter(([, p]) => p > 0));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Decoding } from "../../../../../src/generation.js";
-import { candidatesFor } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 import { draw } from "../../../../../src/inference/engine/decoding/searches/sampling.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import { drive, plainDecoding, scoresFor, scriptedLogits, type Answer, type Script } from "./scripted.js";
@@ -11,7 +11,7 @@ const wide: Script = { ...script, vocab: 6000 };
 const sampled: Decoding = { ...plainDecoding, doSample: true, seed: 5, maxLength: 16 };
 
 function run(decoding: Decoding, of = script, answer: Answer = "full", wantLogprobs = false, topN = 0) {
-  const search = startSearch(decoding, [3, 4], { vocabSize: of.vocab, wantLogprobs, topN });
+  const search = startSearch(decoding, [3, 4], { candidates: new Candidates(of.vocab), wantLogprobs, topN });
   return drive(search, decoding, (ids) => scriptedLogits(of, ids), answer);
 }
 
@@ -35,7 +35,7 @@ test("an output is the same however many others there are beside it", () => {
 
 test("several outputs start as one row, fan out after the first choice and leave one by one", () => {
   const decoding = { ...sampled, numReturnSequences: 4, eosTokenIds: [2, 5, 7, 9, 11], maxLength: 30 };
-  const search = startSearch(decoding, [], { vocabSize: script.vocab, wantLogprobs: false, topN: 0 });
+  const search = startSearch(decoding, [], { candidates: new Candidates(script.vocab), wantLogprobs: false, topN: 0 });
   assert.equal(search.maxRows, 4);
   let rows: number[][] = [[0]];
   const counts: number[] = [];
@@ -69,7 +69,7 @@ test("every token is committed at once, under the number of its output", () => {
 });
 
 test("frequencies are the probabilities", () => {
-  const candidates = candidatesFor(8);
+  const candidates = new Candidates(8);
   const logits = Float32Array.from([0, 1, 2, -1, -Infinity, 0.5, 1.5, -2]);
   const weights = Array.from(logits, (logit) => Math.exp(logit));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -77,7 +77,11 @@ test("frequencies are the probabilities", () => {
   const draws = 20_000;
   const counts = Array.from({ length: 8 }, () => 0);
   for (let seed = 0; seed < draws; seed += 1) {
-    const search = startSearch({ ...decoding, seed }, [], { vocabSize: 8, wantLogprobs: false, topN: 0 });
+    const search = startSearch({ ...decoding, seed }, [], {
+      candidates: new Candidates(8),
+      wantLogprobs: false,
+      topN: 0,
+    });
     const { committed } = search.advance([{ kind: "full", logits }]);
     counts[committed[0]!.token.id]! += 1;
   }
@@ -153,7 +157,12 @@ test("a search that another worker began goes on with the same tokens, of every 
           const resumedIds = outputs.map(({ tokens }, output) =>
             tokens.slice(0, cut - (output > 0 ? 1 : 0)).map(({ id }) => id),
           );
-          const search = startSearch(of, [3, 4], { vocabSize: script.vocab, wantLogprobs: true, topN: 2 }, resumedIds);
+          const search = startSearch(
+            of,
+            [3, 4],
+            { candidates: new Candidates(script.vocab), wantLogprobs: true, topN: 2 },
+            resumedIds,
+          );
           const again = drive(search, of, (ids) => scriptedLogits(script, ids), "full");
           const expected = outputs.map(({ tokens, finishReason }, output) => ({
             tokens: tokens.map((token, at) => (at < resumedIds[output]!.length ? { id: token.id } : token)),
@@ -172,7 +181,7 @@ test("a search that another worker began goes on with the same tokens, of every 
 
 test("stopping leaves the outputs as they stand, finished ones with their own reason", () => {
   const decoding = { ...sampled, numReturnSequences: 3, eosTokenIds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], maxLength: 40 };
-  const search = startSearch(decoding, [], { vocabSize: script.vocab, wantLogprobs: true, topN: 0 });
+  const search = startSearch(decoding, [], { candidates: new Candidates(script.vocab), wantLogprobs: true, topN: 0 });
   assert.deepEqual(
     search.stop("cancelled").map(({ tokens, score }) => [tokens.length, score]),
     [

@@ -4,12 +4,13 @@ import { test } from "node:test";
 import { entropyOf } from "../../../../../src/inference/engine/decoding/searches/scoring.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import { decoding } from "../../../../support/models/decoding.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 
 const logits = Float32Array.of(1, 2, 3, -Infinity);
 const total = Math.log(Math.exp(1) + Math.exp(2) + Math.exp(3));
 
 function search(scored: number[], topN = 0) {
-  return startSearch(decoding(), [5, 6], { vocabSize: 4, wantLogprobs: true, topN }, [], scored);
+  return startSearch(decoding(), [5, 6], { candidates: new Candidates(4), wantLogprobs: true, topN }, [], scored);
 }
 
 test("each given id is scored and fed, whatever the best one is; the last ends it", () => {

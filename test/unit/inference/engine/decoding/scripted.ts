@@ -1,6 +1,7 @@
 // A scripted model for the searches: logits by a formula (make_oracle.py has the same), handed out full or only as wanted.
 import type { Decoding } from "../../../../../src/generation.js";
-import type { RowScores, Search, SearchOutput, Wanted } from "../../../../../src/inference/engine/decoding/search.js";
+import type { RowScores, Search, Wanted } from "../../../../../src/inference/engine/decoding/search.js";
+import type { EngineOutput } from "../../../../../src/inference/protocol/engine-protocol.js";
 import { logSumExp, selectTop } from "../../../../../src/inference/engine/decoding/rules/selection.js";
 
 export interface Script {
@@ -45,7 +46,7 @@ export function scoresFor(logits: Float32Array, wanted: Wanted, answer: Answer):
 }
 
 export interface Run {
-  readonly outputs: readonly SearchOutput[];
+  readonly outputs: readonly EngineOutput[];
   /** By output. */
   readonly committed: readonly (readonly number[])[];
   /** Steps between a token of output 0 being chosen and being committed, one entry per token. */

@@ -1,7 +1,7 @@
 // The code that walks whole vocabularies, against plain sorting and summing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { candidatesFor } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 import { cutAtMass, softmax } from "../../../../../src/inference/engine/decoding/rules/mass.js";
 import { uniform } from "../../../../../src/inference/engine/decoding/rules/random.js";
 import { logSumExp, selectTop } from "../../../../../src/inference/engine/decoding/rules/selection.js";
@@ -64,7 +64,7 @@ test("the cut at a mass is where sorting everything would put it", () => {
 });
 
 test("candidates find ids whether dense or sparse, and forget those of the row before", () => {
-  const candidates = candidatesFor(100);
+  const candidates = new Candidates(100);
   candidates.load({ ids: Int32Array.from([7, 3, 50]), logits: Float32Array.from([3, 2, 1]), logSumExp: 0 });
   assert.deepEqual([candidates.slotOf(3), candidates.slotOf(4), candidates.slotOf(500)], [1, -1, -1]);
   candidates.load({ ids: Int32Array.from([4]), logits: Float32Array.from([3]), logSumExp: 0 });

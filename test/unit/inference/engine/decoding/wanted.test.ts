@@ -5,9 +5,14 @@ import type { Decoding } from "../../../../../src/generation.js";
 import { startSearch } from "../../../../../src/inference/engine/decoding/searches/start-search.js";
 import type { RowScores } from "../../../../../src/inference/engine/decoding/search.js";
 import { plainDecoding } from "./scripted.js";
+import { Candidates } from "../../../../../src/inference/engine/decoding/rules/candidates.js";
 
 function wantedBy(options: Partial<Decoding>, wantLogprobs = false, topN = 0) {
-  return startSearch({ ...plainDecoding, ...options }, [5, 6, 6], { vocabSize: 10_000, wantLogprobs, topN }).wanted;
+  return startSearch({ ...plainDecoding, ...options }, [5, 6, 6], {
+    candidates: new Candidates(10_000),
+    wantLogprobs,
+    topN,
+  }).wanted;
 }
 
 function top(k: number, logSumExp = false) {
@@ -60,7 +65,7 @@ test("under a forced token nothing is wanted, or all for its log-probability", (
 
 test("more than was wanted does not change a choice, less is refused", () => {
   const decoding = { ...plainDecoding, badWordsIds: [[4]] };
-  const begin = () => startSearch(decoding, [], { vocabSize: 10, wantLogprobs: false, topN: 0 });
+  const begin = () => startSearch(decoding, [], { candidates: new Candidates(10), wantLogprobs: false, topN: 0 });
   const more: RowScores = {
     kind: "top",
     ids: Int32Array.from([4, 5, 6, 7]),
@@ -69,13 +74,17 @@ test("more than was wanted does not change a choice, less is refused", () => {
   };
   assert.equal(begin().advance([more]).committed[0]!.token.id, 5);
   assert.throws(() =>
-    startSearch({ ...decoding, doSample: true }, [], { vocabSize: 10, wantLogprobs: false, topN: 0 }).advance([more]),
+    startSearch({ ...decoding, doSample: true }, [], {
+      candidates: new Candidates(10),
+      wantLogprobs: false,
+      topN: 0,
+    }).advance([more]),
   );
   assert.throws(() => begin().advance([]));
 });
 
 test("among equal logits the lowest id is chosen", () => {
-  const search = startSearch(plainDecoding, [], { vocabSize: 4, wantLogprobs: false, topN: 0 });
+  const search = startSearch(plainDecoding, [], { candidates: new Candidates(4), wantLogprobs: false, topN: 0 });
   const logits = Float32Array.from([0, 2, 2, 2]);
   assert.equal(search.advance([{ kind: "full", logits }]).committed[0]!.token.id, 1);
 });
@@ -87,12 +96,15 @@ test("a penalty on an EOS that is forbidden leaves it forbidden", () => {
     exponentialDecayLengthPenalty: [-1, 1.5],
     maxLength: 4,
   };
-  const search = startSearch(decoding, [], { vocabSize: 4, wantLogprobs: false, topN: 0 });
+  const search = startSearch(decoding, [], { candidates: new Candidates(4), wantLogprobs: false, topN: 0 });
   const logits = Float32Array.from([0, 1, 9, 0]);
   assert.equal(search.advance([{ kind: "full", logits }]).committed[0]!.token.id, 1);
 });
 
 test("sampling with beams is refused", () => {
   const options = { ...plainDecoding, doSample: true, numBeams: 2 };
-  assert.throws(() => startSearch(options, [], { vocabSize: 4, wantLogprobs: false, topN: 0 }), /not supported/);
+  assert.throws(
+    () => startSearch(options, [], { candidates: new Candidates(4), wantLogprobs: false, topN: 0 }),
+    /not supported/,
+  );
 });
