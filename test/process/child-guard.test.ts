@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
-import { until } from "../support/servers/zoo-server.js";
+import { until } from "../support/until.js";
 
 function isAlive(pid: number): boolean {
   try {

@@ -5,7 +5,8 @@ import { AppError } from "../../src/errors.js";
 import type { GenerationEvent } from "../../src/generation.js";
 import { sentencesOf, joined } from "../../src/routes/generate/sentences.js";
 import { testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
-import { until, zooServer, type ZooServer } from "../support/servers/zoo-server.js";
+import { zooServer, type ZooServer } from "../support/servers/zoo-server.js";
+import { until } from "../support/until.js";
 
 describe("sentencesOf", () => {
   const cases: [string, string[]][] = [

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { metricSum } from "../support/clients/metrics-text.js";
 import { testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
+import { until } from "../support/until.js";
 
 let server: TestServer;
 let url: string;
@@ -33,14 +33,6 @@ function rawRequest(body: unknown): Socket {
   );
   socket.on("error", () => undefined);
   return socket;
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  assert.fail(`not within 4 s: ${what}`);
 }
 
 async function metric(name: string, labels: Record<string, string> = {}): Promise<number> {

@@ -16,6 +16,7 @@ import { end, recordOf, token, tokens } from "../../support/contracts/generation
 import { below, scaled, seededRandom } from "../../support/random.js";
 import { freePort, RedisServer, withoutRedis } from "../../support/servers/redis.js";
 import { claimed, running } from "../../support/contracts/token-log-contract.js";
+import { until } from "../../support/until.js";
 
 const open = (): AbortSignal => new AbortController().signal;
 const neverPolls: FollowOptions = { pollMs: 1_000_000 };
@@ -52,14 +53,6 @@ async function untilUp({ commands }: SharedLog): Promise<void> {
       resolve();
     });
   });
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2000; tries += 1) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  throw new Error("it did not come true within 20 s");
 }
 
 function fails(acting: Promise<unknown>, kind: ErrorKind): Promise<void> {

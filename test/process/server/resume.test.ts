@@ -9,12 +9,12 @@ import {
   parseEvents,
   readSome,
   textOf,
-  until,
   type StreamedEvent,
 } from "../../support/clients/durable-client.js";
 import { metricSum, scrape } from "../../support/clients/metrics-text.js";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
 import { webhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
+import { until } from "../../support/until.js";
 
 let server: RunningServer;
 let client: DurableClient;

@@ -1,8 +1,9 @@
 // on_disconnect "continue" on other servers' surfaces: where it can be sent it means what it means on /generate; where it cannot, it is refused by name.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { DurableClient, readSome, until } from "../../support/clients/durable-client.js";
+import { DurableClient, readSome } from "../../support/clients/durable-client.js";
 import { testServer, type TestServer } from "../../support/servers/scripted.js";
+import { until } from "../../support/until.js";
 
 let server: TestServer;
 let client: DurableClient;

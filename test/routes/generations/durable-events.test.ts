@@ -5,9 +5,10 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
 import type { GenerationRecord, LookupRecord } from "../../../src/queue/log/token-log.js";
-import { DurableClient, idsOf, parseEvents, readSome, textOf, until } from "../../support/clients/durable-client.js";
+import { DurableClient, idsOf, parseEvents, readSome, textOf } from "../../support/clients/durable-client.js";
 import { metricSum } from "../../support/clients/metrics-text.js";
 import { testServer, type TestServer } from "../../support/servers/scripted.js";
+import { until } from "../../support/until.js";
 
 let server: TestServer;
 let client: DurableClient;

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Webhook } from "standardwebhooks";
-import { DurableClient, until } from "../../support/clients/durable-client.js";
+import { DurableClient } from "../../support/clients/durable-client.js";
 import { metricSum } from "../../support/clients/metrics-text.js";
 import { testServer, type TestServer } from "../../support/servers/scripted.js";
 import { webhookReceiver, type WebhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
+import { until } from "../../support/until.js";
 
 const webhookSecret = `whsec_${Buffer.from("0123456789abcdef0123456789abcdef").toString("base64")}`;
 

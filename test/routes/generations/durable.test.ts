@@ -1,8 +1,9 @@
 // /generations without its events: start once per key, look up, list, cancel; whose they are and how many.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { DurableClient, until } from "../../support/clients/durable-client.js";
+import { DurableClient } from "../../support/clients/durable-client.js";
 import { testServer, type TestServer } from "../../support/servers/scripted.js";
+import { until } from "../../support/until.js";
 
 let server: TestServer;
 let client: DurableClient;

@@ -1,6 +1,6 @@
 // A client of /generations as users write one: start, look up, read events strictly, over real sockets.
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../until.js";
 
 export interface StreamedEvent {
   readonly id: number | null;
@@ -54,12 +54,9 @@ export class DurableClient {
   }
 
   async untilStatus(id: string, ...wanted: string[]): Promise<State> {
-    for (let tries = 0; tries < 2000; tries += 1) {
-      const state = await this.state(id);
-      if (wanted.includes(state.status)) return state;
-      await sleep(5);
-    }
-    return assert.fail(`not ${wanted.join(" or ")} within 10 s`);
+    let state = await this.state(id);
+    await until(async () => wanted.includes((state = await this.state(id)).status), wanted.join(" or "));
+    return state;
   }
 
   openEvents(id: string, after: number | null = null, init: RequestInit = {}): Promise<Response> {
@@ -112,12 +109,4 @@ export function textOf(events: readonly StreamedEvent[]): string {
     .filter(({ event }) => event === null)
     .map(({ data }) => (data["token"] as { text: string }).text)
     .join("");
-}
-
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 2000; tries += 1) {
-    if (await condition()) return;
-    await sleep(5);
-  }
-  assert.fail(`not within 10 s: ${what}`);
 }

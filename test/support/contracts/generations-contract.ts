@@ -9,6 +9,7 @@ import type { Generations } from "../../../src/queue/generations.js";
 import type { Found, LookupRecord, LogEntry } from "../../../src/queue/log/token-log.js";
 import { decoding } from "../models/decoding.js";
 import type { QueueLimits } from "./queue-contract.js";
+import { until } from "../until.js";
 
 export interface GenerationsUnderTest {
   readonly generations: Generations;
@@ -391,12 +392,4 @@ function stateOf(found: Found): string {
 
 function isKind(kind: ErrorKind) {
   return (error: unknown) => error instanceof AppError && error.kind === kind;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2000; tries += 1) {
-    if (await condition()) return;
-    await sleep(5);
-  }
-  throw new Error("it did not come true within 10 s");
 }

@@ -6,6 +6,7 @@ import { AppError } from "../../../src/errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared, TokenEvent } from "../../../src/generation.js";
 import type { GenerationQueue } from "../../../src/queue/queue.js";
 import { decoding } from "../models/decoding.js";
+import { until } from "../until.js";
 
 export interface QueueUnderTest {
   readonly queue: GenerationQueue;
@@ -201,12 +202,4 @@ async function collect(events: AsyncIterable<GenerationEvent>): Promise<Generati
   const all: GenerationEvent[] = [];
   for await (const event of events) all.push(event);
   return all;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 1000; tries += 1) {
-    if (await condition()) return;
-    await sleep(5);
-  }
-  throw new Error("it did not come true within 5 s");
 }

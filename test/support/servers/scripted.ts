@@ -20,6 +20,8 @@ import { MemoryQueue } from "../../../src/queue/memory/memory-queue.js";
 import { webhookWriter } from "../../../src/routes/generations/answer.js";
 import type { SseTimings } from "../../../src/routes/http/sse.js";
 import type { Tracing } from "../../../src/telemetry/tracing/spans.js";
+import { metricSum } from "../clients/metrics-text.js";
+import { until } from "../until.js";
 import { decoding } from "../models/decoding.js";
 
 export const words = ["<pad>", "</s>", "<unk>"];
@@ -229,6 +231,10 @@ export interface TestServer extends BuiltApp, LocalGenerations {
   readonly lines: Record<string, unknown>[];
   /** Starts to listen; the base URL. */
   listen(): Promise<string>;
+  /** Requests whose clients left before their end. */
+  cancelled(): Promise<number>;
+  /** Resolves when nothing waits or runs. */
+  untilIdle(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -276,6 +282,12 @@ export async function testServer({
     metrics,
     queue: memory,
     lines,
+    cancelled: async () => metricSum(await metrics.text(), "seqserve_requests_total", { outcome: "cancelled" }),
+    untilIdle: () =>
+      until(async () => {
+        const { queuedRequests, running } = await memory.depth();
+        return queuedRequests === 0 && running === 0;
+      }, "an idle queue"),
     listen: () => built.app.listen({ host: "127.0.0.1", port: 0 }),
     close: async () => {
       const ended = durable.generations.close();

@@ -43,12 +43,3 @@ export async function zooServer(overrides: Partial<Config> = {}): Promise<ZooSer
     },
   };
 }
-
-/** Waits for what must come; fails after ten seconds. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = AbortSignal.timeout(10_000);
-  while (!(await condition())) {
-    if (deadline.aborted) throw new Error(`not within ten seconds: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

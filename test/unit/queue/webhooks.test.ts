@@ -1,13 +1,13 @@
 // Webhooks against a real receiver: signatures that the Standard Webhooks library accepts, addresses, redirects, retries.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import type { WebhookResult } from "../../../src/telemetry/metrics.js";
 import { isPublicAddress } from "../../../src/queue/webhooks/webhook-address.js";
 import { retryDelayMs, webhookAttempts, WebhookTimers } from "../../../src/queue/webhooks/webhook-timers.js";
 import { deliver, retryAfterMs, signingKey, WebhookError } from "../../../src/queue/webhooks/webhooks.js";
 import { webhookReceiver, type PlannedAnswer, type WebhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
+import { until } from "../../support/until.js";
 
 const secret = `whsec_${Buffer.from("a secret of thirty-two bytes, ok").toString("base64")}`;
 const options = { messageId: "0123456789abcdef0123456789abcdef", allowPrivate: true };
@@ -133,11 +133,6 @@ function timers(firstDelayMs: number): { timers: WebhookTimers; results: Webhook
   const results: WebhookResult[] = [];
   const onAttempt = (result: WebhookResult) => void results.push(result);
   return { timers: new WebhookTimers({ secret, allowPrivate: true, onAttempt, firstDelayMs }), results };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 2000 && !condition(); i += 1) await sleep(5);
-  assert.ok(condition(), "it did not come true within 10 s");
 }
 
 test("a receiver that fails first and then succeeds gets the same message id and a fresh signature", async () => {
