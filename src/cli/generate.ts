@@ -7,8 +7,9 @@ import { AppError } from "../errors.js";
 import type { GenerationEvent } from "../generation.js";
 import { foldersIn } from "../inference/catalog/catalog.js";
 import { ParametersSchema, type Parameters } from "../parameters.js";
-import { admitAll, closeAll, ended, prepareAll } from "../routes/generate/prepare.js";
-import { answersOf, checkedRequest } from "../routes/generate/routes.js";
+import { prepareGeneration } from "../routes/generate/prepare.js";
+import { answerBody, checkedRequests } from "../routes/generate/routes.js";
+import { closeAll, readEnd, submitAll } from "../routes/generate/run.js";
 import { GenerateRequestSchema, type Answer, type GenerateBody } from "../routes/generate/schemas.js";
 import { ajvOptions, validationError } from "../routes/http/validation-message.js";
 import { createLog } from "../telemetry/log.js";
@@ -93,14 +94,15 @@ async function stop({ parts }: Session): Promise<void> {
 async function answer(session: Session, sent: GenerateBody, isJson: boolean): Promise<void> {
   const { parts, cancel } = session;
   const isWhole = isJson || comesWhole(sent.parameters ?? {});
-  const request = checkedRequest(session, { body: checkedBody(sent) }, !isWhole);
-  const generations = await prepareAll(parts.inference, request);
-  const iterators = await admitAll(parts.queue, generations, cancel.signal);
-  const [generation, iterator] = [generations[0], iterators[0]];
-  if (generation === undefined || iterator === undefined) throw new Error("no generation for the text");
+  const [request] = checkedRequests(session, { body: checkedBody(sent) }, !isWhole);
+  if (request === undefined) throw new Error("no text");
+  const generation = await prepareGeneration(parts.inference, request);
+  const iterators = await submitAll(parts.queue, [generation], cancel.signal);
+  const [iterator] = iterators;
+  if (iterator === undefined) throw new Error("no generation for the text");
   try {
     if (!isWhole) return await printTokens(session, iterator);
-    const whole = answersOf(parts, request, [{ generation, end: await ended(iterator) }]) as Answer;
+    const whole = answerBody(parts, request.parameters, { generation, end: await readEnd(iterator) });
     await print(isJson ? `${JSON.stringify(whole)}\n` : `${textLines(whole).join("\n")}\n`);
   } finally {
     // As after a client that has left: what still runs must not be waited for.

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { AppError } from "../../src/errors.js";
 import type { GenerationEvent } from "../../src/generation.js";
-import { sentencesOf, joined } from "../../src/routes/generate/sentences.js";
+import { splitSentences, joinSentences } from "../../src/routes/generate/sentences.js";
 import { testServer, wireEvents, type TestServer } from "../support/servers/scripted.js";
 import { zooServer, type ZooServer } from "../support/servers/zoo-server.js";
 import { until } from "../support/until.js";
 
-describe("sentencesOf", () => {
+describe("splitSentences", () => {
   const cases: [string, string[]][] = [
     ["One. Two!  Three?\n\nFour", ["One.", " Two!", "  Three?", "\n\nFour"]],
     ["  spaces around.  ", ["spaces around."]],
@@ -24,7 +24,7 @@ describe("sentencesOf", () => {
   ];
   for (const [text, expected] of cases) {
     test(JSON.stringify(text), () => {
-      const found = sentencesOf(text);
+      const found = splitSentences(text);
       assert.deepEqual(
         found.map((sentence) => sentence.before + sentence.text),
         expected,
@@ -198,7 +198,7 @@ describe("when rows end out of order, fail or find no place", () => {
       }
     }
     const rows = [row("a", false), row("b", true), row("c", false)];
-    const whole = joined(rows, ["", " ", " "]);
+    const whole = joinSentences(rows, ["", " ", " "]);
     const texts: string[] = [];
     await assert.rejects(async () => {
       for (let next = await whole.next(); next.done !== true; next = await whole.next()) {

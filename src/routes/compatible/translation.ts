@@ -1,19 +1,19 @@
-// What every compatible surface does with a request: prepare its rows, and put what comes of them into its own shapes. run.ts does the rest.
+// What every compatible surface does with a request: prepare its rows, and put what comes of them into its own shapes. generate/run.ts does the rest.
 // A surface is a Translation: its own fields in, its own shapes out. It decides nothing.
 import type { FastifyReply } from "fastify";
 import { AppError } from "../../errors.js";
 import type { EndEvent, TokenEvent, TraceHeaders } from "../../generation.js";
 import type { Parameters } from "../../parameters.js";
-import { prepareAll, type Generation } from "../generate/prepare.js";
+import { inputField, type GenerateRequest } from "../generate/prepare.js";
 import type { RouteParts } from "../route-parts.js";
 import {
-  finished,
-  running,
-  sendEvents,
-  type EventForm,
+  readToEnd,
+  streamEvents,
+  withGenerations,
+  type EventContext,
+  type EventFormat,
   type Exchange,
-  type Finished,
-  type Place,
+  type FinishedGeneration,
 } from "../generate/run.js";
 
 /** One text and what is asked of it. All rows of a request are decoded together. */
@@ -24,16 +24,21 @@ export interface Row {
   readonly model?: string;
 }
 
-/** A wire shape over existing generations. What it returns is sent as it is: an answer, or the data of events. */
+/** A wire shape over existing generations. What it returns is sent as it is. */
 export interface Translation {
   readonly model: string | undefined;
   readonly rows: readonly Row[];
+  answer(finished: readonly FinishedGeneration[]): unknown;
+}
+
+/** One that can also stream: what its methods return is the data of events. */
+export interface StreamingTranslation extends Translation {
+  /** Whether this request is answered with a stream. */
   readonly streams: boolean;
-  answer(finished: readonly Finished[]): unknown;
-  token(event: TokenEvent, place: Place): readonly unknown[];
-  end(event: EndEvent, place: Place): readonly unknown[];
+  token(event: TokenEvent, context: EventContext): readonly unknown[];
+  end(event: EndEvent, context: EventContext): readonly unknown[];
   /** After the last row's end. */
-  closing(finished: readonly Finished[]): readonly unknown[];
+  closing(finished: readonly FinishedGeneration[]): readonly unknown[];
   error(error: AppError): unknown;
   /** Whether a stream ends with OpenAI's [DONE]. */
   readonly endsWithDone: boolean;
@@ -44,52 +49,40 @@ export async function serve(
   parts: RouteParts,
   exchange: Exchange,
   rename: (field: string) => string,
-  read: () => Translation,
+  read: () => Translation | StreamingTranslation,
 ): Promise<FastifyReply> {
-  const { reply } = exchange;
+  const { request, reply } = exchange;
   try {
     const translation = read();
-    const answer = await answered(parts, exchange, translation);
-    return translation.streams ? reply : reply.send(answer);
+    const requests = requestsOf(translation, request.span?.headers);
+    if (isStreamed(translation)) {
+      const format = eventFormat(translation);
+      await withGenerations(parts, exchange, requests, (prepared) => streamEvents(parts, exchange, prepared, format));
+      return reply;
+    }
+    const finished = await withGenerations(parts, exchange, requests, readToEnd);
+    return reply.send(translation.answer(finished));
   } catch (error) {
     throw renamed(error, rename);
   }
 }
 
-async function answered(parts: RouteParts, exchange: Exchange, translation: Translation): Promise<unknown> {
-  const { rows, streams } = translation;
-  const parameters = rows[0]?.parameters ?? {};
-  const prepare = () => preparedRows(parts, translation, exchange.request.span?.headers);
-  return running(parts, exchange, { count: rows.length, parameters, prepare }, async (run) => {
-    if (streams) return sendEvents(parts, exchange, run, formOf(translation));
-    return translation.answer(await finished(run));
-  });
+function isStreamed(translation: Translation | StreamingTranslation): translation is StreamingTranslation {
+  return "streams" in translation && translation.streams;
 }
 
-async function preparedRows(
-  { inference }: RouteParts,
-  { rows, model, streams }: Translation,
-  trace: TraceHeaders | undefined,
-): Promise<Generation[]> {
-  const prepared = rows.map(async (row, i) => {
-    const { text, parameters } = row;
-    try {
-      const one = { texts: [text], isList: false, model: row.model ?? model };
-      const asked = { ...one, parameters, readsWhole: !streams, trace };
-      return await prepareAll(inference, asked);
-    } catch (error) {
-      throw rows.length === 1 ? error : renamed(error, (field) => (field === "inputs" ? `inputs[${i}]` : field));
-    }
-  });
-  return (await Promise.all(prepared)).flat();
+function requestsOf(translation: Translation, trace: TraceHeaders | undefined): GenerateRequest[] {
+  const { rows, model } = translation;
+  const readsWhole = !isStreamed(translation);
+  return rows.map((row, i) => ({ model, ...row, field: inputField(rows.length > 1, i), readsWhole, trace }));
 }
 
-function formOf(translation: Translation): EventForm {
+function eventFormat(translation: StreamingTranslation): EventFormat {
   const asData = (items: readonly unknown[]) => items.map((data) => ({ data }));
   return {
-    event: (event, place) =>
-      asData(event.type === "token" ? translation.token(event, place) : translation.end(event, place)),
-    closing: (all) => asData(translation.closing(all)),
+    event: (event, context) =>
+      asData(event.type === "token" ? translation.token(event, context) : translation.end(event, context)),
+    closing: (finished) => asData(translation.closing(finished)),
     error: (error) => ({ data: translation.error(error) }),
     endsWithDone: translation.endsWithDone,
   };

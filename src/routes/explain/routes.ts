@@ -10,7 +10,7 @@ import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
 import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./schemas.js";
 import type { OpenRequest } from "../http/lifetime.js";
 import type { RouteParts } from "../route-parts.js";
-import { finished } from "../generate/run.js";
+import { readToEnd } from "../generate/run.js";
 import { described, errorAnswers, keyed, ref } from "../http/schemas.js";
 import type { App } from "../http/app.js";
 
@@ -134,7 +134,7 @@ async function outputOf(run: Run, prepared: Prepared): Promise<Output> {
 
 async function outputsOf({ parts: { queue }, open }: Run, all: readonly Prepared[]): Promise<Output[]> {
   const generations = all.map((prepared) => ({ text: "", prepared }));
-  return (await finished({ queue, generations, open })).map(({ end }) => best(end));
+  return (await readToEnd({ queue, generations, open })).map(({ end }) => best(end));
 }
 
 function best({ outputs: [output = missing()] }: { readonly outputs: readonly Output[] }): Output {

@@ -1,6 +1,7 @@
 // POST /generate and /generate_stream: the same generations, drained into JSON or passed on as events.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { refuse } from "../../errors.js";
+import type { Parameters } from "../../parameters.js";
 import { errorBody } from "../http/errors.js";
 import { answer, endEvent, tokenEvent } from "./answer.js";
 import {
@@ -11,10 +12,10 @@ import {
   type Answer,
   type GenerateBody,
 } from "./schemas.js";
-import { prepareAll, type GenerateRequest } from "./prepare.js";
+import { inputField, type GenerateRequest } from "./prepare.js";
 import type { RouteParts } from "../route-parts.js";
 import { checkedInputs, checkedParameters } from "./rules.js";
-import { finished, running, sendEvents, type EventForm, type Finished } from "./run.js";
+import { readToEnd, streamEvents, withGenerations, type EventFormat, type FinishedGeneration } from "./run.js";
 import { errorAnswers, ErrorSchema, keyed, ref, eventStream } from "../http/schemas.js";
 import type { App } from "../http/app.js";
 import { isOfReading } from "../../queue/log/token-log.js";
@@ -79,57 +80,65 @@ export function wantsStream({ body, headers }: Request): boolean {
 
 /** What `POST /` does too. */
 export async function generate(parts: RouteParts, request: Request, reply: FastifyReply, streams: boolean) {
-  const asked = checkedRequest(parts, request, streams);
-  const { texts, parameters, priority } = asked;
-  const prepare = () => prepareAll(parts.inference, asked);
+  const requests = checkedRequests(parts, request, streams);
+  const shape = { parameters: requests[0]?.parameters ?? {}, isList: typeof request.body.inputs !== "string" };
   const exchange = { request, reply };
-  return running(parts, exchange, { count: texts.length, parameters, priority, prepare }, async (run) => {
-    if (!streams) return answersOf(parts, asked, await finished(run));
-    await sendEvents(parts, exchange, run, eventForm(asked, run.queue !== parts.queue));
+  return withGenerations(parts, exchange, requests, async (prepared) => {
+    if (!streams) {
+      const answers = (await readToEnd(prepared)).map((one) => answerBody(parts, shape.parameters, one));
+      return shape.isList ? answers : (answers[0] ?? answers);
+    }
+    await streamEvents(parts, exchange, prepared, eventFormat(shape, prepared.queue !== parts.queue));
     return reply;
   });
 }
 
 /** Throws AppError "validation" for what the schema can't say. */
-export function checkedRequest(
+export function checkedRequests(
   { config }: Pick<RouteParts, "config">,
   { body, span }: Pick<Request, "body"> & Partial<Pick<Request, "span">>,
   streams: boolean,
-): GenerateRequest {
-  return {
-    texts: checkedInputs(body.inputs, config.maxInputs),
-    isList: typeof body.inputs !== "string",
+): GenerateRequest[] {
+  const texts = checkedInputs(body.inputs, config.maxInputs);
+  const isList = typeof body.inputs !== "string";
+  const common = {
     model: body.model ?? undefined,
     priority: body.priority ?? undefined,
     parameters: checkedParameters(body.parameters ?? undefined, { streams }),
     readsWhole: !streams,
     trace: span?.headers,
   };
+  return texts.map((text, i) => ({ ...common, text, field: inputField(isList, i) }));
 }
 
-/** What POST /generate answers. */
-export function answersOf(
+/** What the answer's shape depends on. */
+interface AnswerShape {
+  readonly parameters: Parameters;
+  /** The client sent an array: the answer is one, and events say whose they are. */
+  readonly isList: boolean;
+}
+
+/** What POST /generate answers for one text. */
+export function answerBody(
   { inference }: Pick<RouteParts, "inference">,
-  { parameters, isList, model }: Pick<GenerateRequest, "parameters" | "isList" | "model">,
-  all: readonly Finished[],
-): Answer | Answer[] {
-  const piece = (id: number) => inference.detokenize(model, [id], false);
-  const each = all.map(({ generation, end }) => answer(generation, end, parameters, piece));
-  const [first] = each;
-  return isList || first === undefined ? each : first;
+  parameters: Parameters,
+  { generation, end }: FinishedGeneration,
+): Answer {
+  const piece = (id: number) => inference.detokenize(generation.prepared.model, [id], false);
+  return answer(generation, end, parameters, piece);
 }
 
-function eventForm({ parameters, isList }: GenerateRequest, isDurable: boolean): EventForm {
+function eventFormat({ parameters, isList }: AnswerShape, isDurable: boolean): EventFormat {
   return {
     event: (event, { row, index, generation }) => {
-      const place = { index, ...(isList ? { input: row } : {}) };
-      if (event.type === "token") return [{ id: index, data: tokenEvent(event, parameters, place) }];
-      return [{ id: index, event: "end", data: endEvent(generation, event, parameters, place) }];
+      const position = { index, ...(isList ? { input: row } : {}) };
+      if (event.type === "token") return [{ id: index, data: tokenEvent(event, parameters, position) }];
+      return [{ id: index, event: "end", data: endEvent(generation, event, parameters, position) }];
     },
     closing: () => [],
     error: (error, index) => {
-      const place = isDurable && isOfReading(error) ? {} : { id: index };
-      return { ...place, event: "error", data: errorBody(error) };
+      const number = isDurable && isOfReading(error) ? {} : { id: index };
+      return { ...number, event: "error", data: errorBody(error) };
     },
     endsWithDone: false,
   };

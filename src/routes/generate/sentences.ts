@@ -15,7 +15,7 @@ const notTheEnd =
   /(?:^|\s)(?:\p{Lu}|Mr|Mrs|Ms|Mx|Dr|Prof|St|Sen|Gen|Capt|Nr|vs|cf|e\.g|i\.e|z\.B|bzw|Mme|Sr|Sra|Sig)\.[ \u00A0]+$/u;
 
 /** Sentences in order. White space around the whole text is dropped, as a model drops it. */
-export function sentencesOf(text: string): Sentence[] {
+export function splitSentences(text: string): Sentence[] {
   const sentences: Sentence[] = [];
   let before = "";
   let open = "";
@@ -48,7 +48,7 @@ function take(segment: string, before: string, sentences: Sentence[]): string {
 type Rows = readonly AsyncIterator<GenerationEvent>[];
 
 /** `gaps` has what stands before each sentence. Closing it closes all rows, begun or not. */
-export function joined(rows: Rows, gaps: readonly string[]): AsyncIterator<GenerationEvent> {
+export function joinSentences(rows: Rows, gaps: readonly string[]): AsyncIterator<GenerationEvent> {
   const events = inOrder(rows, new Joint(gaps));
   return {
     next: () => events.next(),

@@ -5,7 +5,7 @@ import { AppError, refuse } from "../../errors.js";
 import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
 import { startGeneration } from "../../queue/start-generation.js";
-import { prepareAll, type GenerateRequest } from "../generate/prepare.js";
+import { inputField, prepareGeneration, type GenerateRequest } from "../generate/prepare.js";
 import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
 import type { RouteParts } from "../route-parts.js";
 import { checkedInputs, checkedParameters } from "../generate/rules.js";
@@ -95,9 +95,7 @@ async function start(parts: RouteParts, request: Request, reply: FastifyReply): 
 async function begun(parts: RouteParts, asked: Start, { owner, id }: { owner: string; id: string }): Promise<void> {
   const places = parts.openGenerations.enter(owner, 1);
   try {
-    const [generation] = await prepareAll(parts.inference, asked);
-    if (generation === undefined) throw new AppError("internal", "a request without its generation");
-    const { text, prepared } = generation;
+    const { text, prepared } = await prepareGeneration(parts.inference, asked);
     const { parameters, priority, webhookUrl } = asked;
     const takePlace = () => places.pop() ?? (() => undefined);
     const origin = { owner, priority, parameters, webhookUrl, takePlace };
@@ -123,8 +121,8 @@ function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
     refuse("parameters.split", "not for durable generations: start one a sentence");
   }
   return {
-    texts: checkedInputs(body.inputs, 1),
-    isList: false,
+    text: checkedInputs(body.inputs, 1)[0] ?? "",
+    field: inputField(false, 0),
     model: body.model ?? undefined,
     parameters,
     priority: body.priority ?? usualPriority,

@@ -8,12 +8,12 @@ import { listedToken, tokenOf } from "../../generate/answer.js";
 import { chosen } from "../openai/choices.js";
 import { temperatureOf } from "../openai/options.js";
 import { checkedInputs, checkedParameters, wantsDetails } from "../../generate/rules.js";
-import type { Finished, Place } from "../../generate/run.js";
-import type { Row, Translation } from "../translation.js";
+import type { FinishedGeneration, EventContext } from "../../generate/run.js";
+import type { Row, StreamingTranslation } from "../translation.js";
 import { versionOf } from "./models.js";
 import type { KserveBody } from "./schemas.js";
 
-export class KserveTranslation implements Translation {
+export class KserveTranslation implements StreamingTranslation {
   readonly model: string;
   readonly rows: readonly Row[];
   readonly streams: boolean;
@@ -37,7 +37,7 @@ export class KserveTranslation implements Translation {
     this.#head = { ...id, model_name: model.name, model_version: versionOf(model) };
   }
 
-  answer([finished]: readonly Finished[]) {
+  answer([finished]: readonly FinishedGeneration[]) {
     const [output] = chosen(finished?.end.outputs ?? [], 1);
     const details = this.#details(finished, output, {
       logprobs: output?.tokens.map(listedToken),
@@ -53,7 +53,7 @@ export class KserveTranslation implements Translation {
     return [{ ...this.#head, text_output: event.text, done: false, ...details }];
   }
 
-  end(end: EndEvent, { generation }: Place) {
+  end(end: EndEvent, { generation }: EventContext) {
     const [output] = end.outputs;
     const rest = output?.text.slice(this.#sent) ?? "";
     return [{ ...this.#head, text_output: rest, done: true, ...this.#details({ generation, end }, output, {}) }];
@@ -67,7 +67,7 @@ export class KserveTranslation implements Translation {
     return errorBody(error);
   }
 
-  #details(finished: Finished | undefined, output: Output | undefined, more: object) {
+  #details(finished: FinishedGeneration | undefined, output: Output | undefined, more: object) {
     if (!wantsDetails(this.#parameters) || finished === undefined || output === undefined) return {};
     const { doSample, seed } = finished.generation.prepared.decoding;
     const { finishReason, tokens } = output;

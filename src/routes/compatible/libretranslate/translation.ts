@@ -3,7 +3,7 @@ import { AppError, refuse } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import type { Parameters } from "../../../parameters.js";
 import { checkedInputs, checkedParameters } from "../../generate/rules.js";
-import type { Finished } from "../../generate/run.js";
+import type { FinishedGeneration } from "../../generate/run.js";
 import type { Row, Translation } from "../translation.js";
 import { detectedSource, type Detect, type Detected } from "./detector.js";
 import { modelFor, sourceLanguages } from "./languages.js";
@@ -12,8 +12,6 @@ import type { TranslateBody } from "./schemas.js";
 export class LibreTranslation implements Translation {
   readonly model = undefined;
   readonly rows: readonly Row[];
-  readonly streams = false;
-  readonly endsWithDone = false;
   readonly #isList: boolean;
   readonly #alternatives: number;
   /** For each text; null where its language was named. */
@@ -37,7 +35,7 @@ export class LibreTranslation implements Translation {
     });
   }
 
-  answer(finished: readonly Finished[]) {
+  answer(finished: readonly FinishedGeneration[]) {
     const texts = finished.map(({ end }) => end.outputs.map(({ text }) => text));
     const [best, others] = [texts.map(([first = ""]) => first), texts.map(([, ...rest]) => rest)];
     const alternatives = this.#isList ? others : others[0];
@@ -48,19 +46,6 @@ export class LibreTranslation implements Translation {
         ? { detectedLanguage: this.#isList ? this.#detected : this.#detected[0] }
         : {}),
     };
-  }
-
-  token() {
-    return [];
-  }
-  end() {
-    return [];
-  }
-  closing() {
-    return [];
-  }
-  error() {
-    return {};
   }
 }
 

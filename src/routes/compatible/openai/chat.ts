@@ -3,15 +3,15 @@ import type { AppError } from "../../../errors.js";
 import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
 import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import { checkedInputs } from "../../generate/rules.js";
-import type { Finished, Place } from "../../generate/run.js";
-import type { Row, Translation } from "../translation.js";
+import type { FinishedGeneration, EventContext } from "../../generate/run.js";
+import type { Row, StreamingTranslation } from "../translation.js";
 import { chatLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
 import { openAiError } from "./error.js";
 import { sourceOf } from "./messages.js";
 import { modelAsked, optionsOf, type Options } from "./options.js";
 import type { ChatBody } from "./schemas.js";
 
-export class ChatTranslation implements Translation {
+export class ChatTranslation implements StreamingTranslation {
   readonly model: string | undefined;
   readonly rows: readonly Row[];
   readonly streams: boolean;
@@ -31,7 +31,7 @@ export class ChatTranslation implements Translation {
     this.#facts = facts;
   }
 
-  answer(finished: readonly Finished[]) {
+  answer(finished: readonly FinishedGeneration[]) {
     const choices = finished
       .flatMap(({ end }) => end.outputs)
       .map((output, index) => {
@@ -43,20 +43,23 @@ export class ChatTranslation implements Translation {
     return { ...head, object, choices: listed, usage: usageOf(finished) };
   }
 
-  token(event: TokenEvent, place: Place) {
-    const opening = this.#opening(event.index, place);
+  token(event: TokenEvent, context: EventContext) {
+    const opening = this.#opening(event.index, context);
     this.#sent.add(event.index, event.text);
     const logprobs = this.#logprobs([event]);
     if (event.text === "" && (logprobs === null || event.special)) return opening;
     const choice = { index: event.index, delta: { content: event.text }, logprobs, finish_reason: null };
-    return [...opening, this.#chunk(place, choice)];
+    return [...opening, this.#chunk(context, choice)];
   }
 
-  end(event: EndEvent, place: Place) {
-    return event.outputs.flatMap((output, index) => [...this.#opening(index, place), this.#rest(index, output, place)]);
+  end(event: EndEvent, context: EventContext) {
+    return event.outputs.flatMap((output, index) => [
+      ...this.#opening(index, context),
+      this.#rest(index, output, context),
+    ]);
   }
 
-  closing(finished: readonly Finished[]) {
+  closing(finished: readonly FinishedGeneration[]) {
     if (!this.#options.includesUsage) return [];
     return [{ ...this.#head("chat.completion.chunk", finished[0], []), usage: usageOf(finished) }];
   }
@@ -65,18 +68,18 @@ export class ChatTranslation implements Translation {
     return { ...openAiError(error), error_type: error.code };
   }
 
-  #opening(index: number, place: Place): readonly object[] {
+  #opening(index: number, context: EventContext): readonly object[] {
     if (this.#sent.has(index)) return [];
     this.#sent.add(index, "");
     const delta = { role: "assistant", content: "" };
-    return [this.#chunk(place, { index, delta, logprobs: null, finish_reason: null })];
+    return [this.#chunk(context, { index, delta, logprobs: null, finish_reason: null })];
   }
 
   // Lower beams come at the end, whole.
-  #rest(index: number, { text, tokens, finishReason: reason }: Output, place: Place) {
+  #rest(index: number, { text, tokens, finishReason: reason }: Output, context: EventContext) {
     const content = this.#sent.rest(index, text);
     const isWhole = content !== "" && content === text;
-    return this.#chunk(place, {
+    return this.#chunk(context, {
       index,
       delta: content === "" ? {} : { content },
       logprobs: isWhole ? this.#logprobs(tokens) : null,
@@ -84,7 +87,7 @@ export class ChatTranslation implements Translation {
     });
   }
 
-  #head(object: string, of: Pick<Place, "generation"> | undefined, choices: readonly object[]) {
+  #head(object: string, of: Pick<EventContext, "generation"> | undefined, choices: readonly object[]) {
     return {
       id: `chatcmpl-${this.#facts.id}`,
       object,
@@ -95,9 +98,9 @@ export class ChatTranslation implements Translation {
     };
   }
 
-  #chunk(place: Place, choice: object) {
+  #chunk(context: EventContext, choice: object) {
     const usage = this.#options.includesUsage ? { usage: null } : {};
-    return { ...this.#head("chat.completion.chunk", place, [choice]), ...usage };
+    return { ...this.#head("chat.completion.chunk", context, [choice]), ...usage };
   }
 
   #logprobs(tokens: readonly OutputToken[]) {

@@ -1,6 +1,6 @@
 // What completions and chat share: the choices of a request in their order, how much of each has been streamed, log-probabilities and usage.
 import type { FinishReason, Output, OutputToken } from "../../../generation.js";
-import type { Finished } from "../../generate/run.js";
+import type { FinishedGeneration } from "../../generate/run.js";
 
 /** What only the route knows of a request. */
 export interface Facts {
@@ -23,8 +23,8 @@ export function finishReason(reason: FinishReason): "stop" | "length" {
   return reason === "eos_token" || reason === "stop_sequence" ? "stop" : "length";
 }
 
-export function usageOf(finished: readonly Finished[]) {
-  const sum = (count: (row: Finished) => number) => finished.reduce((total, row) => total + count(row), 0);
+export function usageOf(finished: readonly FinishedGeneration[]) {
+  const sum = (count: (row: FinishedGeneration) => number) => finished.reduce((total, row) => total + count(row), 0);
   const prompt = sum(({ end }) => end.usage.sourceTokens);
   const completion = sum(({ end }) => end.usage.generatedTokens);
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };

@@ -3,14 +3,14 @@ import type { AppError } from "../../../errors.js";
 import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generation.js";
 import { endEvent, tokenEvent } from "../../generate/answer.js";
 import { checkedInputs } from "../../generate/rules.js";
-import type { Finished, Place } from "../../generate/run.js";
-import type { Row, Translation } from "../translation.js";
+import type { FinishedGeneration, EventContext } from "../../generate/run.js";
+import type { Row, StreamingTranslation } from "../translation.js";
 import { chosen, completionLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
 import { openAiError } from "./error.js";
 import { modelAsked, optionsOf, type Options } from "./options.js";
 import type { CompletionBody } from "./schemas.js";
 
-export class CompletionTranslation implements Translation {
+export class CompletionTranslation implements StreamingTranslation {
   readonly model: string | undefined;
   readonly rows: readonly Row[];
   readonly streams: boolean;
@@ -29,7 +29,7 @@ export class CompletionTranslation implements Translation {
     this.#facts = facts;
   }
 
-  answer(finished: readonly Finished[]) {
+  answer(finished: readonly FinishedGeneration[]) {
     const { n } = this.#options;
     const choices = finished.flatMap(({ end }, row) => {
       return chosen(end.outputs, n).map((output, k) => this.#whole(row * n + k, output));
@@ -38,21 +38,23 @@ export class CompletionTranslation implements Translation {
     return { ...head, object, choices: listed, usage: usageOf(finished) };
   }
 
-  token(event: TokenEvent, place: Place) {
-    const index = place.row * this.#options.n + event.index;
+  token(event: TokenEvent, context: EventContext) {
+    const index = context.row * this.#options.n + event.index;
     const offset = this.#sent.add(index, event.text);
     const choice = { index, text: event.text, logprobs: this.#logprobs([event], offset), finish_reason: null };
-    return [{ ...this.#chunk(place, choice), ...tokenEvent(event, this.#options.parameters, { index: place.index }) }];
+    return [
+      { ...this.#chunk(context, choice), ...tokenEvent(event, this.#options.parameters, { index: context.index }) },
+    ];
   }
 
-  end(event: EndEvent, place: Place) {
+  end(event: EndEvent, context: EventContext) {
     return event.outputs.map((output, k) => {
-      const chunk = this.#chunk(place, this.#rest(place.row * this.#options.n + k, output));
-      return k === 0 ? { ...chunk, ...this.#tgiEnd(event, place) } : chunk;
+      const chunk = this.#chunk(context, this.#rest(context.row * this.#options.n + k, output));
+      return k === 0 ? { ...chunk, ...this.#tgiEnd(event, context) } : chunk;
     });
   }
 
-  closing(finished: readonly Finished[]) {
+  closing(finished: readonly FinishedGeneration[]) {
     return this.#options.includesUsage ? [{ ...this.#head(finished[0], []), usage: usageOf(finished) }] : [];
   }
 
@@ -60,7 +62,7 @@ export class CompletionTranslation implements Translation {
     return { ...openAiError(error), error_type: error.code };
   }
 
-  #head(of: Pick<Place, "generation"> | undefined, choices: readonly object[]) {
+  #head(of: Pick<EventContext, "generation"> | undefined, choices: readonly object[]) {
     return {
       id: `cmpl-${this.#facts.id}`,
       object: "text_completion",
@@ -71,8 +73,8 @@ export class CompletionTranslation implements Translation {
     };
   }
 
-  #chunk(place: Place, choice: object) {
-    return { ...this.#head(place, [choice]), ...(this.#options.includesUsage ? { usage: null } : {}) };
+  #chunk(context: EventContext, choice: object) {
+    return { ...this.#head(context, [choice]), ...(this.#options.includesUsage ? { usage: null } : {}) };
   }
 
   #whole(index: number, { text, tokens, finishReason: reason }: Output) {
@@ -89,7 +91,7 @@ export class CompletionTranslation implements Translation {
     return this.#options.wantsLogprobs ? completionLogprobs(tokens, start) : null;
   }
 
-  #tgiEnd(event: EndEvent, { generation, index }: Place) {
+  #tgiEnd(event: EndEvent, { generation, index }: EventContext) {
     const { token, generated_text, details } = endEvent(generation, event, this.#options.parameters, { index });
     return { index, token, generated_text, details };
   }
