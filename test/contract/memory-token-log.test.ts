@@ -1,6 +1,9 @@
 // The token log of one process keeps the contract, within its memory.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { MemoryTokenLog } from "../../src/queue/memory/memory-token-log.js";
 import type { LogEntry } from "../../src/queue/log/token-log.js";
 import { end, recordOf, tokens } from "../support/contracts/generations.js";
@@ -74,4 +77,55 @@ test("followers are woken within append and cancel, with what is new", async () 
   unwatch();
   await log.append(record.id, writer, tokens(4, 4));
   assert.equal(seen.length, 2);
+});
+
+test("what is read often expires when it is due, and goes first when there is too much, all the same", async () => {
+  let nowMs = 0;
+  const log = new MemoryTokenLog({ ttlMs: 10, now: () => nowMs, maxEndedTokens: 50 });
+  const ended: string[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    const { id, writer } = await running(log, 9);
+    await log.append(id, writer, [end(10)]);
+    ended.push(id);
+    for (const one of ended) await log.find(one);
+  }
+  const state = async (i: number) => (await log.read(ended[i]!, 0)).state;
+  assert.deepEqual(await Promise.all([state(0), state(1), state(2)]), ["expired", "ended", "ended"]);
+  nowMs = 10;
+  assert.deepEqual(await Promise.all([state(1), state(2)]), ["ended", "ended"]);
+  nowMs = 11;
+  assert.deepEqual(await Promise.all([state(1), state(2)]), ["expired", "expired"]);
+});
+
+test("a key is bound for its time, and free again after that", async () => {
+  let nowMs = 0;
+  const log = new MemoryTokenLog({ ttlMs: 10, now: () => nowMs });
+  const bind = async (id: string) => (await log.bindKey("me", "k", { id, bodyHash: "h" })).id;
+  assert.equal(await bind("a"), "a");
+  nowMs = 10;
+  assert.equal(await bind("b"), "a", "asking does not bind it for longer");
+  nowMs = 11;
+  assert.equal(await bind("c"), "c");
+});
+
+test("memory is given back without anybody asking", async () => {
+  let nowMs = 0;
+  const log = new MemoryTokenLog({ ttlMs: 5, now: () => nowMs });
+  const collected: string[] = [];
+  const registry = new FinalizationRegistry<string>((held) => collected.push(held));
+  await (async () => {
+    const record = recordOf();
+    registry.register(record, "record");
+    await log.create(record);
+    const { writer } = await claimed(log, record.id);
+    await log.append(record.id, writer, [end(1)]);
+  })();
+  nowMs = 100;
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  for (let tries = 0; collected.length === 0 && tries < 500; tries += 1) {
+    await sleep(10);
+    collectGarbage();
+  }
+  assert.deepEqual(collected, ["record"]);
 });

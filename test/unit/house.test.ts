@@ -14,6 +14,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   ajv: ["cli/generate.ts"],
   bullmq: ["queue/"],
   ioredis: ["queue/"],
+  "lru-cache": ["queue/memory/"],
   "prom-client": ["telemetry/"],
   "@opentelemetry/": ["telemetry/tracing/otlp.ts"],
   "onnxruntime-node": ["inference/engine/models/onnx-session.ts"],

@@ -2,7 +2,7 @@
 //
 //   open ──terminal──▶ ended ──ttlMs, or the oldest of too many──▶ expired ──10 × ttlMs──▶ gone
 import { randomUUID } from "node:crypto";
-import { ExpiringMap } from "./expiring-map.js";
+import { LRUCache } from "lru-cache";
 import {
   terminalOf,
   type Appended,
@@ -49,22 +49,32 @@ interface Kept {
 /** About 200 MB. */
 const usualMaxEndedTokens = 500_000;
 const maxTraces = 100_000;
+/** To lru-cache an entry that was made at 0 has no time. */
+const clockOffsetMs = 1;
 
 export class MemoryTokenLog implements TokenLog {
   readonly #open = new Map<string, Kept>();
-  readonly #ended: ExpiringMap<Kept>;
-  readonly #expired: ExpiringMap<true>;
-  readonly #keys: ExpiringMap<KeyBinding>;
+  // Only ever peeked at: then the oldest goes first, however often it is read.
+  readonly #ended: LRUCache<string, Kept>;
+  readonly #expired: LRUCache<string, true>;
+  readonly #keys: LRUCache<string, KeyBinding>;
   readonly #watchers = new Watchers();
-  readonly #maxEndedTokens: number;
-  #endedTokens = 0;
 
   constructor({ ttlMs, now, maxEndedTokens = usualMaxEndedTokens }: MemoryTokenLogOptions) {
-    const onForgotten = (id: string, kept: Kept): void => this.#expire(id, kept);
-    this.#ended = new ExpiringMap({ ttlMs, now, maxSize: maxTraces, onForgotten });
-    this.#expired = new ExpiringMap({ ttlMs: ttlMs * expiredForTtls, now, maxSize: maxTraces });
-    this.#keys = new ExpiringMap({ ttlMs, now, maxSize: maxTraces });
-    this.#maxEndedTokens = maxEndedTokens;
+    const maxSize = maxEndedTokens * 10;
+    const clock = { ttlResolution: 0, perf: { now: () => now() + clockOffsetMs } };
+    const ofOne = { maxSize: maxTraces, sizeCalculation: () => 1, ...clock };
+    this.#ended = new LRUCache({
+      ttl: ttlMs,
+      ttlAutopurge: true,
+      maxSize,
+      sizeCalculation: (kept) => Math.min(tenthsOfTokens(kept), maxSize),
+      dispose: (_, id) => this.#expired.set(id, true),
+      ...clock,
+    });
+    // Without timers of its own: they hold no more than 24 days.
+    this.#expired = new LRUCache({ ttl: ttlMs * expiredForTtls, ...ofOne });
+    this.#keys = new LRUCache({ ttl: ttlMs, ttlAutopurge: true, ...ofOne });
   }
 
   readonly watch: Watch = (id, onEntries) => this.#watchers.watch(id, onEntries);
@@ -131,7 +141,7 @@ export class MemoryTokenLog implements TokenLog {
 
   async bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding> {
     const name = JSON.stringify([owner, key]);
-    const bound = this.#keys.get(name);
+    const bound = this.#keys.peek(name);
     if (bound === undefined) this.#keys.set(name, binding);
     return bound ?? binding;
   }
@@ -141,11 +151,14 @@ export class MemoryTokenLog implements TokenLog {
   }
 
   #find(id: string): Kept | undefined {
-    return this.#open.get(id) ?? this.#ended.get(id);
+    const kept = this.#open.get(id) ?? this.#ended.peek(id);
+    // What is past its time counts as expired from the moment that somebody asks.
+    if (kept === undefined) this.#ended.delete(id);
+    return kept;
   }
 
   #isExpired(id: string): boolean {
-    return this.#expired.get(id) ?? false;
+    return this.#expired.peek(id) ?? false;
   }
 
   #absence(id: string): "expired" | "gone" {
@@ -163,14 +176,7 @@ export class MemoryTokenLog implements TokenLog {
   #end(id: string, kept: Kept): void {
     kept.state = "ended";
     this.#open.delete(id);
-    this.#endedTokens += weightOf(kept);
     this.#ended.set(id, kept);
-    while (this.#endedTokens > this.#maxEndedTokens && this.#ended.size > 1) this.#ended.forgetOldest();
-  }
-
-  #expire(id: string, kept: Kept): void {
-    this.#endedTokens -= weightOf(kept);
-    this.#expired.set(id, true);
   }
 }
 
@@ -191,11 +197,11 @@ function statusOf({ record, state, entries, isCancelled }: Kept): GenerationStat
   return { record, state, top: entries.length, terminal: last === undefined ? null : terminalOf(last), isCancelled };
 }
 
-/** In tokens: attention and source ids weigh by their numbers, an end event repeats its tokens. */
-function weightOf({ record, entries }: Kept): number {
+/** Attention and source ids weigh by their numbers, an end event repeats its tokens, and a record weighs something however short it is. */
+function tenthsOfTokens({ record, entries }: Kept): number {
   const numbers = entries.reduce(
     (sum, { event }) => sum + (event.type === "token" ? (event.attention?.length ?? 0) : 0),
     record.prepared.sourceIds.length,
   );
-  return 2 * entries.length + numbers / 10;
+  return Math.max(20 * entries.length + numbers, 50);
 }

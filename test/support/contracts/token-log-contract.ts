@@ -252,7 +252,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.deepEqual(await log.cancel(id), { result: "gone", worker: null });
     await pass(398_000);
     assert.equal(await log.find(id), "expired");
-    await pass(2_000);
+    await pass(3_000);
     assert.equal(await log.find(id), "gone");
     assert.equal((await log.read(id, 0)).state, "gone");
   });
