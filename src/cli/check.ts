@@ -10,14 +10,15 @@ import type { ManifestDraft } from "../inference/folder/draft/draft-manifest.js"
 import { rowBytesAtLimits, type ModelInfo } from "../inference/catalog/model-info.js";
 import { withProgress } from "./progress.js";
 import { modelBody } from "../routes/models.js";
-import { note, print, size } from "./terminal.js";
+import { size, terminal, type Output } from "./terminal.js";
 
-export async function check({ config, folder, isJson }: CheckCommand): Promise<number> {
+/** The exit code. Throws one line when there is no such folder. */
+export async function check({ config, folder, isJson }: CheckCommand, output: Output = terminal): Promise<number> {
   const { device } = await chooseDevice(config.device, config.dtype);
   const work = reportFolder(folder, reportOptions({ ...config, device }));
-  const report = await withProgress(work, { text: () => `loading ${folder}`, show: note });
-  if (isJson) await print(`${JSON.stringify(reportBody(report), null, 2)}\n`);
-  else await printForPeople(report);
+  const report = await withProgress(work, { text: () => `loading ${folder}`, show: output.note });
+  if (isJson) await output.print(`${JSON.stringify(reportBody(report), null, 2)}\n`);
+  else await printForPeople(report, output);
   return report.details === null ? 1 : 0;
 }
 
@@ -41,9 +42,9 @@ function reportOptions(config: Config) {
   };
 }
 
-async function printForPeople({ info, details, draft }: FolderReport): Promise<void> {
+async function printForPeople({ info, details, draft }: FolderReport, { print, printError }: Output): Promise<void> {
   if (details !== null) return print(`${reportLines(info, details).join("\n")}\n`);
-  process.stderr.write(`seqserve: ${info.error ?? "it can't be served"}\n`);
+  printError(`seqserve: ${info.error ?? "it can't be served"}\n`);
   if (draft !== null) await print(`${draftLines(draft).join("\n")}\n`);
 }
 

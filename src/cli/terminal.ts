@@ -5,14 +5,24 @@ export class ReaderLeft extends Error {
   override readonly name = "ReaderLeft";
 }
 
-let isHeard = false;
+/** Where a command speaks to. Tests put their own in. */
+export interface Output {
+  /** Results. Waits while the reader is slow; throws ReaderLeft. */
+  readonly print: (text: string) => Promise<void>;
+  /** What is wrong. */
+  readonly printError: (text: string) => void;
+  /** A note for the person who waits; nothing where nobody looks on. */
+  readonly note: (line: string) => void;
+}
+
+let hasErrorListener = false;
 
 /** Waits while the reader is slow. Throws ReaderLeft. */
 export async function print(text: string): Promise<void> {
   const { stdout } = process;
-  // Each write tells of its own fault.
-  if (!isHeard) stdout.on("error", () => undefined);
-  isHeard = true;
+  // Each write hands its own error to its callback; without a listener the stream's event would end the process.
+  if (!hasErrorListener) stdout.on("error", () => undefined);
+  hasErrorListener = true;
   await new Promise<void>((resolve, reject) => {
     stdout.write(text, (error) => {
       if (error === null || error === undefined) resolve();
@@ -25,6 +35,8 @@ export async function print(text: string): Promise<void> {
 export function note(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
 }
+
+export const terminal: Output = { print, printError: (text) => void process.stderr.write(text), note };
 
 const units = ["bytes", "KB", "MB", "GB"];
 

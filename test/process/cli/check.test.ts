@@ -1,11 +1,14 @@
-// `seqserve check`: every healthy folder told right, every broken one refused in one line.
+// `seqserve check`: every healthy folder is described as it is, every broken one refused in one line. Two processes show what goes to which
+// stream, with which exit code; the rest calls check() in this one.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync, copyFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { check } from "../../../src/cli/check.js";
+import { readCommand } from "../../../src/config/config.js";
 import { brokenFolders, copyPair, copyTransformer } from "../../support/models/broken-folders.js";
-import { runCommand } from "../../support/servers/command.js";
+import { runCommand, type Ended } from "../../support/servers/command.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-check-"));
 const environment = { CACHE_DIR: join(home, "cache"), MODELS_DIR: "/does/not/exist", THREADS: "1" };
@@ -33,8 +36,20 @@ interface Body {
   readonly draft: { text: string } | null;
 }
 
-async function checked(folder: string, ...more: string[]): Promise<Body> {
-  const { out, err, code } = await runCommand(["check", folder, "--json", ...more], environment);
+async function runCheck(...args: string[]): Promise<Ended> {
+  const command = readCommand(["check", ...args], environment);
+  assert.ok(command.kind === "check");
+  const seen = { out: "", err: "" };
+  const code = await check(command, {
+    print: async (text) => void (seen.out += text),
+    printError: (text) => (seen.err += text),
+    note: () => undefined,
+  });
+  return { ...seen, code };
+}
+
+async function readReport(folder: string, ...more: string[]): Promise<Body> {
+  const { out, err, code } = await runCheck(folder, "--json", ...more);
   assert.equal(code, 0, err);
   assert.equal(err, "");
   return JSON.parse(out) as Body;
@@ -80,7 +95,7 @@ describe("healthy folders", () => {
 
   for (const [folder, family, roles, tokenizer, row, languages] of healthy) {
     test(folder, async () => {
-      const body = await checked(folder);
+      const body = await readReport(folder);
       const isTransformer = family !== null;
       assert.equal(body.state, "ready");
       assert.equal(body.layout, isTransformer ? "transformer" : "recurrent");
@@ -104,7 +119,7 @@ describe("healthy folders", () => {
   }
 
   test("DTYPE counts: int8 is made and held against fp32", async () => {
-    const body = await checked("test/zoo/t5", "--dtype", "int8");
+    const body = await readReport("test/zoo/t5", "--dtype", "int8");
     assert.equal(body.dtype, "int8");
     assert.ok((body.int8_agreement?.tokens ?? 0) > 0);
   });
@@ -164,7 +179,7 @@ describe("broken folders", () => {
       const broken = brokenFolders.find((folder) => folder.name === name);
       assert.ok(broken, name);
       broken.make(modelsDir);
-      const { out, err, code } = await runCommand(["check", join(modelsDir, name)], environment);
+      const { out, err, code } = await runCheck(join(modelsDir, name));
       assert.deepEqual([code, out], [1, ""], err);
       assert.match(err, /^seqserve: [^\n]+\n$/u);
       assert.match(err.trimEnd(), broken.says);
@@ -172,7 +187,7 @@ describe("broken folders", () => {
   }
 
   test("as JSON: the same line in `error`, and exit code 1 as well", async () => {
-    const { out, err, code } = await runCommand(["check", join(modelsDir, "t5-no-encoder"), "--json"], environment);
+    const { out, err, code } = await runCheck(join(modelsDir, "t5-no-encoder"), "--json");
     assert.deepEqual([code, err], [1, ""]);
     const body = JSON.parse(out) as Body;
     assert.equal(body.state, "failed");
@@ -189,17 +204,21 @@ describe("broken folders", () => {
     assert.equal(code, 1);
     assert.match(err, /^seqserve: [^\n]*seqserve\.json[^\n]*\n$/u);
     assert.match(out, /a draft of its seqserve\.json, to be checked:\n[^]*"decoder": \{[^]*unsure of\n/u);
-    const json = await runCommand(["check", folder, "--json"], environment);
+    const json = await runCheck(folder, "--json");
     assert.ok(JSON.parse((JSON.parse(json.out) as Body).draft?.text ?? ""));
   });
 
   test("no folder, a file, nothing named", async () => {
     const file = join(home, "file");
     writeFileSync(file, "");
-    const said = async (...args: string[]) => (await runCommand(["check", ...args], environment)).err;
-    assert.equal(await said(join(home, "gone")), `seqserve: ${join(home, "gone")}: no such folder\n`);
-    assert.equal(await said(file), `seqserve: ${file}: expected a folder, found a file\n`);
-    assert.equal(await said(), "seqserve: check: needs folder\n");
-    assert.match(await said("a", "b"), /^seqserve: "b": one folder only/u);
+    const refusal = (...args: string[]) =>
+      runCheck(...args).then(
+        () => assert.fail("it was accepted"),
+        (error: Error) => error.message,
+      );
+    assert.equal(await refusal(join(home, "gone")), `${join(home, "gone")}: no such folder`);
+    assert.equal(await refusal(file), `${file}: expected a folder, found a file`);
+    assert.equal(await refusal(), "check: needs folder");
+    assert.match(await refusal("a", "b"), /^"b": one folder only/u);
   });
 });
