@@ -2,7 +2,8 @@
 import { refuse } from "../../errors.js";
 import type { Parameters } from "../../parameters.js";
 import type { ServedModel } from "./served-model.js";
-import { knownLanguage } from "../tokenizer/languages/language-edges.js";
+import { languageNamed, wrongLanguage } from "../tokenizer/languages/language-names.js";
+import type { EncodeOptions, WrongLanguage } from "../tokenizer/tokenizer.js";
 
 export interface RequestLanguages {
   /** Language token of the source, where the tokenizer puts it. */
@@ -30,8 +31,8 @@ export function modelLanguages({ folder, source, target }: Pick<ServedModel, "fo
 export function requestLanguages(options: Parameters, model: ServedModel): RequestLanguages {
   const { src_lang, tgt_lang } = options;
   const known = modelLanguages(model);
-  const srcLang = src_lang === undefined ? undefined : checked("src_lang", src_lang, known.source);
-  const tgtLang = tgt_lang === undefined ? undefined : checked("tgt_lang", tgt_lang, known.target);
+  const srcLang = src_lang === undefined ? undefined : codeOf("srcLang", src_lang, known.source);
+  const tgtLang = tgt_lang === undefined ? undefined : codeOf("tgtLang", tgt_lang, known.target);
   return {
     ...(srcLang !== undefined && model.source.languages.includes(srcLang) && { srcLang }),
     ...(tgtLang !== undefined && placeOfTarget(tgtLang, model)),
@@ -45,7 +46,18 @@ function placeOfTarget(tgtLang: string, { folder, target }: ServedModel): Reques
   return id === null ? { tgtLang } : { forcedBosTokenId: id };
 }
 
-function checked(field: "src_lang" | "tgt_lang", wanted: string, known: readonly string[]): string {
-  if (known.length > 0) return knownLanguage(wanted, known, `parameters.${field}`);
-  return refuse(`parameters.${field}`, "this model does not take languages");
+/** The parameters of a request that name languages. Tokenizers know nothing of them. */
+const fields: Readonly<Record<keyof EncodeOptions, string>> = {
+  srcLang: "parameters.src_lang",
+  tgtLang: "parameters.tgt_lang",
+};
+
+function codeOf(option: keyof EncodeOptions, wanted: string, known: readonly string[]): string {
+  if (known.length === 0) refuse(fields[option], "this model does not take languages");
+  return languageNamed(wanted, known) ?? refuse(fields[option], wrongLanguage(wanted, known));
+}
+
+/** The tokenizer's refusal, with the field of the request. */
+export function refuseLanguage({ option, message }: WrongLanguage): never {
+  return refuse(fields[option], message);
 }

@@ -2,11 +2,11 @@
 import { AppError, refuse } from "../../errors.js";
 import { usualPriority, type GenerationRequest, type Prepared } from "../../generation.js";
 import { withoutNulls, type Parameters } from "../../parameters.js";
-import { requestLanguages, type RequestLanguages } from "../catalog/languages.js";
+import { refuseLanguage, requestLanguages, type RequestLanguages } from "../catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "../catalog/served-model.js";
 import { forTask } from "../catalog/tasks.js";
-import type { SourceToken } from "../tokenizer/tokenizer.js";
+import { UnknownSymbol, WrongLanguage, type SourceToken } from "../tokenizer/tokenizer.js";
 
 const seedRange = 2 ** 53;
 
@@ -55,7 +55,7 @@ export async function encodeSource(
   truncate?: number,
 ): Promise<SourceToken[]> {
   const { prefix = "", ...inTokenizer } = languages;
-  const tokens = await model.source.encode(prefix + model.inputPrefix + text, inTokenizer);
+  const tokens = await model.source.encode(prefix + model.inputPrefix + text, inTokenizer).catch(refuseText);
   if (tokens.length === 0) refuse("inputs", "no tokens are left of this text");
   const { maxInputTokens } = model.limits;
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);
@@ -65,6 +65,12 @@ export async function encodeSource(
     { field: "parameters.truncate", text: "cuts" },
     { field: "parameters.split", text: '"sentences" decodes it sentence by sentence' },
   ]);
+}
+
+function refuseText(error: unknown): never {
+  if (error instanceof UnknownSymbol) refuse("inputs", error.message, [{ text: `at ${error.start}` }]);
+  if (error instanceof WrongLanguage) refuseLanguage(error);
+  throw error;
 }
 
 function priorityOf({ priority = usualPriority }: GenerationRequest): number {

@@ -1,5 +1,6 @@
 // What POST /explain runs: a given output scored with the whole source, and again with each source token taken away. All pure but the tokenizer.
-import { AppError, refuse } from "../../errors.js";
+import { refuse } from "../../errors.js";
+import { UnknownSymbol } from "../tokenizer/tokenizer.js";
 import type { Prepared } from "../../generation.js";
 import type { ServedModel } from "../catalog/served-model.js";
 
@@ -68,7 +69,7 @@ async function textIds(text: string, { target, folder }: ServedModel): Promise<n
     const tokens = await target.encode(text);
     return tokens.filter(({ special }) => !special).map(({ id }) => id);
   } catch (error) {
-    if (error instanceof AppError && error.field === "inputs") refuse(field, error.reason, error.advice);
+    if (error instanceof UnknownSymbol) refuse(field, error.message, [{ text: `at ${error.start}` }]);
     throw error;
   }
 }

@@ -16,6 +16,31 @@ export interface EncodeOptions {
   readonly tgtLang?: string;
 }
 
+/** A text has a symbol that the vocabulary lacks, and nothing stands for unknown ones. */
+export class UnknownSymbol extends Error {
+  override readonly name = "UnknownSymbol";
+  readonly symbol: string;
+  /** UTF-16 offset into the text. */
+  readonly start: number;
+
+  constructor(symbol: string, start: number) {
+    super(`the model does not know ${JSON.stringify(symbol)}`);
+    this.symbol = symbol;
+    this.start = start;
+  }
+}
+
+/** A language of the options that the model lacks, or that contradicts the text. The message says so, and which would do. */
+export class WrongLanguage extends Error {
+  override readonly name = "WrongLanguage";
+  readonly option: keyof EncodeOptions;
+
+  constructor(option: keyof EncodeOptions, message: string) {
+    super(message);
+    this.option = option;
+  }
+}
+
 /** Ids to text, one at a time. Joined, all that push and flush return is exactly decode() of the ids pushed. */
 export interface Detokenizer {
   /** The text that is certain with this id: never half a character, nothing that a later id may change. */
@@ -25,7 +50,7 @@ export interface Detokenizer {
 }
 
 export interface Tokenizer {
-  /** Ids exactly as the model's own tokenizer gives them, specials included. Throws AppError "validation" for a symbol that the model refuses. */
+  /** Ids exactly as the model's own tokenizer gives them, specials included. Throws UnknownSymbol or WrongLanguage. */
   encode(text: string, options?: EncodeOptions): Promise<SourceToken[]>;
   /** Whole text of these ids; clean-up as the tokenizer's files say. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string;

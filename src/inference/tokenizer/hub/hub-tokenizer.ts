@@ -114,7 +114,7 @@ export class HubTokenizer implements Tokenizer {
   }
 
   #withLanguage(rule: LanguageRule, tokens: SourceToken[], end: number, { srcLang }: EncodeOptions): SourceToken[] {
-    const code = srcLang === undefined ? rule.fallback : knownLanguage(srcLang, this.languages, "parameters.src_lang");
+    const code = srcLang === undefined ? rule.fallback : knownLanguage(srcLang, this.languages, "srcLang");
     const edge = (token: string | null | undefined, at: number) => {
       const id = token === null || token === undefined ? null : this.idOf(token);
       return id === null ? [] : [this.#token(id, at, at)];

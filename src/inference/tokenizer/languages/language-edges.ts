@@ -1,6 +1,6 @@
 // Where multilingual models want the language of the source: before the text or behind it, and how they write it. As the tokenizers of transformers 4.57 do.
-import { refuse } from "../../../errors.js";
 import { languageNamed, wrongLanguage } from "./language-names.js";
+import { WrongLanguage, type EncodeOptions } from "../tokenizer.js";
 import type { Json, TokenizerFiles } from "../tokenizer-files.js";
 
 export interface LanguageRule {
@@ -47,9 +47,9 @@ export function languageRule(files: TokenizerFiles, specialTokens: Iterable<stri
   return { place: family.place(files.config), tokens, fallback: tokens.has(wanted) ? wanted : null };
 }
 
-/** The code that a request means, in the model's spelling. Throws AppError "validation" that names the nearest known one. */
-export function knownLanguage(wanted: string, known: readonly string[], field: string): string {
+/** The code that is meant, in the model's spelling. Throws WrongLanguage, which names the nearest known one. */
+export function knownLanguage(wanted: string, known: readonly string[], option: keyof EncodeOptions): string {
   const code = languageNamed(wanted, known);
-  if (code !== null) return code;
-  return refuse(field, wrongLanguage(wanted, known));
+  if (code === null) throw new WrongLanguage(option, wrongLanguage(wanted, known));
+  return code;
 }

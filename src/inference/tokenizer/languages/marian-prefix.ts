@@ -1,5 +1,5 @@
 // Target languages of multilingual Marian models: a piece like ">>deu<<" at the very beginning of the source.
-import { refuse } from "../../../errors.js";
+import { WrongLanguage } from "../tokenizer.js";
 import { knownLanguage } from "./language-edges.js";
 
 /** The code with its signs that a text begins with, or "". Source: MarianTokenizer.remove_language_code of transformers 4.57. */
@@ -14,7 +14,7 @@ export function codesIn(pieces: Iterable<string | undefined>): string[] {
 
 /**
  * The piece to put before a source so that it is translated into `wanted`: null where nothing is wanted or the source says so itself.
- * `first` is the source's own first piece. Throws AppError "validation" for an unknown language and for a source that names another.
+ * `first` is the source's own first piece. Throws WrongLanguage for an unknown language and for a source that names another.
  */
 export function missingCode(
   wanted: string | undefined,
@@ -22,10 +22,9 @@ export function missingCode(
   codes: readonly string[],
 ): string | null {
   if (wanted === undefined || codes.length === 0) return null;
-  const field = "parameters.tgt_lang";
-  const piece = `>>${knownLanguage(wanted, codes, field)}<<`;
+  const piece = `>>${knownLanguage(wanted, codes, "tgtLang")}<<`;
   if (first === piece) return null;
   const isOther = codes.some((code) => first === `>>${code}<<`);
-  if (!isOther) return piece;
-  return refuse(field, `${piece}, but the text begins with ${first}`);
+  if (isOther) throw new WrongLanguage("tgtLang", `${piece}, but the text begins with ${first}`);
+  return piece;
 }

@@ -35,7 +35,7 @@ export async function m2m100Tokenizer(files: TokenizerFiles): Promise<PieceToken
       model.encode(text).map((piece) => ({ ...piece, id: languageId(piece.text, languages) ?? idOf(piece.text) })),
     openRun: (special) => [pieceText(model, special, ""), strippingSpaces()],
     around: (_, { srcLang }) => {
-      const code = srcLang === undefined ? usual : knownLanguage(srcLang, codes, "parameters.src_lang");
+      const code = srcLang === undefined ? usual : knownLanguage(srcLang, codes, "srcLang");
       const id = languages.get(code);
       return { before: id === undefined ? [] : [id], after: [idOf(roles.get("eos_token") ?? "</s>")] };
     },

@@ -1,7 +1,6 @@
 // The tokenizer of recurrent models: symbols looked up in a vocabulary list. Made from the manifest's `source` and `target` fields.
-import { refuse } from "../../../errors.js";
 import { splitText, type Split } from "./split-text.js";
-import { decodeAll, type Detokenizer, type SourceToken, type Tokenizer } from "../tokenizer.js";
+import { decodeAll, UnknownSymbol, type Detokenizer, type SourceToken, type Tokenizer } from "../tokenizer.js";
 import type { VocabularyTable } from "./vocabulary-table.js";
 
 /** A symbol, or an id where a number is given. */
@@ -94,10 +93,7 @@ export class VocabularyTokenizer implements Tokenizer {
 
   #token(symbol: string, start: number, stop: number, text: string): SourceToken {
     const id = this.#table.ids.get(symbol) ?? this.#unknown;
-    if (id === null) {
-      const shown = text.slice(start, stop);
-      return refuse("inputs", `the model does not know ${JSON.stringify(shown)}`, [{ text: `at ${start}` }]);
-    }
+    if (id === null) throw new UnknownSymbol(text.slice(start, stop), start);
     return { id, text: this.#table.symbols.get(id) ?? symbol, start, stop, special: this.#special.has(id) };
   }
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { AppError } from "../../../../src/errors.js";
+import type { ServedModel } from "../../../../src/inference/catalog/served-model.js";
+import { encodeSource } from "../../../../src/inference/request/prepare.js";
+import { WrongLanguage } from "../../../../src/inference/tokenizer/tokenizer.js";
 import {
   m2m100Languages,
   mbart50Languages,
@@ -104,11 +106,11 @@ describe("the source language of a request", () => {
     assert.equal((await edges(fixture("nllb-bpe"), "fr"))[1], "fra_Latn");
   });
 
-  it("that the model lacks is a validation error that names a near one", async () => {
+  it("that the model lacks is refused with the option and a near one", async () => {
     const { source } = await loadTokenizers(join(root, "test/zoo/nllb"));
     const error = await source.encode("a", { srcLang: "Germna" }).catch((reason: unknown) => reason);
-    assert.ok(error instanceof AppError);
-    assert.deepEqual([error.kind, error.field], ["validation", "parameters.src_lang"]);
+    assert.ok(error instanceof WrongLanguage);
+    assert.equal(error.option, "srcLang");
     assert.match(error.message, /did you mean/u);
   });
 });
@@ -132,6 +134,15 @@ describe("the target language of a request", () => {
     const plain = (await source.encode("the word")).map((token) => token.text);
     assert.deepEqual(await pieces("the word"), [">>deu<<", ...plain]);
     assert.deepEqual(await pieces(">>deu<< the word"), [">>deu<<", ...plain]);
-    await assert.rejects(pieces(">>cmn_Hans<< the word"), /tgt_lang: >>deu<<, but the text begins with >>cmn_Hans<</u);
+    await assert.rejects(
+      pieces(">>cmn_Hans<< the word"),
+      /^WrongLanguage: >>deu<<, but the text begins with >>cmn_Hans<</u,
+    );
+    const model = { source, inputPrefix: "", limits: { maxInputTokens: 9 } } as unknown as ServedModel;
+    await assert.rejects(encodeSource(">>cmn_Hans<< the word", model, { tgtLang: "German" }), {
+      kind: "validation",
+      field: "parameters.tgt_lang",
+      message: "parameters.tgt_lang: >>deu<<, but the text begins with >>cmn_Hans<<",
+    });
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { AppError } from "../../../../src/errors.js";
+import { UnknownSymbol } from "../../../../src/inference/tokenizer/tokenizer.js";
 import { loadTokenizers } from "../../../../src/inference/folder/folder-tokenizers.js";
 import {
   VocabularyTokenizer,
@@ -104,9 +104,9 @@ describe("a vocabulary tokenizer", () => {
     const refused = await made(["a"], { lowercase: true })
       .encode("aÄb")
       .catch((error: unknown) => error);
-    assert.ok(refused instanceof AppError);
-    assert.deepEqual([refused.kind, refused.field], ["validation", "inputs"]);
-    assert.match(refused.message, /"Ä" \(at 1\)/u);
+    assert.ok(refused instanceof UnknownSymbol);
+    assert.deepEqual([refused.symbol, refused.start], ["Ä", 1]);
+    assert.equal(refused.message, 'the model does not know "Ä"');
     assert.deepEqual(await ids(made(["<unk>", "a"], { unknown: "<unk>" }), "ab"), [1, 0]);
   });
 
