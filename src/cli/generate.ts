@@ -15,15 +15,17 @@ import { ajvOptions, validationError } from "../routes/http/validation-message.j
 import { createLog } from "../telemetry/log.js";
 import { connect, type Parts } from "../wiring/parts.js";
 import { withProgress } from "./progress.js";
-import { note, print } from "./terminal.js";
+import { terminal, type Output } from "./terminal.js";
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 const signals = ["SIGINT", "SIGTERM"] as const;
+type Signal = (typeof signals)[number];
 
-export async function generate(command: GenerateCommand): Promise<number> {
+/** The exit code. Throws the one line that says what is wrong. */
+export async function generate(command: GenerateCommand, output: Output = terminal): Promise<number> {
   const parameters = readParameters(command.parameters);
-  const inputs = command.text ?? (await readStandardInput());
-  const session = await start(await configOfOneModel(command.config));
+  const inputs = command.text ?? (await readStandardInput(output));
+  const session = await start(await configOfOneModel(command.config, output), output);
   try {
     if (!isInterrupted(session)) await answer(session, { inputs, parameters }, command.isJson);
   } catch (error) {
@@ -37,6 +39,8 @@ export async function generate(command: GenerateCommand): Promise<number> {
 interface Session {
   readonly config: Config;
   readonly parts: Parts;
+  readonly output: Output;
+  readonly onSignal: (name: NodeJS.Signals) => void;
   /** Ends what the engine does. */
   readonly cancel: AbortController;
   /** Of the signal that interrupted it; 0 while none did. */
@@ -48,10 +52,10 @@ function isInterrupted({ exitCode }: Session): boolean {
 }
 
 // One model, alone in this process: keys, roles and bounds that protect a server from others have no place here.
-async function configOfOneModel(config: Config): Promise<Config> {
+async function configOfOneModel(config: Config, output: Output): Promise<Config> {
   const { withPulledModels } = await import("./pull.js");
   const asked = Object.freeze({ ...config, models: config.models.slice(0, 1) });
-  const { models, modelsDir } = await withPulledModels(asked, (line) => void process.stderr.write(`${line}\n`));
+  const { models, modelsDir } = await withPulledModels(asked, (line) => output.printError(`${line}\n`));
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;
@@ -64,12 +68,13 @@ async function configOfOneModel(config: Config): Promise<Config> {
   });
 }
 
-async function start(config: Config): Promise<Session> {
+async function start(config: Config, output: Output): Promise<Session> {
   const parts = await connect(config, createLog(config, process.stderr));
-  const session = { config, parts, cancel: new AbortController(), exitCode: 0 };
-  for (const name of signals) process.on(name, () => interrupt(session, name));
+  const onSignal = (name: NodeJS.Signals) => interrupt(session, name as Signal);
+  const session: Session = { config, parts, output, onSignal, cancel: new AbortController(), exitCode: 0 };
+  for (const name of signals) process.on(name, onSignal);
   const [model] = config.models;
-  await withProgress(parts.inference.ready, { text: () => `loading ${model}`, show: note });
+  await withProgress(parts.inference.ready, { text: () => `loading ${model}`, show: output.note });
   const [info] = parts.inference.models();
   if (info?.state !== "failed") return session;
   await stop(session);
@@ -78,21 +83,22 @@ async function start(config: Config): Promise<Session> {
 
 // The engine ends its step and goes. Whoever asks twice doesn't want to wait for that: the system ends the process then (exit() under a
 // running engine aborts it with a core dump).
-function interrupt(session: Session, name: keyof typeof exitCodes): void {
-  for (const signal of signals) process.removeAllListeners(signal);
+function interrupt(session: Session, name: Signal): void {
+  for (const signal of signals) process.off(signal, session.onSignal);
   session.exitCode = exitCodes[name];
   session.cancel.abort();
 }
 
-async function stop({ parts }: Session): Promise<void> {
+async function stop({ parts, onSignal }: Session): Promise<void> {
   await parts.generations.close();
   await parts.queue.close();
   await parts.inference.close();
   parts.metrics.close();
+  for (const signal of signals) process.off(signal, onSignal);
 }
 
 async function answer(session: Session, sent: GenerateBody, isJson: boolean): Promise<void> {
-  const { parts, cancel } = session;
+  const { parts, output, cancel } = session;
   const isWhole = isJson || comesWhole(sent.parameters ?? {});
   const [request] = checkedRequests(session, { body: checkedBody(sent) }, !isWhole);
   if (request === undefined) throw new Error("no text");
@@ -103,7 +109,7 @@ async function answer(session: Session, sent: GenerateBody, isJson: boolean): Pr
   try {
     if (!isWhole) return await printTokens(session, iterator);
     const whole = answerBody(parts, request.parameters, { generation, end: await readEnd(iterator) });
-    await print(isJson ? `${JSON.stringify(whole)}\n` : `${textLines(whole).join("\n")}\n`);
+    await output.print(isJson ? `${JSON.stringify(whole)}\n` : `${textLines(whole).join("\n")}\n`);
   } finally {
     // As after a client that has left: what still runs must not be waited for.
     cancel.abort();
@@ -112,19 +118,20 @@ async function answer(session: Session, sent: GenerateBody, isJson: boolean): Pr
 }
 
 async function printTokens(session: Session, iterator: AsyncIterator<GenerationEvent>): Promise<void> {
+  const { output } = session;
   let hasPrinted = false;
   try {
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
       if (isInterrupted(session)) break;
       if (next.value.type !== "token") continue;
       hasPrinted = true;
-      await print(next.value.text);
+      await output.print(next.value.text);
     }
   } finally {
     // A shell's prompt stands on a line of its own, also after half a text, whether the generation broke off or was interrupted.
-    if (hasPrinted) await print("\n");
+    if (hasPrinted) await output.print("\n");
   }
-  if (!hasPrinted && !isInterrupted(session)) await print("\n");
+  if (!hasPrinted && !isInterrupted(session)) await output.print("\n");
 }
 
 /** What a stream can't bring in order, or not at all. */
@@ -162,7 +169,7 @@ function readParameters(text: string | null): Parameters {
   return value as Parameters;
 }
 
-async function readStandardInput(): Promise<string> {
+async function readStandardInput({ note }: Output): Promise<string> {
   if (process.stdin.isTTY) note("reading the text from the terminal: Ctrl-D ends it");
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);

@@ -1,25 +1,49 @@
-// `seqserve generate`: only the text on standard output, as it comes; the server's own answers, rules and errors; Ctrl-C.
+// `seqserve generate`: only the text on standard output, as it comes; the server's own answers, rules and errors; Ctrl-C. Streams, standard
+// input and signals are those of processes; the rest calls generate() in this one.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { generate } from "../../../src/cli/generate.js";
+import { readCommand } from "../../../src/config/config.js";
 import { startServer } from "../../../bench/tools/server-process.js";
-import { runCommand, startCommand } from "../../support/servers/command.js";
+import { runCommand, startCommand, type Ended } from "../../support/servers/command.js";
 
 const home = mkdtempSync(join(tmpdir(), "seqserve-generate-"));
 const environment = { MODELS_DIR: "models", CACHE_DIR: join(home, "cache") };
 after(() => rmSync(home, { recursive: true, force: true }));
 
+/** What the process would say, and its exit code. */
+async function runHere(args: readonly string[], more: Record<string, string> = {}): Promise<Ended> {
+  const seen = { out: "", err: "" };
+  const output = {
+    print: async (text: string) => void (seen.out += text),
+    printError: (text: string) => (seen.err += text),
+    note: () => undefined,
+  };
+  try {
+    const command = readCommand(args, { ...environment, ...more });
+    assert.ok(command.kind === "generate");
+    const code = await generate(command, output);
+    return { ...seen, code };
+  } catch (error) {
+    return { ...seen, err: `${seen.err}seqserve: ${(error as Error).message}\n`, code: 1 };
+  }
+}
+
 test("standard output gets the text, a line break and nothing else", async () => {
   assert.deepEqual(await runCommand(["generate", "knights"], environment), { out: "N AY1 T S\n", err: "", code: 0 });
-  const said = await runCommand(["generate", "twenty five dollars", "--model", "itn-en"], environment);
+  const said = await runHere(["generate", "twenty five dollars", "--model", "itn-en"]);
   assert.deepEqual(said, { out: "$25\n", err: "", code: 0 });
 });
 
 test("the text comes from standard input when it is - or missing", async () => {
-  for (const args of [["generate", "-"], ["generate"], ["generate", "--model=g2p-en"]]) {
+  for (const args of [
+    ["generate", "-"],
+    ["generate", "--model=g2p-en"],
+  ]) {
     assert.equal((await runCommand(args, environment, "knights\n")).out, "N AY1 T S\n", args.join(" "));
   }
   const empty = await runCommand(["generate"], environment, "");
@@ -29,7 +53,7 @@ test("the text comes from standard input when it is - or missing", async () => {
 test("--json prints the object that POST /generate answers", async () => {
   const parameters = { num_beams: 4, num_return_sequences: 2, details: true };
   const args = ["generate", "read", "--model", "g2p-en", "--json", "--parameters", JSON.stringify(parameters)];
-  const { out, err, code } = await runCommand(args, environment);
+  const { out, err, code } = await runHere(args);
   assert.equal(code, 0, err);
   const server = await startServer(environment);
   try {
@@ -50,9 +74,9 @@ test("--json prints the object that POST /generate answers", async () => {
 
 test("several outputs come one a line, the best first", async () => {
   const parameters = '{"num_beams":4,"num_return_sequences":3}';
-  const { out } = await runCommand(["generate", "read", "--parameters", parameters], environment);
+  const { out } = await runHere(["generate", "read", "--parameters", parameters]);
   assert.equal(out, "R EH1 D\nR IY1 D\nR EY1 D\n");
-  const beams = await runCommand(["generate", "read", "--parameters", '{"num_beams":4}'], environment);
+  const beams = await runHere(["generate", "read", "--parameters", '{"num_beams":4}']);
   assert.equal(beams.out, "R EH1 D\n");
 });
 
@@ -75,14 +99,14 @@ test("what the server refuses is one line and exit code 1", async () => {
     [["another"], /^seqserve: "another": one text only [^\n]*\n$/u],
   ];
   for (const [args, line] of refused) {
-    const { out, err, code } = await runCommand(["generate", "knights", ...args], environment);
+    const { out, err, code } = await runHere(["generate", "knights", ...args]);
     assert.deepEqual([code, out], [1, ""], args.join(" "));
     assert.match(err, line);
   }
   const letters = await runCommand(["generate", "日本"], environment);
   assert.equal(letters.code, 1);
   assert.match(letters.err, /^seqserve: inputs: [^\n]+\n$/u);
-  const broken = await runCommand(["generate", "x", "--models-dir", "test", "--model", "support"], environment);
+  const broken = await runHere(["generate", "x", "--models-dir", "test", "--model", "support"]);
   assert.match(broken.err, /^seqserve: test\/support: encoder: expected encoder_model\.onnx [^\n]*\n$/u);
 });
 
@@ -94,7 +118,7 @@ test("the server's keys, roles and secrets don't hinder it", async () => {
     METRICS_PORT: "1",
     LOG_LEVEL: "trace",
   };
-  const { out, err, code } = await runCommand(["generate", "knights"], { ...environment, ...others });
+  const { out, err, code } = await runHere(["generate", "knights"], others);
   assert.deepEqual([out, err, code], ["N AY1 T S\n", "", 0]);
 });
 
@@ -106,7 +130,7 @@ function endless(count: number): string[] {
 }
 
 test("the text streams, and Ctrl-C in its middle ends cleanly", async () => {
-  const short = (await runCommand(endless(60), environment)).out.trimEnd();
+  const short = (await runHere(endless(60))).out.trimEnd();
   assert.ok(short.length > 60);
   for (const [signal, expected] of [
     ["SIGINT", 130],
