@@ -38,7 +38,7 @@ async function told(): Promise<Model> {
 }
 
 async function untilIdle(): Promise<Model> {
-  for (let tries = 0; tries < 600; tries += 1) {
+  for (let tries = 0; tries < 1200; tries += 1) {
     const found = await told();
     // Engines take their time to close; the gauge falls when they have.
     if (found.state === "idle" && (await gauges()).loaded === 0) return found;

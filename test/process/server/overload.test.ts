@@ -4,9 +4,9 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { startServer, type RunningServer } from "../../../bench/tools/server-process.js";
 import { metricSum, scrape } from "../../support/clients/metrics-text.js";
+import { until } from "../../support/until.js";
 
 const maxQueued = 3;
 const endless = 65_536;
@@ -54,11 +54,8 @@ async function post(inputs: string, parameters: object = {}, signal?: AbortSigna
 const sum = async (name: string, labels: Record<string, string> = {}) =>
   metricSum(await scrape(server.url), `seqserve_${name}`, labels);
 
-async function until(name: string, count: number): Promise<void> {
-  for (let tries = 0; (await sum(name)) !== count; tries += 1) {
-    assert.ok(tries < 500, `${name} is not ${count}`);
-    await sleep(10);
-  }
+function untilSum(name: string, count: number): Promise<void> {
+  return until(async () => (await sum(name)) === count, `${name} is ${count}`);
 }
 
 /** Takes the only row; gives it back when the answer is no longer wanted. */
@@ -68,7 +65,7 @@ async function takeTheRow(): Promise<{ giveBack(): Promise<void> }> {
   const running = post("word", { min_new_tokens: endless, max_new_tokens: endless }, leave.signal);
   const left = assert.rejects(running, { name: "AbortError" });
   // It is queued until its first token.
-  await until("time_to_first_token_seconds_count", begun + 1);
+  await untilSum("time_to_first_token_seconds_count", begun + 1);
   return {
     giveBack: () => {
       leave.abort();
@@ -82,7 +79,7 @@ test("a text that is refused for want of room is not looked at", async () => {
   assert.equal((await post(tooLong)).status, 422);
   const row = await takeTheRow();
   const queued = Array.from({ length: maxQueued }, () => post("hello"));
-  await until("queued_requests", maxQueued);
+  await untilSum("queued_requests", maxQueued);
   const refused = await post(tooLong);
   assert.equal(refused.status, 429);
   assert.ok(refused.retryAfter >= 1);
@@ -97,7 +94,7 @@ test("of a burst those that find room are answered and the rest refused, each co
   const before = { ok: await sum("requests_total", { outcome: "ok" }), rejected: await sum("rejected_total") };
   const row = await takeTheRow();
   const sent = Array.from({ length: 60 }, () => post("hello"));
-  await until("rejected_total", before.rejected + 60 - maxQueued);
+  await untilSum("rejected_total", before.rejected + 60 - maxQueued);
   await row.giveBack();
   const answers = await Promise.all(sent);
   const accepted = answers.filter(({ status }) => status === 200);

@@ -1,14 +1,18 @@
 // Real processes over a real Redis with a shipped model: streams outlive kills, drains, pauses and restarts, token for token.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { Cluster, type ServerProcess } from "../../support/servers/cluster.js";
+import { EngineGate } from "../../support/servers/engine-gate.js";
 import { metricSum } from "../../support/clients/metrics-text.js";
 import { withoutRedis } from "../../support/servers/redis.js";
+import { until } from "../../support/until.js";
 import { wireEvents } from "../../support/servers/scripted.js";
 
-const env = { MODEL: "itn-en", THREADS: "1" };
+const gate = new EngineGate(16);
+after(() => gate[Symbol.dispose]());
+const env = { MODEL: "itn-en", THREADS: "1", ...gate.env };
 const inputs = "one hundred and twenty three dollars and forty five cents on march the third twenty twenty one";
-// Long enough to be caught in the middle: no end before the last token.
+// No end before the last token; the gate stands before that.
 const parameters = { max_new_tokens: 128, min_new_tokens: 128 };
 const skip = withoutRedis;
 
@@ -57,15 +61,16 @@ async function metric(process: ServerProcess, name: string): Promise<number> {
   return metricSum(text, `seqserve_${name}`, {});
 }
 
-/** Acts once, on the worker that has the generation, when ten tokens are there. */
+/** Acts once, on the worker that has the generation, when ten tokens are there and no more come before it has acted. */
 function once(cluster: Cluster, act: (worker: ServerProcess) => Promise<unknown>) {
   let isDone = false;
+  gate.close();
   return async (text: string) => {
     if (isDone || text.split("\n\n").length < 10) return;
     isDone = true;
-    const worker = running(cluster);
-    assert.ok(worker !== undefined, "a worker has it");
-    await act(worker);
+    await until(() => running(cluster) !== undefined, "a worker has it");
+    await act(running(cluster)!);
+    gate.open();
   };
 }
 
@@ -169,6 +174,7 @@ test("ROLE=all: two processes share the work; one leaves, its requests are answe
   });
   const [first, second] = cluster.alls;
   const expected = await stream(second!);
+  gate.close();
   const streams: Promise<Stream>[] = [];
   const begun = Array.from({ length: 8 }, (_, i) => {
     return new Promise<void>((resolve) => {
@@ -179,6 +185,7 @@ test("ROLE=all: two processes share the work; one leaves, its requests are answe
   // Each has a token, or one failed.
   await Promise.race([Promise.all(begun), Promise.all(streams)]);
   first!.signal("SIGTERM");
+  gate.open();
   for (const actual of await Promise.all(streams)) assertSame(actual, expected);
   assert.equal(await first!.exited, 0, first!.errors);
 });

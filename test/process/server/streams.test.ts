@@ -76,7 +76,7 @@ async function residentBytes(): Promise<number> {
 
 /** The metrics once no stream is open and so many requests have an outcome: those hung up get theirs after their clients left. */
 async function settled(requestCount: number): Promise<string> {
-  for (let tries = 0; tries < 500; tries += 1) {
+  for (let tries = 0; tries < 3000; tries += 1) {
     const text = await scrape(server.url);
     const isOver = metricSum(text, "seqserve_requests_total") >= requestCount;
     if (isOver && metricSum(text, "seqserve_http_streams_open") === 0) return text;

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster, ServerProcess } from "../../support/servers/cluster.js";
+import { EngineGate } from "../../support/servers/engine-gate.js";
 import { OtlpReceiver, type ReceivedSpan } from "../../support/stand-ins/otlp-receiver.js";
 import { withoutRedis } from "../../support/servers/redis.js";
+import { until } from "../../support/until.js";
 import { wireEvents } from "../../support/servers/scripted.js";
 import { webhookReceiver } from "../../support/stand-ins/webhook-receiver.js";
 
@@ -116,10 +118,12 @@ test("over Redis: the worker's spans are below the API node's, in the caller's t
 
 test("a generation that is handed over has a run for each worker, in the same trace", { skip }, async () => {
   await using receiver = await OtlpReceiver.start();
-  const env = { ...settings(receiver), DRAIN_TIMEOUT_MS: "0" };
+  using gate = new EngineGate(16);
+  const env = { ...settings(receiver), DRAIN_TIMEOUT_MS: "0", ...gate.env };
   await using cluster = await Cluster.start({ workers: 2, env });
   const api = cluster.apis[0]!;
   const parameters = { max_new_tokens: 128, min_new_tokens: 128 };
+  gate.close();
   const answer = await ask(api.url, "/generate_stream", { inputs, parameters });
   let text = "";
   let isMoved = false;
@@ -127,8 +131,12 @@ test("a generation that is handed over has a run for each worker, in the same tr
     text += chunk;
     if (isMoved || text.split("\n\n").length < 10) continue;
     isMoved = true;
-    const holder = cluster.workers.find((worker) => worker.logged("generation taken").length > 0);
-    void holder?.kill("SIGTERM");
+    const hasIt = (worker: ServerProcess) => worker.logged("generation taken").length > 0;
+    await until(() => cluster.workers.some(hasIt), "a worker has it");
+    const holder = cluster.workers.find(hasIt)!;
+    holder.signal("SIGTERM");
+    await until(() => holder.logged("generation handed over").length > 0, "it is handed over");
+    gate.open();
   }
   assert.equal(wireEvents(text).at(-1)?.event, "end");
   const generation = await receiver.span("text_completion itn-en");

@@ -3,6 +3,7 @@ import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js
 import type { SessionOptions } from "../../../src/inference/engine/models/onnx-session.js";
 import { loadModel } from "../../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../../src/inference/protocol/plan.js";
+import { probeOf, textSide } from "../../../src/inference/catalog/load-steps.js";
 import { enginePlan } from "../../../src/inference/catalog/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../../src/inference/folder/folder.js";
 import { specialIds, type SpecialIds } from "../../../src/inference/catalog/served-model.js";
@@ -51,4 +52,19 @@ export async function loadJobs(
     jobs.push({ sourceIds, decoding: randomDecoding(random, base), ...details });
   }
   return { model, jobs, notes };
+}
+
+/** For an engine's own thread: what it loads, and a greedy job for each text, long enough to be in flight with the others. */
+export async function engineJobs(folder: string, texts: readonly string[]) {
+  const read = await readFolder(folder, { dtype: "auto", cacheDir: ".cache/test", device: "cpu" });
+  const side = await textSide(read, { maxInputTokens: null, maxNewTokens: 64, maxBeams: 4 });
+  const { special } = side;
+  const base = decoding({ prefix: [special.start], eosTokenIds: special.eos, padTokenId: special.pad });
+  const jobs: Job[] = [];
+  for (const text of texts) {
+    const sourceIds = (await side.source.encode(text)).map((token) => token.id);
+    const details = { wantLogprobs: false, topN: 0, wantAttention: false, deadlineAt: null, priority: 5 };
+    jobs.push({ sourceIds, decoding: { ...base, minNewTokens: 20, maxLength: 40 }, ...details });
+  }
+  return { jobs, plan: await enginePlan(read, side.source, special), probe: probeOf(read, side) };
 }

@@ -94,7 +94,7 @@ export class OtlpReceiver implements AsyncDisposable {
 
   /** Waits for it to come. */
   async span(name: string, isIt: (span: ReceivedSpan) => boolean = () => true): Promise<ReceivedSpan> {
-    for (const started = performance.now(); performance.now() - started < 15_000; await sleep(20)) {
+    for (const started = performance.now(); performance.now() - started < 60_000; await sleep(20)) {
       const found = this.spans.find((span) => span.name === name && isIt(span));
       if (found !== undefined) return found;
     }
