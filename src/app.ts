@@ -73,7 +73,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
   await collectDocument(app, version, config.apiKeys.length > 0);
   if (config.role !== "worker") {
     await app.register(async (scope) => keyedRoutes(scope, routeParts));
-    pageRoutes(app, version);
+    await pageRoutes(app, version);
     modelRoutes(app, routeParts);
     await openAiModelRoutes(app, routeParts);
     kserveModelRoutes(app, routeParts);

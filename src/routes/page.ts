@@ -1,7 +1,8 @@
-// GET /: the page for browsers, a sign of life for probes. GET /web/*: the page's files, read once at the start.
+// GET /: the page for browsers, a sign of life for probes. GET /web/*: the page's files.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { extname } from "node:path";
+import fastifyStatic from "@fastify/static";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../errors.js";
@@ -37,15 +38,12 @@ const HomeSchema = Type.Object({
   openapi: Type.String(),
 });
 
-interface PageFile {
-  readonly body: Buffer;
-  readonly type: string;
-  readonly etag: string;
-}
-
 /** Throws when web/ is not there. */
-export function pageRoutes(app: App, version: string): void {
-  const files = readFiles();
+export async function pageRoutes(app: App, version: string): Promise<void> {
+  const etags = fileEtags();
+  // Its ETags are of times and sizes, on which nodes of one version would not agree: ours are of contents. Its type of a script is an old one.
+  const headers = { etag: false, lastModified: false, cacheControl: false, acceptRanges: false, contentType: false };
+  await app.register(fastifyStatic, { root: folder, serve: false, ...headers });
   const home = {
     200: {
       description: "What it is; to those who accept text/html, a page to try it",
@@ -58,42 +56,47 @@ export function pageRoutes(app: App, version: string): void {
     (request, reply) => {
       const vary = reply.getHeader("vary");
       reply.header("vary", vary === undefined ? "accept" : `${String(vary)}, accept`);
-      if (wantsHtml(request)) sendFile(request, reply, files.get("index.html"));
+      if (wantsHtml(request)) sendPageFile(request, reply, "index.html", etags);
       else void reply.send({ name: "seqserve", version, docs: "/docs", openapi: "/openapi.json" });
     },
   );
   const params = Type.Object({ file: Type.String() });
   app.get("/web/:file", { schema: { hide: true, params, response: errorAnswers(404) } }, (request, reply) => {
-    sendFile(request, reply, files.get(request.params.file));
+    sendPageFile(request, reply, request.params.file, etags);
   });
 }
 
-function readFiles(): ReadonlyMap<string, PageFile> {
+/** Of the files that may be sent, by name. */
+function fileEtags(): ReadonlyMap<string, string> {
   const names = readdirSync(folder).filter((name) => extname(name) in types);
-  return new Map(names.map((name) => [name, readPageFile(name)]));
+  return new Map(names.map((name) => [name, etagOf(readFileSync(new URL(name, folder)))]));
 }
 
-function readPageFile(name: string): PageFile {
-  const body = readFileSync(new URL(name, folder));
-  const etag = `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`;
-  return { body, type: types[extname(name)] ?? "application/octet-stream", etag };
+function etagOf(body: Buffer): string {
+  return `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`;
 }
 
 function wantsHtml({ headers }: Pick<FastifyRequest, "headers">): boolean {
   return (headers.accept ?? "").toLowerCase().includes("text/html");
 }
 
-function sendFile({ headers }: Pick<FastifyRequest, "headers">, reply: FastifyReply, file: PageFile | undefined): void {
-  if (file === undefined) throw new AppError("not_found", "no such file of the page");
+function sendPageFile(
+  { headers }: Pick<FastifyRequest, "headers">,
+  reply: FastifyReply,
+  name: string,
+  etags: ReadonlyMap<string, string>,
+): void {
+  const etag = etags.get(name);
+  if (etag === undefined) throw new AppError("not_found", "no such file of the page");
   void reply
     .header("content-security-policy", policy)
     .header("x-content-type-options", "nosniff")
     .header("referrer-policy", "no-referrer")
     .header("cross-origin-opener-policy", "same-origin")
     .header("cache-control", "no-cache")
-    .header("etag", file.etag);
-  if (isKnown(headers["if-none-match"], file.etag)) void reply.code(304).send();
-  else void reply.type(file.type).send(file.body);
+    .header("etag", etag);
+  if (isKnown(headers["if-none-match"], etag)) void reply.code(304).send();
+  else void reply.type(types[extname(name)] ?? "application/octet-stream").sendFile(name);
 }
 
 function isKnown(sent: string | undefined, etag: string): boolean {

@@ -31,7 +31,11 @@ export function observeRequests(app: App, metrics: Metrics): void {
   });
 }
 
-/** Answers preflights and lets the pages of these origins read. Does nothing without origins. */
+/**
+ * Answers preflights and lets the pages of these origins read. Does nothing without origins.
+ * Not @fastify/cors: its route for `OPTIONS *` would take the place of our 404 and 405 and of their metrics, and it marks answers to
+ * requests without an Origin too. Undoing that takes more hooks than this one.
+ */
 export function allowOrigins(app: App, origins: readonly string[]): void {
   if (origins.length === 0) return;
   app.addHook("onRequest", async (request, reply) => {
