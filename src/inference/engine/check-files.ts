@@ -12,12 +12,12 @@ export function checkFiles(plan: ModelPlan): number {
   for (const file of new Set(planFiles(plan))) {
     refusePointer(file);
     sizes.set(file, statSync(file).size);
-    for (const tensor of externalTensors(modelIn(file))) sizes.set(tensor.file, checkTensor(file, tensor));
+    for (const tensor of externalTensors(parseModel(file))) sizes.set(tensor.file, checkTensor(file, tensor));
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
-function modelIn(file: string): ModelProto {
+function parseModel(file: string): ModelProto {
   let model: ModelProto;
   try {
     model = readModel(file);

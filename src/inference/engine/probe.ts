@@ -1,4 +1,4 @@
-// The last look at a loaded model: one source in, one step out, before the first client pays for what is wrong.
+// Load probe: proves that a loaded model runs at all. One source in, one step out, before the first client pays for what is wrong.
 import type { Seq2SeqModel } from "./models/model.js";
 import type { Probe } from "../protocol/engine-protocol.js";
 

@@ -57,11 +57,12 @@ export function externalTensors(model: ModelProto): ExternalTensor[] {
     });
 }
 
-// Finds dynamic quantisation with one scale per tensor, as stock _quantized files have it: there a row's numbers move with its neighbours.
-
 const perTensor = new Set(["DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"]);
 
-/** Throws when the file cannot be read. */
+/**
+ * Whether activations are quantised dynamically with one scale per tensor, as stock _quantized files have it: there a row's numbers move with its
+ * neighbours. Throws when the file cannot be read.
+ */
 export function quantisesPerTensor(path: string): boolean {
   const { graph } = readModel(path);
   return graph !== undefined && holdsPerTensor(graph);

@@ -111,17 +111,17 @@ function typedFieldBytes(tensor: TensorProto): Uint8Array<ArrayBuffer> {
 export function floatsOf(tensor: TensorProto): Float32Array<ArrayBuffer> {
   const bytes = tensorBytes(tensor);
   if (tensor.dataType === dataType.FLOAT) return floatView(bytes);
-  if (tensor.dataType === dataType.FLOAT16) return halves(new Uint16Array(aligned(bytes)));
+  if (tensor.dataType === dataType.FLOAT16) return floatsOfHalves(new Uint16Array(alignedCopy(bytes)));
   return Float32Array.from(integersOf(tensor));
 }
 
 function floatView(bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
   if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  return new Float32Array(aligned(bytes));
+  return new Float32Array(alignedCopy(bytes));
 }
 
 export function integersOf(tensor: TensorProto): number[] {
-  const buffer = aligned(tensorBytes(tensor));
+  const buffer = alignedCopy(tensorBytes(tensor));
   if (tensor.dataType === dataType.INT64) return Array.from(new BigInt64Array(buffer), Number);
   if (tensor.dataType === dataType.INT32) return Array.from(new Int32Array(buffer));
   if (tensor.dataType === dataType.INT8) return Array.from(new Int8Array(buffer));
@@ -129,12 +129,12 @@ export function integersOf(tensor: TensorProto): number[] {
 }
 
 // Buffer.prototype.slice would give a view: copy through the typed array's own method.
-function aligned(bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
+function alignedCopy(bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
   return Uint8Array.prototype.slice.call(bytes).buffer as ArrayBuffer;
 }
 
 /** Numbers of 16-bit words in half precision. */
-export function halves(words: Uint16Array): Float32Array<ArrayBuffer> {
+export function floatsOfHalves(words: Uint16Array): Float32Array<ArrayBuffer> {
   return Float32Array.from(words, halfToFloat);
 }
 

@@ -23,14 +23,14 @@ export function saveModels(folder: string, models: Readonly<Record<string, Model
   const weights = new WeightsFile(join(folder, weightsName));
   try {
     for (const [name, model] of Object.entries(models)) {
-      writeFileSync(join(folder, `${name}.onnx`), toBinary(ModelProtoSchema, outside(model, weights)));
+      writeFileSync(join(folder, `${name}.onnx`), toBinary(ModelProtoSchema, moveWeightsOut(model, weights)));
     }
   } finally {
     weights.close();
   }
 }
 
-function outside(model: ModelProto, weights: WeightsFile): ModelProto {
+function moveWeightsOut(model: ModelProto, weights: WeightsFile): ModelProto {
   const { graph } = model;
   if (graph === undefined) return model;
   const initializer = graph.initializer.map((tensor) => {

@@ -7,7 +7,7 @@ export interface TransformerFacts {
   readonly batching: "any_age" | "equal_age" | "one_row";
   /** Why the stock graphs are served as they are; null: they were rewritten. */
   readonly fallbackReason: string | null;
-  /** A row's logits had the same bits in any company; null: not checked, as the stock graphs are served. */
+  /** A row's logits had the same bits whoever shared its run; null: not checked, as the stock graphs are served. */
   readonly bitEqual: boolean | null;
   /** Our int8 against fp32 on the built-in texts; null: not int8 of ours, or not compared. */
   readonly int8: Agreement | null;
@@ -22,7 +22,7 @@ export interface RowMemory {
   readonly perSourceToken: number;
 }
 
-/** Bytes of one row that has so many tokens; widths are padded. */
+/** Bytes of one row with these lengths; widths are padded. */
 export function rowBytes(
   { perTargetToken, perSourceToken }: RowMemory,
   sourceTokens: number,

@@ -33,7 +33,7 @@ export interface CachedModels {
 export function compileCached(plan: CachePlan): Outcome<CachedModels> {
   const outcome = attempt(() => {
     const folder = join(plan.directory, cacheKey(plan));
-    if (existsSync(join(folder, "description.json"))) return { ok: true as const, value: opened(folder, true) };
+    if (existsSync(join(folder, "description.json"))) return { ok: true as const, value: openFolder(folder, true) };
     const compiled = compile(plan.files, plan.options);
     if (!compiled.ok) return compiled;
     const { encode, step, description } = compiled.value;
@@ -41,12 +41,12 @@ export function compileCached(plan: CachePlan): Outcome<CachedModels> {
       saveModels(draft, { encode, step });
       writeFileSync(join(draft, "description.json"), JSON.stringify(description, plainArrays));
     });
-    return { ok: true as const, value: opened(folder, false) };
+    return { ok: true as const, value: openFolder(folder, false) };
   });
   return outcome.ok ? outcome.value : outcome;
 }
 
-function opened(folder: string, found: boolean): CachedModels {
+function openFolder(folder: string, found: boolean): CachedModels {
   const description = readDescription(join(folder, "description.json"));
   return { folder, encode: join(folder, "encode.onnx"), step: join(folder, "step.onnx"), description, found };
 }

@@ -1,17 +1,17 @@
 // Stock encoder and decoder files in, an encode graph and a step graph for rows of any age out, with all that the host must know of them.
-import type { ModelProto, GraphProto, NodeProto } from "onnx-buf";
-import { alignmentOf, handOutAttention } from "./rewrite/attention-output.js";
-import { chooseHeads, type Scores } from "./rewrite/choose.js";
-import { encodeGraph } from "./rewrite/cross-memory.js";
+import type { GraphProto, ModelProto, NodeProto } from "onnx-buf";
 import { GraphView } from "../../onnx/graph.js";
-import { int8Products, type Int8Products } from "./rewrite/int8.js";
+import { copyNode, findAttribute, node } from "../../onnx/node.js";
 import { attempt, PatternMissing, type Outcome } from "../../onnx/pattern.js";
 import { readModel } from "../../onnx/read-model.js";
-import { stepGraph } from "./rewrite/step-graph.js";
 import { dataType, floatsOf } from "../../onnx/tensor.js";
 import type { WantedAlignment } from "../../protocol/plan.js";
 import type { Description } from "./description.js";
-import { copyNode, findAttribute, node } from "../../onnx/node.js";
+import { alignmentOf, handOutAttention } from "./rewrite/attention-output.js";
+import { chooseHeads, type Scores } from "./rewrite/choose.js";
+import { encodeGraph } from "./rewrite/cross-memory.js";
+import { int8Products, type Int8Products } from "./rewrite/int8.js";
+import { stepGraph } from "./rewrite/step-graph.js";
 
 /** Paths of one folder's files: either the merged decoder or both halves. */
 export type StockFiles = { readonly encoder: string } & (
@@ -37,6 +37,12 @@ export interface Compiled {
   readonly description: Description;
 }
 
+/** The two decoders of a folder, each made anew because a rewriting consumes its view. */
+export interface StockDecoder {
+  readonly withPast: () => GraphView;
+  readonly withoutPast: () => GraphView;
+}
+
 /** Never throws: an unknown graph is refused by reason and node. The models share weights with the files' bytes. */
 export function compile(files: StockFiles, options: CompileOptions = {}): Outcome<Compiled> {
   return attempt(() => {
@@ -44,23 +50,6 @@ export function compile(files: StockFiles, options: CompileOptions = {}): Outcom
     const decoder = openDecoder(files);
     return compileModels(encoder, decoder, options);
   });
-}
-
-/** The two decoders of a folder, each made anew because a rewriting consumes its view. */
-export interface StockDecoder {
-  readonly withPast: () => GraphView;
-  readonly withoutPast: () => GraphView;
-}
-
-export function openDecoder(files: StockFiles): StockDecoder {
-  if ("withPast" in files) {
-    const [past, first] = [readModel(files.withPast), readModel(files.withoutPast)];
-    return { withPast: () => new GraphView(past), withoutPast: () => new GraphView(first) };
-  }
-  const merged = readModel(files.merged);
-  if (!isMerged(merged)) throw new PatternMissing("the merged decoder has no input use_cache_branch", files.merged);
-  const branch = (name: Branch) => (): GraphView => hoistBranch(merged, name);
-  return { withPast: branch("then_branch"), withoutPast: branch("else_branch") };
 }
 
 /** Throws PatternMissing. */
@@ -90,8 +79,6 @@ function toInt8(step: GraphView, encode: GraphView, options: CompileOptions): In
   return products;
 }
 
-// Between the last product and the output logits: what can go, and what can wait until after the choice.
-
 /** A final_logits_bias of zeros (most models carry one) costs a pass over all scores for nothing. True when one was dropped. */
 export function dropZeroBias(view: GraphView): boolean {
   const add = view.producer("logits");
@@ -119,21 +106,33 @@ export function takeScores(view: GraphView, products: Int8Products | undefined):
   return held ?? { value };
 }
 
-// decoder_model_merged.onnx holds two decoders in one If. Each branch becomes a flat graph again, as if it had been exported by itself.
-//
-//   weights ─┐                                    weights ─▶ branch nodes ─▶ outputs
-//            ▼                           ──▶
-//   use_cache_branch ─▶ If{then, else} ─▶ outputs
+export function openDecoder(files: StockFiles): StockDecoder {
+  if ("withPast" in files) {
+    const [past, first] = [readModel(files.withPast), readModel(files.withoutPast)];
+    return { withPast: () => new GraphView(past), withoutPast: () => new GraphView(first) };
+  }
+  const merged = readModel(files.merged);
+  if (!isMerged(merged)) throw new PatternMissing("the merged decoder has no input use_cache_branch", files.merged);
+  const branch = (name: Branch) => (): GraphView => hoistBranch(merged, name);
+  return { withPast: branch("then_branch"), withoutPast: branch("else_branch") };
+}
 
 const cacheSwitch = "use_cache_branch";
 
-export type Branch = "then_branch" | "else_branch";
+type Branch = "then_branch" | "else_branch";
 
 export function isMerged(model: ModelProto): boolean {
   return model.graph?.input.some((info) => info.name === cacheSwitch) ?? false;
 }
 
-/** The decoder with past (then) or without (else). Throws PatternMissing where the switch leads elsewhere. */
+/**
+ * decoder_model_merged.onnx holds two decoders in one If: with past (then) and without (else). One of them becomes a flat graph again, as if it
+ * had been exported by itself. Throws PatternMissing where the switch leads elsewhere.
+ *
+ *   weights ─┐                                    weights ─▶ branch nodes ─▶ outputs
+ *            ▼                           ──▶
+ *   use_cache_branch ─▶ If{then, else} ─▶ outputs
+ */
 export function hoistBranch(model: ModelProto, branch: Branch): GraphView {
   const view = new GraphView(model);
   const choice = findSwitch(view);

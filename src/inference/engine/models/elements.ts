@@ -1,4 +1,5 @@
 // Element types of ONNX tensors: numbers into whatever a graph declares, and back. One graph's float16 state may be the next one's float32.
+import { floatsOfHalves } from "../../onnx/tensor.js";
 
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
@@ -22,22 +23,13 @@ export function elementsOf(type: string, values: ArrayLike<number>, what: string
 /** The data itself where it holds plain numbers. */
 export function numbersOf(type: string, data: TensorData): ArrayLike<number> {
   if (data instanceof BigInt64Array) return Array.from(data, Number);
-  if (type === "float16" && data instanceof Uint16Array) return Float32Array.from(data, numberOfHalf);
+  if (type === "float16" && data instanceof Uint16Array) return floatsOfHalves(data);
   return data;
 }
 
 /** The same data where both types are one. */
 export function castElements(data: TensorData, from: string, to: string, what: string): TensorData {
   return from === to ? data : elementsOf(to, numbersOf(from, data), what);
-}
-
-function numberOfHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function halfOf(value: number): number {

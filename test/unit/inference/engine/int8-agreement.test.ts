@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readTsv } from "../../../../bench/tools/workload.js";
-import { greedyAgreement } from "../../../../src/inference/engine/models/transformer/agreement.js";
+import { greedyAgreement } from "../../../../src/inference/engine/models/transformer/int8-agreement.js";
 import { loadJobs } from "../../../support/models/jobs.js";
 
 async function agreementOn(folder: string, texts: readonly string[]): Promise<number> {

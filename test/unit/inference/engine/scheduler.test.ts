@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Scheduler } from "../../../../src/inference/engine/scheduler.js";
-import { fullScores } from "../../../../src/inference/engine/models/manifest/scores.js";
+import { fullScores } from "../../../../src/inference/engine/models/scores.js";
 import type { SequenceSpec } from "../../../../src/inference/protocol/engine-protocol.js";
 import { Sequence } from "../../../../src/inference/engine/sequence.js";
 import { below, seededRandom } from "../../../support/random.js";

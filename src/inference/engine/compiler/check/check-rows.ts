@@ -1,15 +1,11 @@
-// One row of the self-check on its way through the compiled graphs: encoded, stepped, alone or among others.
-import {
-  attentionMask,
-  integers,
-  openedRow,
-  stepFeeds,
-  type CachedRow,
-  type Feeds,
-  type Widths,
-} from "./step-feeds.js";
-import type { Description } from "../description.js";
-import { cacheNames } from "../description.js";
+// How the self-check runs models, whose sessions belong to its caller: one row on its way through the compiled graphs, alone or among others.
+import { cacheNames, type Description } from "../description.js";
+import { attentionMask, cutRow, integers, stepFeeds, type CachedRow, type Feeds, type Widths } from "./step-feeds.js";
+
+export type ModelRole = "encode" | "step" | "stock.encoder" | "stock.merged" | "stock.withPast" | "stock.withoutPast";
+
+/** Runs one model and hands back the named outputs. Feeds that the model has no input for are to be dropped. */
+export type Run = (role: ModelRole, feeds: Feeds, outputs: readonly string[]) => Promise<Feeds>;
 
 export async function encodeRow(
   run: Run,
@@ -21,7 +17,7 @@ export async function encodeRow(
   const feeds = { input_ids: integers(padded, [1, width]), attention_mask: attentionMask([source.length], width) };
   const names = cacheNames(description.layers).map((name) => `cross.${name}`);
   const outputs = await run("encode", feeds, names);
-  return openedRow(
+  return cutRow(
     description,
     names.map((name) => tensor(outputs, name)),
     0,
@@ -45,16 +41,9 @@ export function stepOutputs(description: Description): string[] {
   return ["logits", ...cacheNames(description.layers).map((name) => `new.${name}`)];
 }
 
-export function freshOf(description: Description, result: Feeds): Float32Array[] {
+export function newCaches(description: Description, result: Feeds): Float32Array[] {
   return cacheNames(description.layers).map((name) => floats(result, `new.${name}`));
 }
-
-// How the self-check runs models whose sessions belong to its caller, and takes results apart.
-
-export type ModelRole = "encode" | "step" | "stock.encoder" | "stock.merged" | "stock.withPast" | "stock.withoutPast";
-
-/** Runs one model and hands back the named outputs. Feeds that the model has no input for are to be dropped. */
-export type Run = (role: ModelRole, feeds: Feeds, outputs: readonly string[]) => Promise<Feeds>;
 
 export function tensor(outputs: Feeds, name: string): Feeds[string] {
   const found = outputs[name];
@@ -66,7 +55,7 @@ export function floats(outputs: Feeds, name: string): Float32Array {
   return tensor(outputs, name).data as Float32Array;
 }
 
-export function at<T>(list: readonly T[], index: number): T {
+export function itemAt<T>(list: readonly T[], index: number): T {
   const item = list[index];
   if (item === undefined) throw new Error(`no item ${index}`);
   return item;

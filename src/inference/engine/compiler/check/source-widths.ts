@@ -16,16 +16,16 @@ export function sourceWidth({ first, step }: SourceWidths, length: number): numb
 export const usualWidths: SourceWidths = { first: 16, step: 16 };
 
 export async function findSourceWidths(run: Run, description: Description): Promise<SourceWidths> {
-  if ((await encodes(run, description, 16)) && (await encodes(run, description, 32))) return usualWidths;
+  if ((await canEncode(run, description, 16)) && (await canEncode(run, description, 32))) return usualWidths;
   const working: number[] = [];
   for (let width = 16; width <= 1040 && working.length < 2; width += 16) {
-    if (await encodes(run, description, width)) working.push(width);
+    if (await canEncode(run, description, width)) working.push(width);
   }
   const [first = usualWidths.first, second] = working;
   return { first, step: second === undefined ? usualWidths.step : second - first };
 }
 
-async function encodes(run: Run, description: Description, width: number): Promise<boolean> {
+async function canEncode(run: Run, description: Description, width: number): Promise<boolean> {
   try {
     await encodeRow(run, description, [5], width);
     return true;

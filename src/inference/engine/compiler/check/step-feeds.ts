@@ -126,7 +126,7 @@ function pack(
 }
 
 /** The row after a step: `fresh` holds new.* of the whole run, each [B,H,1,D]. */
-export function grown(
+export function appendStep(
   description: Description,
   row: CachedRow,
   fresh: readonly Float32Array[],
@@ -147,7 +147,7 @@ export function grown(
 }
 
 /** Row `index` of encode's outputs, cut to its own source length. */
-export function openedRow(
+export function cutRow(
   description: Description,
   cross: readonly PlainTensor[],
   index: number,

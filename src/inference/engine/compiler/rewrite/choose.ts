@@ -30,16 +30,16 @@ export function chooseHeads(view: GraphView, scores: Scores, vocabSize: number):
   const factors = scores.rowScale === undefined ? undefined : reshape(view, scores.rowScale, [-1, 1]);
   const flat = reshape(view, scores.value, [-1, vocabSize]);
   const chosen = chooseByGroups(view, flat, vocabSize);
-  const values = scaled(view, chosen.values, factors);
+  const values = applyScale(view, chosen.values, factors);
   const wanted = view.add("Gather", [flat, inputNames.rows], { attributes: { axis: 0 } });
   const wantedFactors = factors && view.add("Gather", [factors, inputNames.rows], { attributes: { axis: 0 } });
   view.setOutput(valueInfo("top.values", dataType.FLOAT, ["B", "K"]), values);
   view.setOutput(valueInfo("top.ids", dataType.INT64, ["B", "K"]), chosen.ids);
   view.setOutput(valueInfo("logsumexp", dataType.FLOAT, ["L"]), logSumExp(view, flat, factors));
-  view.setOutput(valueInfo("logits", dataType.FLOAT, ["R", vocabSize]), scaled(view, wanted, wantedFactors));
+  view.setOutput(valueInfo("logits", dataType.FLOAT, ["R", vocabSize]), applyScale(view, wanted, wantedFactors));
 }
 
-function scaled(view: GraphView, value: string, factors: string | undefined): string {
+function applyScale(view: GraphView, value: string, factors: string | undefined): string {
   return factors === undefined ? value : view.add("Mul", [value, factors]);
 }
 

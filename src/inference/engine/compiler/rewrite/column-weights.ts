@@ -17,7 +17,7 @@ export function quantiseColumns(tensor: TensorProto, transposed: boolean, limit:
 }
 
 /** Several matrices of one depth as one, side by side. */
-export function besides(parts: readonly ColumnWeights[]): ColumnWeights {
+export function concatColumns(parts: readonly ColumnWeights[]): ColumnWeights {
   const columns = parts.reduce((sum, part) => sum + part.scales.length, 0);
   const depth = (parts[0]?.values.length ?? 0) / (parts[0]?.scales.length ?? 1);
   const [values, scales] = [new Int8Array(depth * columns), new Float32Array(columns)];

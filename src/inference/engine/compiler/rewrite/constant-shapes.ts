@@ -21,13 +21,13 @@ export function constantShapes(view: GraphView): void {
 function fixReshape(view: GraphView, reshape: NodeProto): void {
   const shape = view.producer(reshape.input[1] ?? "");
   if (shape?.opType !== "Concat" || intAttribute(reshape, "allowzero", 0) !== 0) return;
-  const parts = shape.input.map((name, index) => sizes(view, name, index));
+  const parts = shape.input.map((name, index) => knownSizes(view, name, index));
   const dims = parts.every((part) => part !== undefined) ? parts.flat() : undefined;
   if (dims !== undefined) view.setInput(reshape, 1, integersConstant(view, dims));
 }
 
 // 0 in a Reshape copies the size at that place: the batch, which comes first before and after.
-function sizes(view: GraphView, value: string, index: number): number[] | undefined {
+function knownSizes(view: GraphView, value: string, index: number): number[] | undefined {
   const known = view.integers(value);
   if (known !== undefined) return known;
   const read = sizeRead(view, value);

@@ -3,15 +3,21 @@
 //
 //   x ─▶ MatMul(W)      becomes     x ─▶ Abs ─▶ ReduceMax ─▶ /127 = row scale ─▶ QuantizeLinear(x) ─▶ ·W8 ─▶ · column scale ─▶ · row scale
 //                                   (quantised once for all products that read x: q, k and v of a layer)
-import type { NodeProto, TensorProto, ModelProto } from "onnx-buf";
-import { besides, quantiseColumns, type ColumnWeights } from "./column-weights.js";
+import { create } from "@bufbuild/protobuf";
+import {
+  GraphProtoSchema,
+  ModelProtoSchema,
+  OperatorSetIdProtoSchema,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from "onnx-buf";
 import type { GraphView } from "../../../onnx/graph.js";
 import { intsAttribute, node, valueInfo } from "../../../onnx/node.js";
 import { integersConstant, numberConstant, reduceLast, reshape } from "../../../onnx/operators.js";
 import { PatternMissing } from "../../../onnx/pattern.js";
 import { dataType, dimsOf, floatsOf, floatTensor, rawTensor } from "../../../onnx/tensor.js";
-import { create } from "@bufbuild/protobuf";
-import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "onnx-buf";
+import { concatColumns, quantiseColumns, type ColumnWeights } from "./column-weights.js";
 
 export interface Int8Options {
   /** "rows": every product's input is one vector per row, [B,1,K]. "tokens": inputs [B,S,K], flattened around each product. */
@@ -26,7 +32,7 @@ interface Activation {
   readonly rowScale: string;
 }
 
-/** Factor [B,1,1] that was held back from a product; see `scoresOf`. */
+/** What was made; the factor [B,1,1] of some products is told, so that it can be applied after choosing (see `takeScores`). */
 export interface Int8Products {
   readonly count: number;
   /** product output before the row scale, by the name of the output after it. */
@@ -65,7 +71,7 @@ function singleProduct(
   const stored = `${weightName}/int8`;
   if (!view.initializers.has(stored)) storeWeight(view, weightName, quantiseWeight(view, weightName, options));
   const value = integerProduct(view, activation, weightName);
-  const output = finish(view, product, value, activation, options);
+  const output = replaceProduct(view, product, value, activation, options);
   unscaled.set(output, { value, rowScale: activation.rowScale });
 }
 
@@ -78,12 +84,12 @@ function mergedProduct(
 ): void {
   const parts = products.map((product) => quantiseWeight(view, product.input[1] ?? "", options));
   const name = view.fresh(`${products[0]?.input[1] ?? ""}/merged`);
-  storeWeight(view, name, besides(parts));
+  storeWeight(view, name, concatColumns(parts));
   const scaled = view.add("Mul", [integerProduct(view, activation, name), activation.rowScale]);
   const biases = products.map((product) => findBias(view, product));
   const allBiased = biases.every((bias) => bias !== undefined);
   const ends = allBiased ? biases.map((bias) => bias.add) : products;
-  const whole = allBiased ? view.add("Add", [scaled, joinedBias(view, name, biases)]) : scaled;
+  const whole = allBiased ? view.add("Add", [scaled, concatBiases(view, name, biases)]) : scaled;
   for (const gone of allBiased ? [...products, ...ends] : products) view.remove(gone);
   const sizes = integersConstant(
     view,
@@ -105,7 +111,7 @@ function findBias(view: GraphView, product: NodeProto): Bias | undefined {
   return tensor?.dims.length === 1 && tensor.dataType === dataType.FLOAT ? { add, tensor } : undefined;
 }
 
-function joinedBias(view: GraphView, name: string, biases: readonly Bias[]): string {
+function concatBiases(view: GraphView, name: string, biases: readonly Bias[]): string {
   const values = biases.flatMap((bias) => Array.from(floatsOf(bias.tensor)));
   return view.addConstant(floatTensor(`${name}/bias`, [values.length], values));
 }
@@ -186,7 +192,7 @@ function integerProduct(view: GraphView, activation: Activation, weight: string)
 }
 
 // Multiplies by the row scale and takes the product's place; its output keeps its name.
-function finish(
+function replaceProduct(
   view: GraphView,
   product: NodeProto,
   value: string,
@@ -212,12 +218,13 @@ function columnsOf(view: GraphView, value: string): number {
   return weight === undefined ? 0 : (dimsOf(weight)[1] ?? 0);
 }
 
-// A question to the CPU, as a graph: does it add products of bytes exactly? Without VNNI (plain AVX2) pairs of products are added in
-// 16 bits and stick at 32,767: there our int8 weights keep to ±63, whose pairs always fit.
-
 export const byteSums = { input: "bytes", output: "sums", depth: 64, columns: 16, byte: 255, weight: 127 } as const;
 
-/** bytes uint8 [B, depth] times a matrix of largest weights: where all bytes are largest, each sum is depth · byte · weight. */
+/**
+ * A question to the CPU, as a graph: does it add products of bytes exactly? Without VNNI (plain AVX2) pairs of products are added in 16 bits and
+ * stick at 32,767: there our int8 weights keep to ±63, whose pairs always fit. bytes uint8 [B, depth] times a matrix of largest weights: where all
+ * bytes are largest, each sum is depth · byte · weight.
+ */
 export function byteSumsModel(): ModelProto {
   const { input, output, depth, columns, weight } = byteSums;
   const weights = rawTensor("weights", dataType.INT8, [depth, columns], new Int8Array(depth * columns).fill(weight));

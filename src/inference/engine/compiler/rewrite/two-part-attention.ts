@@ -49,7 +49,7 @@ interface Scores {
 function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string | undefined {
   const key = findCache(view, `past_key_values.${layer}.decoder.key`);
   const value = findCache(view, `past_key_values.${layer}.decoder.value`);
-  const transposed = only(joinedReaders(view, key), "Transpose", key.joined);
+  const transposed = requireOnly(readersOfJoin(view, key), "Transpose", key.joined);
   if (!transposesLastTwo(transposed))
     throw new PatternMissing("the key is transposed in an unknown way", transposed.name);
   const scaled = soleReader(view, transposed);
@@ -59,8 +59,8 @@ function rewriteLayer(view: GraphView, layer: number, shape: CacheShape): string
   joinScores(view, scores, query, key);
   splitWeights(view, scores, value, layer);
   const before = putBias(view, scores, key);
-  publish(view, key, `new.${layer}.key`, shape);
-  publish(view, value, `new.${layer}.value`, shape);
+  addNewOutput(view, key, `new.${layer}.key`, shape);
+  addNewOutput(view, value, `new.${layer}.value`, shape);
   return before;
 }
 
@@ -86,7 +86,7 @@ function findJoin(view: GraphView, past: string, input: string): NodeProto {
   );
 }
 
-function joinedReaders(view: GraphView, cache: Cache): NodeProto[] {
+function readersOfJoin(view: GraphView, cache: Cache): NodeProto[] {
   return view
     .readers(cache.joined.output[0] ?? "")
     .filter((reader) => reader.opType !== "Shape" && !leavesGraph(reader));
@@ -97,7 +97,7 @@ function leavesGraph(reader: NodeProto): boolean {
   return reader.opType === "Identity" || reader.opType === "Cast";
 }
 
-function only(readers: readonly NodeProto[], op: string, after: NodeProto): NodeProto {
+function requireOnly(readers: readonly NodeProto[], op: string, after: NodeProto): NodeProto {
   const [reader] = readers;
   if (readers.length === 1 && reader?.opType === op) return reader;
   const seen = readers.map((candidate) => candidate.opType).join(", ");
@@ -188,7 +188,7 @@ function halfBias(view: GraphView): string {
   return view.add("Cast", [view.add("Max", [selfBias, floor])], { attributes: { to: dataType.FLOAT16 }, name });
 }
 
-function publish(view: GraphView, cache: Cache, name: string, shape: CacheShape): void {
+function addNewOutput(view: GraphView, cache: Cache, name: string, shape: CacheShape): void {
   const info = view.inputs.get(cache.input);
   const { elemType } = info === undefined ? { elemType: dataType.FLOAT } : describeValue(info);
   const value = cache.isCast ? view.add("Cast", [cache.fresh], { attributes: { to: elemType } }) : cache.fresh;

@@ -6,7 +6,7 @@ type Banned = (ids: readonly number[]) => readonly number[];
 
 const none: readonly number[] = [];
 
-function forbidding(banned: Banned): Processor {
+function forbiddingProcessor(banned: Banned): Processor {
   return {
     reach: (ids) => banned(ids).length,
     apply: (candidates: Candidates, ids) => banned(ids).forEach((id) => candidates.forbid(id)),
@@ -15,12 +15,12 @@ function forbidding(banned: Banned): Processor {
 
 /** transformers' NoRepeatNGramLogitsProcessor: no n-gram of decoder ids comes twice. */
 export function noRepeatNgram(size: number): Processor {
-  return forbidding((ids) => followersOfTail(ids, ids, size));
+  return forbiddingProcessor((ids) => followersOfTail(ids, ids, size));
 }
 
 /** transformers' EncoderNoRepeatNGramLogitsProcessor: no n-gram of the source comes in the target. */
 export function encoderNoRepeatNgram(size: number, sourceIds: readonly number[]): Processor {
-  return forbidding((ids) => followersOfTail(ids, sourceIds, size));
+  return forbiddingProcessor((ids) => followersOfTail(ids, sourceIds, size));
 }
 
 /** What follows, anywhere in `text`, the last size - 1 ids of `ids`. */
@@ -63,24 +63,24 @@ export function badWords(words: readonly (readonly number[])[], eosTokenIds: rea
   const kept = words.filter((word) => word.length > 0 && !(word.length === 1 && eosTokenIds.includes(word[0] ?? -1)));
   const single = kept.filter((word) => word.length === 1).map((word) => word[0] ?? 0);
   const several = kept.filter((word) => word.length > 1);
-  if (several.length === 0) return forbidding(() => single);
-  return forbidding((ids) => [
+  if (several.length === 0) return forbiddingProcessor(() => single);
+  return forbiddingProcessor((ids) => [
     ...single,
     ...several.filter((word) => canComplete(word, ids)).map((word) => word.at(-1) ?? 0),
   ]);
 }
 
-/** transformers' MinLengthLogitsProcessor and MinNewTokensLengthLogitsProcessor: no EOS below so many decoder ids. */
+/** transformers' MinLengthLogitsProcessor and MinNewTokensLengthLogitsProcessor: no EOS below `length` decoder ids. */
 export function minLength(length: number, eosTokenIds: readonly number[]): Processor {
-  return forbidding((ids) => (ids.length < length ? eosTokenIds : none));
+  return forbiddingProcessor((ids) => (ids.length < length ? eosTokenIds : none));
 }
 
 /** transformers' SuppressTokensLogitsProcessor. */
 export function suppress(tokenIds: readonly number[]): Processor {
-  return forbidding(() => tokenIds);
+  return forbiddingProcessor(() => tokenIds);
 }
 
 /** transformers' SuppressTokensAtBeginLogitsProcessor; `beginLength` counts decoder ids. */
 export function suppressAtBegin(tokenIds: readonly number[], beginLength: number): Processor {
-  return forbidding((ids) => (ids.length === beginLength ? tokenIds : none));
+  return forbiddingProcessor((ids) => (ids.length === beginLength ? tokenIds : none));
 }

@@ -13,16 +13,16 @@ export function warpersOf(decoding: Decoding): readonly Warper[] {
   const warpers: Warper[] = [];
   if (temperature !== 1) warpers.push((candidates) => divide(candidates, Math.fround(temperature)));
   if (topK > 0) warpers.push((candidates) => candidates.keepTop(topK));
-  if (topP < 1) warpers.push(cutting((candidates) => cutTopP(candidates, topP)));
-  if (minP !== null) warpers.push(cutting((candidates) => cutMinP(candidates, minP)));
-  if (typicalP < 1) warpers.push(cutting((candidates) => cutTypical(candidates, typicalP)));
-  if (isFraction(epsilonCutoff)) warpers.push(cutting((candidates) => cutBelow(candidates, epsilonCutoff)));
-  if (isFraction(etaCutoff)) warpers.push(cutting((candidates) => cutEta(candidates, etaCutoff)));
+  if (topP < 1) warpers.push(dropAfter((candidates) => cutTopP(candidates, topP)));
+  if (minP !== null) warpers.push(dropAfter((candidates) => cutMinP(candidates, minP)));
+  if (typicalP < 1) warpers.push(dropAfter((candidates) => cutTypical(candidates, typicalP)));
+  if (isFraction(epsilonCutoff)) warpers.push(dropAfter((candidates) => cutBelow(candidates, epsilonCutoff)));
+  if (isFraction(etaCutoff)) warpers.push(dropAfter((candidates) => cutEta(candidates, etaCutoff)));
   return warpers;
 }
 
 // What is cut goes at once: the next warper then has few scores to look at, even of a large vocabulary.
-function cutting(cut: Warper): Warper {
+function dropAfter(cut: Warper): Warper {
   return (candidates) => {
     cut(candidates);
     candidates.dropForbidden();

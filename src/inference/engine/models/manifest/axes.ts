@@ -15,9 +15,9 @@ export interface ProbedDims {
 
 /** Throws one line that begins with `what`. */
 export function axesOf(what: string, { one, twoRows, longer }: ProbedDims): Axes {
-  const length = growing(one, longer)[0] ?? null;
+  const length = growingAxes(one, longer)[0] ?? null;
   if (twoRows === null) return { batch: Math.max(one.indexOf(1), 0), length };
-  const [batch, ...others] = growing(one, twoRows);
+  const [batch, ...others] = growingAxes(one, twoRows);
   if (batch !== undefined && others.length === 0) return { batch, length };
   throw new Error(
     `${what}: expected one axis that grows with the batch, found [${one}] for 1 and [${twoRows}] for 2 sources`,
@@ -35,6 +35,6 @@ export function declaredAxes(dims: readonly (number | string)[], batchName: numb
   return { batch, length: symbols.find((axis) => axis !== batch) ?? null };
 }
 
-function growing(one: readonly number[], other: readonly number[] | null): number[] {
+function growingAxes(one: readonly number[], other: readonly number[] | null): number[] {
   return one.flatMap((size, axis) => (other !== null && other[axis] !== size ? [axis] : []));
 }

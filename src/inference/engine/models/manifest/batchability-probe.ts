@@ -104,7 +104,7 @@ async function findWithMarks(
   const reasons = [...plan.known];
   const holds = async (tried: Batchability): Promise<boolean> => {
     const reason = await difference(modelWith(tried), sources, plan, reference);
-    if (reason !== null && tried.step !== "alonePadded") reasons.push(`not "${words(tried)}": ${reason}`);
+    if (reason !== null && tried.step !== "alonePadded") reasons.push(`not "${describe(tried)}": ${reason}`);
     return reason === null;
   };
   const encode =
@@ -141,7 +141,7 @@ const stepWords: Readonly<Record<StepBatching, string>> = {
   alone: "one row a run",
 };
 
-function words({ encode, step }: Batchability): string {
+function describe({ encode, step }: Batchability): string {
   return step === "alone" ? encodeWords[encode] : stepWords[step];
 }
 
@@ -182,7 +182,7 @@ function relativeDifference(row: Float32Array, reference: Float32Array | undefin
 function probeSources({ sourceIds, maxLength }: ProbePlan): number[][] {
   return [3, 5, 5, 5, 1, 11].map((length, s) =>
     Array.from({ length: Math.min(length, maxLength) }, (_, i) => {
-      return s === 0 && i === 0 ? (sourceIds.at(-1) ?? 0) : mixed(sourceIds, s * 31 + i);
+      return s === 0 && i === 0 ? (sourceIds.at(-1) ?? 0) : pickId(sourceIds, s * 31 + i);
     }),
   );
 }
@@ -198,7 +198,7 @@ async function trace(model: Seq2SeqModel, sources: number[][], { targetIds }: Pr
   for (let step = 0; step < steps + sources.length - 1; step += 1) {
     const live = rows.flatMap((row, s) => (step >= Math.floor(s / 2) && row.age < steps ? [{ row, s }] : []));
     if (live.length === 0) break;
-    for (const { row, s } of live) row.token = mixed(targetIds, s * 17 + row.age * 5 + 1);
+    for (const { row, s } of live) row.token = pickId(targetIds, s * 17 + row.age * 5 + 1);
     const result = await model.step(
       live.map(({ row }) => row),
       live.map(() => full),
@@ -212,6 +212,6 @@ async function trace(model: Seq2SeqModel, sources: number[][], { targetIds }: Pr
   return scores;
 }
 
-function mixed(ids: readonly number[], n: number): number {
+function pickId(ids: readonly number[], n: number): number {
   return ids[(Math.imul(n + 1, 2_654_435_761) >>> 8) % ids.length] ?? 0;
 }

@@ -3,7 +3,7 @@ import { declaredAxes, type Axes } from "./axes.js";
 import { castElements, elementsOf } from "../elements.js";
 import { tensor, valueOf, type Feeds, type OnnxSession, type TensorInfo, type Value } from "../onnx-session.js";
 import type { RecurrentDecoderPlan } from "../../../protocol/plan.js";
-import { described } from "./require-tensors.js";
+import { describeTensor } from "./require-tensors.js";
 import { gatherPadded, gatherRows, product, type Slice } from "../rows.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 
@@ -94,7 +94,7 @@ export class DecoderStates {
       if (typeof dim === "number") return dim;
       if (axis === axes.length) return width;
       throw new Error(
-        `${this.#file}: decoder input "${info.name}": expected axes of known size for its zeros, found ${described(info)}`,
+        `${this.#file}: decoder input "${info.name}": expected axes of known size for its zeros, found ${describeTensor(info)}`,
       );
     });
     return { value: { data: elementsOf(info.type, new Float32Array(product(dims)), info.name), dims }, index: 0 };
@@ -113,6 +113,6 @@ function stateAxes(
 function requireRank(file: string, info: TensorInfo, given: TensorInfo | undefined): void {
   if (given === undefined || given.dims.length === info.dims.length || given.dims.length === 0) return;
   throw new Error(
-    `${file}: decoder.inputs.states "${info.name}": expected ${described(given)} as the encoder hands out "${given.name}", found ${described(info)}`,
+    `${file}: decoder.inputs.states "${info.name}": expected ${describeTensor(given)} as the encoder hands out "${given.name}", found ${describeTensor(info)}`,
   );
 }

@@ -3,7 +3,7 @@ import type { EncoderPlan, SourcePlan } from "../../../protocol/plan.js";
 import { integerTensor, type Feeds, type OnnxSession, type TensorInfo, type Value } from "../onnx-session.js";
 import { maskDims, oneHot, padSources, type PaddedSources } from "../padding.js";
 import type { Batchability } from "./batchability.js";
-import { inOrder, type TimeFirst } from "./time-first.js";
+import { arrange, type TimeFirst } from "./time-first.js";
 
 export interface EncoderRun {
   readonly padded: PaddedSources;
@@ -63,7 +63,7 @@ export class EncoderGraph {
     const feed = (name: string | null, values: Int32Array | Float32Array, dims: number[], isTimeFirst = false) => {
       const info = name === null ? undefined : this.session.input(name);
       if (info === undefined) return;
-      const arranged = inOrder(values, dims, isTimeFirst);
+      const arranged = arrange(values, dims, isTimeFirst);
       feeds[info.name] = integerTensor(info, arranged.values, arranged.dims);
     };
     const { inputs, timeFirst, vocabSize } = this;

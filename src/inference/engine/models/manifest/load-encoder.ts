@@ -112,8 +112,8 @@ export async function areRows(probed: ProbedRuns): Promise<boolean> {
   const base = await probed.run(sources);
   const seen: Seen = { rows: false, positions: false };
   for (const at of [0, width - 1]) {
-    const changed = await probed.run(sources.map((ids, row) => (row === 0 ? withOther(ids, at, probed) : ids)));
-    for (const name of outputs) look(base[name], changed[name], { width, at }, seen);
+    const changed = await probed.run(sources.map((ids, row) => (row === 0 ? replaceToken(ids, at, probed) : ids)));
+    for (const name of outputs) noteChanges(base[name], changed[name], { width, at }, seen);
   }
   return seen.positions || !seen.rows;
 }
@@ -131,7 +131,7 @@ interface Seen {
 type Sizes = Readonly<Record<string, readonly number[]>>;
 
 /** Who else changes with one token of row 0, in a memory [2, width, …] or [width, 2, …]. */
-function look(base: Value | undefined, changed: Value | undefined, { width, at }: Token, seen: Seen): void {
+function noteChanges(base: Value | undefined, changed: Value | undefined, { width, at }: Token, seen: Seen): void {
   if (base === undefined || changed === undefined) return;
   const [first = 0, second = 0] = base.dims;
   const isRowsFirst = first === 2 && second === width;
@@ -150,7 +150,7 @@ function areEqual(one: Value, other: Value, from: number, size: number): boolean
   return one.data.slice(from, from + size).join() === other.data.slice(from, from + size).join();
 }
 
-function withOther(source: readonly number[], at: number, { ids }: ProbedRuns): number[] {
+function replaceToken(source: readonly number[], at: number, { ids }: ProbedRuns): number[] {
   return source.map((id, position) => (position === at ? (ids.find((other) => !source.includes(other)) ?? id) : id));
 }
 

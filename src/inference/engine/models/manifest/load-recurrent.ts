@@ -9,7 +9,7 @@ import { DecoderStates } from "./decoder-states.js";
 import { loadEncoder } from "./load-encoder.js";
 import { RecurrentModel, type RecurrentFacts, type RecurrentParts } from "./recurrent.js";
 import { declaredRecurrentOrder, requireRecurrentDecoder } from "./require-tensors.js";
-import { attentionFault, requireScoresKind } from "./scores.js";
+import { attentionFault, requireScoresKind } from "../scores.js";
 import type { SourceEncoder } from "./source-encoder.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 

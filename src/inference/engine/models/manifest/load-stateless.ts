@@ -8,7 +8,7 @@ import { oneByOne, type EncodeBatching, type StepBatching } from "./batchability
 import { findBatchability, probePlan, whyAlone, type ProbedSide } from "./batchability-probe.js";
 import { loadEncoder } from "./load-encoder.js";
 import { declaredStatelessOrder, requireStatelessDecoder, sourceOf } from "./require-tensors.js";
-import { attentionFault, requireScoresKind } from "./scores.js";
+import { attentionFault, requireScoresKind } from "../scores.js";
 import type { SourceEncoder } from "./source-encoder.js";
 import { StatelessModel, type StatelessFacts, type StatelessParts, type StatelessRow } from "./stateless.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";

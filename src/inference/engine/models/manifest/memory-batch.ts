@@ -7,7 +7,7 @@ import { gatherPadded, gatherRows } from "../rows.js";
 import type { Axes } from "./axes.js";
 import { sharedWidth, type Batchability } from "./batchability.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
-import { inOrder, type TimeFirst } from "./time-first.js";
+import { arrange, type TimeFirst } from "./time-first.js";
 
 export interface MemoryInputs {
   readonly memory: string | null;
@@ -82,7 +82,7 @@ export class MemoryBatch {
     const padding = Number(batchability.maskMarks === "padding");
     const mask = new Int32Array(sources.length * width).fill(padding);
     sources.forEach((source, row) => mask.set(this.#maskOf(source, padding, width), row * width));
-    const { values, dims } = inOrder(mask, maskDims(info, sources.length, width), timeFirst.mask);
+    const { values, dims } = arrange(mask, maskDims(info, sources.length, width), timeFirst.mask);
     return { [info.name]: integerTensor(info, values, dims) };
   }
 
@@ -109,7 +109,7 @@ export class MemoryBatch {
     if (info === undefined) return {};
     const ids = new Int32Array(sources.length * width).fill(source.padId ?? 0);
     sources.forEach((one, row) => ids.set(one.ids, row * width + this.#startOf(one, width)));
-    const { values, dims } = inOrder(ids, [sources.length, width], timeFirst.ids);
+    const { values, dims } = arrange(ids, [sources.length, width], timeFirst.ids);
     return { [info.name]: integerTensor(info, values, dims) };
   }
 }

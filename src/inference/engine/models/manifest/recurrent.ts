@@ -12,7 +12,7 @@ import { groupsBy, stepKey, type Batchability } from "./batchability.js";
 import type { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import { wantedTypes, type WantedTypes } from "./require-tensors.js";
-import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
+import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 import type { TimeFirst } from "./time-first.js";
 

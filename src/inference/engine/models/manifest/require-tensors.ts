@@ -1,4 +1,5 @@
-// Holds a manifest's tensor names against what a graph really has: one message with file, role, expected and found.
+// Holds a manifest's roles against what its graphs really have: one message with file, role, expected and found. And reads what the graphs themselves
+// say of orders, widths and element types.
 import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { EncoderPlan, RecurrentPlan, SourcePlan, StatelessPlan } from "../../../protocol/plan.js";
 import { declaredTimeFirst } from "./time-first.js";
@@ -10,6 +11,18 @@ export interface NamedTensors {
   readonly outputs: Roles;
 }
 
+export interface TensorKind {
+  readonly ranks: readonly number[];
+  readonly types: readonly string[];
+}
+
+export const integers = ["int64", "int32", "float32", "float64", "float16"];
+export const floats = ["float32", "float16", "float64"];
+export const flags = ["int64", "int32", "float32", "float16", "float64", "bool", "uint8"];
+
+/** Element types that the decoder declares, by the encoder's output name. */
+export type WantedTypes = Readonly<Record<string, string>>;
+
 /** Throws when a named tensor is not in the graph, or an input of the graph has no role. `part` is encoder or decoder. */
 export function requireTensors(session: OnnxSession, part: string, named: NamedTensors): void {
   requireNames(session, part, "inputs", named.inputs);
@@ -18,7 +31,7 @@ export function requireTensors(session: OnnxSession, part: string, named: NamedT
   const unfed = session.inputs.find((info) => !fed.has(info.name));
   if (unfed === undefined) return;
   throw new Error(
-    `${session.file}: expected a role in ${part}.inputs for "${unfed.name}" (${described(unfed)}), found none`,
+    `${session.file}: expected a role in ${part}.inputs for "${unfed.name}" (${describeTensor(unfed)}), found none`,
   );
 }
 
@@ -35,20 +48,11 @@ export function requireKind(session: OnnxSession, role: string, info: TensorInfo
   const { ranks, types } = kind;
   if (types.includes(info.type) && [...ranks, 0].includes(info.dims.length)) return;
   const expected = `${types.join(" or ")} of ${ranks.join(" or ")} axes`;
-  throw new Error(`${session.file}: ${role} "${info.name}": expected ${expected}, found ${described(info)}`);
+  throw new Error(`${session.file}: ${role} "${info.name}": expected ${expected}, found ${describeTensor(info)}`);
 }
-
-export interface TensorKind {
-  readonly ranks: readonly number[];
-  readonly types: readonly string[];
-}
-
-export const integers = ["int64", "int32", "float32", "float64", "float16"];
-export const floats = ["float32", "float16", "float64"];
-export const flags = ["int64", "int32", "float32", "float16", "float64", "bool", "uint8"];
 
 /** float32 [B, 3] */
-export function described({ type, dims }: TensorInfo): string {
+export function describeTensor({ type, dims }: TensorInfo): string {
   return `${type} [${dims.join(", ")}]`;
 }
 
@@ -78,12 +82,7 @@ export function requireDepth(file: string, onehot: string, depth: number, vocabS
   throw new Error(`${file}: encoder.inputs.onehot "${onehot}": ${expected}, found ${depth}`);
 }
 
-/** Element types that the decoder declares, by the encoder's output name. */
-export type WantedTypes = Readonly<Record<string, string>>;
-
-// A recurrent decoder's roles held against its graph, and what the graph itself says of its tokens' order and of the elements it takes.
-
-/** Throws one line that names file, role, tensor, expected and found; returns the token input. */
+/** Of a recurrent decoder. Throws one line that names file, role, tensor, expected and found; returns the token input. */
 export function requireRecurrentDecoder(decoder: OnnxSession, { encoder, decoder: plan }: RecurrentPlan): TensorInfo {
   const { ids, onehot, memory, mask, states, feed } = plan.inputs;
   requireOneOf(decoder, "decoder", ids, onehot);
@@ -137,9 +136,7 @@ export function wantedTypes({ encoder, decoder: plan }: RecurrentPlan, decoder: 
   );
 }
 
-// The roles of a decoder without a cache held against its graph, and what the graph itself says of widths, orders and elements.
-
-/** Throws one line that names file, role, tensor, expected and found; returns the targets' input. */
+/** Of a decoder without a cache. Throws one line that names file, role, tensor, expected and found; returns the targets' input. */
 export function requireStatelessDecoder(decoder: OnnxSession, { encoder, decoder: plan }: StatelessPlan): TensorInfo {
   const { targets, source, memory, mask } = plan.inputs;
   requireTensors(decoder, "decoder", plan);

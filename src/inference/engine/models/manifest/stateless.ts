@@ -10,9 +10,9 @@ import { padSources } from "../padding.js";
 import { groupsBy, stepKey, type Batchability } from "./batchability.js";
 import { MemoryBatch } from "./memory-batch.js";
 import { memoryTypes, type WantedTypes } from "./require-tensors.js";
-import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "./scores.js";
+import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
-import { inOrder, rowsFirst, type TimeFirst } from "./time-first.js";
+import { arrange, rowsFirst, type TimeFirst } from "./time-first.js";
 
 export interface StatelessRow extends Row {
   readonly memory: EncodedSource;
@@ -116,7 +116,7 @@ export class StatelessModel implements Seq2SeqModel {
     );
     if (this.#fixedWidth !== null && width > this.#fixedWidth)
       throw new Error(`the target has ${width} tokens; this graph takes ${this.#fixedWidth}`);
-    const { values, dims } = inOrder(ids, [rows.length, width], timeFirst.ids);
+    const { values, dims } = arrange(ids, [rows.length, width], timeFirst.ids);
     const fetches = [outputs.scores, ...(outputs.attention === null ? [] : [outputs.attention])];
     const results = await decoder.run({ ...feeds, [targets.name]: integerTensor(targets, values, dims) }, fetches);
     const { scores, attention } = scoredRun(decoder, outputs, results);

@@ -48,22 +48,22 @@ function maskOrders(ids: boolean, tokens: TensorInfo, mask: TensorInfo | undefin
 }
 
 /** [rows, width, …] numbers as the graph wants them. */
-export function inOrder<T extends Int32Array | Float32Array>(
+export function arrange<T extends Int32Array | Float32Array>(
   values: T,
   dims: readonly number[],
   isTimeFirst: boolean,
 ): { values: T; dims: readonly number[] } {
   if (!isTimeFirst) return { values, dims };
   const [rows = 1, width = 1, ...inner] = dims;
-  return { values: turned(values, rows, width), dims: [width, rows, ...inner] };
+  return { values: swapFirstAxes(values, rows, width), dims: [width, rows, ...inner] };
 }
 
 /** [T, B, …] → [B, T, …] */
 export function rowsFirst({ data, dims: [width = 1, rows = 1, ...inner] }: Value): Value {
-  return { data: turned(data, width, rows), dims: [rows, width, ...inner] };
+  return { data: swapFirstAxes(data, width, rows), dims: [rows, width, ...inner] };
 }
 
-function turned<T extends TensorData>(values: T, rows: number, width: number): T {
+function swapFirstAxes<T extends TensorData>(values: T, rows: number, width: number): T {
   const result = values.slice() as T;
   const size = values.length / (rows * width);
   for (let row = 0; row < rows; row += 1) {

@@ -6,11 +6,11 @@ import { compileCached, type CachedModels } from "../../compiler/cache.js";
 import type { StockFiles } from "../../compiler/compile.js";
 import type { Refusal } from "../../../onnx/pattern.js";
 import type { CacheShape } from "../../compiler/rewrite/two-part-attention.js";
-import { greedyAgreement } from "./agreement.js";
+import { greedyAgreement } from "./int8-agreement.js";
 import { type Agreement } from "../../../protocol/facts.js";
 import { OnnxSession, runtimeVersion, type SessionOptions } from "../onnx-session.js";
 import type { TransformerPlan, Alignment, WantedAlignment } from "../../../protocol/plan.js";
-import { keepProof, proofOf, closeness, type CompiledSessions, type Proof } from "./proof.js";
+import { keepProof, findOrMakeProof, checkTolerance, type CompiledSessions, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
@@ -25,11 +25,15 @@ export async function loadTransformer(plan: TransformerPlan, options: SessionOpt
   const rewritten = await loadRewritten(plan, options);
   if ("reason" in rewritten) return loadStock(plan, options, rewritten.reason);
   const { model, cached, proof } = rewritten;
-  const int8 = plan.dtype === "int8" ? await agreementOf(plan, options, rewritten) : null;
+  const int8 = plan.dtype === "int8" ? await measureAgreement(plan, options, rewritten) : null;
   const { bitEqual } = proof.check;
   const attention = model.hasAttention ? (cached.description.attention ?? null) : null;
   const proven = { batching: "any_age", fallbackReason: null, bitEqual, int8, attention } as const;
-  const notes = [rewrittenNote(proof), ...(plan.dtype === "int8" ? [agreementNote(int8)] : []), ...missing(attention)];
+  const notes = [
+    rewrittenNote(proof),
+    ...(plan.dtype === "int8" ? [agreementNote(int8)] : []),
+    ...attentionNotes(attention),
+  ];
   return { model, notes, facts: { ...proven, rowMemory: rowMemory(cached.description) } };
 }
 
@@ -68,16 +72,21 @@ async function openRewritten(plan: TransformerPlan, files: StockFiles, cached: C
   };
   const sourceVocab = plan.sourceVocabSize ?? cached.description.vocabSize;
   const stored = cached.description.isHalf ? "half" : "float32";
-  const close = closeness(plan.dtype === "int8" ? "int8" : stored, options.device);
-  const proof = await proofOf(files, cached, own, options, { sourceVocab, ...close });
-  if (proof.check.ok) return { model: modelOf(plan, cached, own, proof), cached, proof };
+  const close = checkTolerance(plan.dtype === "int8" ? "int8" : stored, options.device);
+  const proof = await findOrMakeProof(files, cached, own, options, { sourceVocab, ...close });
+  if (proof.check.ok) return { model: createModel(plan, cached, own, proof), cached, proof };
   await Promise.all([own.encode.close(), own.step.close()]);
   return {
     reason: `the rewritten graphs differ from the stock files by ${percent(proof.check.maxRelativeDifference)}`,
   };
 }
 
-function modelOf(plan: TransformerPlan, cached: CachedModels, own: CompiledSessions, proof: Proof): TransformerModel {
+function createModel(
+  plan: TransformerPlan,
+  cached: CachedModels,
+  own: CompiledSessions,
+  proof: Proof,
+): TransformerModel {
   const { positionOffset, sourceWidths, attention } = proof.check;
   const { positions } = cached.description;
   const offset = positionOffset ?? positions?.offset ?? 0;
@@ -86,7 +95,7 @@ function modelOf(plan: TransformerPlan, cached: CachedModels, own: CompiledSessi
 }
 
 /** Kept beside the graphs once measured; null where there is nothing to compare with. */
-async function agreementOf(plan: TransformerPlan, options: SessionOptions, { model, cached, proof }: Rewritten) {
+async function measureAgreement(plan: TransformerPlan, options: SessionOptions, { model, cached, proof }: Rewritten) {
   if (proof.agreement !== undefined) return proof.agreement;
   const { int8Check } = plan;
   if (int8Check === null) return null;
@@ -123,7 +132,7 @@ function agreementNote(agreement: Agreement | null): string {
   return `int8 of our own: the same token as fp32 in ${percent(same / tokens)} of ${tokens} greedy tokens of the built-in texts`;
 }
 
-function missing(attention: Alignment | null): string[] {
+function attentionNotes(attention: Alignment | null): string[] {
   return attention === null ? ["no attention is handed out: the decoder's cross-attention has another form"] : [];
 }
 

@@ -24,7 +24,7 @@ export interface CompiledSessions {
 }
 
 /** Reads the kept proof, or proves and keeps it. */
-export async function proofOf(
+export async function findOrMakeProof(
   files: StockFiles,
   cached: CachedModels,
   own: CompiledSessions,
@@ -85,7 +85,7 @@ export const int8Tolerance = 0.25;
 export const halfTolerance = 0.005;
 
 /** For the self-check; {} is its own measure, for sums of float32 in another order. */
-export function closeness(
+export function checkTolerance(
   arithmetic: "float32" | "half" | "int8",
   device: string,
 ): Pick<CheckOptions, "tolerance" | "sameArgmax"> {

@@ -18,7 +18,7 @@ import {
 import { lengthMask, padSources } from "../padding.js";
 import type { TransformerPlan } from "../../../protocol/plan.js";
 import { gatherPadded, gatherRows, type Slice } from "../rows.js";
-import { fullScores, lastLogits } from "../manifest/scores.js";
+import { fullScores, lastLogits } from "../scores.js";
 import { paddedWidth } from "../../../protocol/widths.js";
 import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
@@ -103,7 +103,7 @@ export class StockTransformer implements Seq2SeqModel {
 
   async step(rows: readonly Row[], _wanted: readonly Wanted[]): Promise<StepScores> {
     const scores: RowScores[] = [];
-    for (const cohort of cohortsOf(rows as readonly StockRow[], this.isAlone)) {
+    for (const cohort of groupRows(rows as readonly StockRow[], this.isAlone)) {
       const logits = await this.#stepCohort(cohort.map(({ row }) => row));
       cohort.forEach(({ index }, i) => (scores[index] = fullScores(logits[i] as Float32Array)));
     }
@@ -176,7 +176,7 @@ export class StockTransformer implements Seq2SeqModel {
 }
 
 /** Rows of one age, or each row alone, with their places in the step. */
-function cohortsOf(rows: readonly StockRow[], isAlone: boolean): { row: StockRow; index: number }[][] {
+function groupRows(rows: readonly StockRow[], isAlone: boolean): { row: StockRow; index: number }[][] {
   const cohorts = new Map<number, { row: StockRow; index: number }[]>();
   rows.forEach((row, index) => {
     const key = isAlone ? index : row.age;

@@ -6,8 +6,14 @@ import { positionOf } from "../../compiler/rewrite/positions.js";
 import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../../compiler/check/source-widths.js";
 import { selfBiasOf } from "../../compiler/check/step-feeds.js";
-import { attentionAdder, attentionFeeds, attentionOutputs } from "./attention-rows.js";
-import { chooseFeeds, chosenOutputs, chosenScores } from "./chosen-scores.js";
+import {
+  chooseFeeds,
+  chosenOutputs,
+  chosenScores,
+  attentionAdder,
+  attentionFeeds,
+  attentionOutputs,
+} from "./step-outputs.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import { integerTensor, valueOf, type Feeds, type OnnxSession, type Value } from "../onnx-session.js";
 import { padSources } from "../padding.js";

@@ -1,4 +1,4 @@
-// How large an int8 weight may be on this CPU: asked of its own kernels, not read from a list of CPUs.
+// Load probe: finds how large an int8 weight may be on this CPU, by asking its own kernels rather than a list of CPUs.
 import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
 import { OnnxSession, tensor, valueOf, type SessionOptions } from "../onnx-session.js";

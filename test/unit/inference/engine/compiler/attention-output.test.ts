@@ -10,7 +10,7 @@ import {
 } from "../../../../../src/inference/engine/compiler/rewrite/attention-output.js";
 import {
   encodeRow,
-  freshOf,
+  newCaches,
   stepOutputs,
   floats as floatsOf,
 } from "../../../../../src/inference/engine/compiler/check/check-rows.js";
@@ -18,7 +18,7 @@ import { compile, type CompileOptions } from "../../../../../src/inference/engin
 import { valueInfo } from "../../../../../src/inference/onnx/node.js";
 import {
   attentionMask,
-  grown,
+  appendStep,
   integers,
   stepFeeds,
   type Feeds,
@@ -92,7 +92,7 @@ async function ownAttention({ files }: StockCase, options: CompileOptions, sourc
     const outputs = [...stepOutputs(description), attentionOutput];
     const result = await run("step", { ...feeds, attention_rows: integers([1], [1]) }, outputs);
     weights.push(Array.from(floatsOf(result, attentionOutput)));
-    row = grown(description, row, freshOf(description, result), 1);
+    row = appendStep(description, row, newCaches(description, result), 1);
   }
   return weights;
 }

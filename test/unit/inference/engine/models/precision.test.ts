@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { int8Fault, preferredDtype, preferredSuffix } from "../../../../../src/inference/protocol/precision.js";
-import { closeness } from "../../../../../src/inference/engine/models/transformer/proof.js";
+import { checkTolerance } from "../../../../../src/inference/engine/models/transformer/proof.js";
 
 test("CUDA takes half precision and no int8; the CPU the exact files", () => {
   assert.deepEqual([preferredSuffix("cpu"), preferredSuffix("cuda:0")], ["", "_fp16"]);
@@ -14,8 +14,8 @@ test("CUDA takes half precision and no int8; the CPU the exact files", () => {
 });
 
 test("the self-check is as strict as the arithmetic allows", () => {
-  assert.deepEqual(closeness("float32", "cpu"), {}, "1e-4, the same best ids");
-  assert.deepEqual(closeness("float32", "cuda:0"), closeness("half", "cuda:0"), "TF32 has three digits");
-  assert.deepEqual(closeness("half", "cpu"), { tolerance: 0.005 });
-  assert.deepEqual(closeness("int8", "cpu"), { tolerance: 0.25, sameArgmax: false });
+  assert.deepEqual(checkTolerance("float32", "cpu"), {}, "1e-4, the same best ids");
+  assert.deepEqual(checkTolerance("float32", "cuda:0"), checkTolerance("half", "cuda:0"), "TF32 has three digits");
+  assert.deepEqual(checkTolerance("half", "cpu"), { tolerance: 0.005 });
+  assert.deepEqual(checkTolerance("int8", "cpu"), { tolerance: 0.25, sameArgmax: false });
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { areRows, type ProbedRuns } from "../../../../../src/inference/engine/models/manifest/load-encoder.js";
 import {
   declaredTimeFirst,
-  inOrder,
+  arrange,
   possibleOrders,
   rowsFirst,
 } from "../../../../../src/inference/engine/models/manifest/time-first.js";
@@ -36,7 +36,7 @@ test("a mask goes as its names say, or is tried both ways", () => {
 
 test("turning there and back gives the same numbers", () => {
   const values = Float32Array.from({ length: 12 }, (_, i) => i);
-  const { values: turned, dims } = inOrder(values, [2, 3, 2], true);
+  const { values: turned, dims } = arrange(values, [2, 3, 2], true);
   assert.deepEqual([...turned], [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]);
   assert.deepEqual(dims, [3, 2, 2]);
   assert.deepEqual(rowsFirst({ data: turned, dims }), { data: values, dims: [2, 3, 2] });

@@ -1,10 +1,10 @@
 // From a run's score tensor to rows of logits: one shape and one meaning for whatever a graph hands out.
 import { basename } from "node:path";
-import type { RowScores } from "../../decoding/search.js";
-import { halves } from "../../../onnx/tensor.js";
-import { castElements } from "../elements.js";
-import type { StepScores } from "../model.js";
-import { valueOf, type OnnxSession, type TensorData, type Value } from "../onnx-session.js";
+import type { RowScores } from "../decoding/search.js";
+import { floatsOfHalves } from "../../onnx/tensor.js";
+import { castElements } from "./elements.js";
+import type { StepScores } from "./model.js";
+import { valueOf, type OnnxSession, type TensorData, type Value } from "./onnx-session.js";
 
 /** What a manifest says of a decoder's scores. */
 export interface ScoresKind {
@@ -62,7 +62,7 @@ export function requireScoresKind(
 // Half precision comes as 16-bit words, or as an array of its own where JavaScript has one.
 function floatsIn(data: TensorData): Float32Array {
   if (data instanceof Float32Array) return data;
-  return data instanceof Uint16Array ? halves(data) : Float32Array.from(data, Number);
+  return data instanceof Uint16Array ? floatsOfHalves(data) : Float32Array.from(data, Number);
 }
 
 /** Probabilities become log-probabilities once, here; 1e-30 stands for zero. */

@@ -1,6 +1,9 @@
-// What a step graph with heads that choose is asked for and what it hands out: the k best of every row, full logits only of rows that need them.
+// What a step graph with heads that choose is asked for and what it hands out: the k best of every row, full logits and attention only of rows
+// that want them.
+import { attentionOutput, attentionRows } from "../../compiler/rewrite/attention-output.js";
 import type { RowScores, Wanted } from "../../decoding/search.js";
 import { tensor, valueOf, type Feeds, type TensorData, type Value } from "../onnx-session.js";
+import { attentionRow } from "../scores.js";
 
 const nothing: RowScores = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), logSumExp: Number.NaN };
 
@@ -40,7 +43,7 @@ export function chosenScores(
       kind: "top",
       ids: Int32Array.from(ids, Number),
       logits: slice(valueOf(results, "top.values"), row).subarray(0, want.k) as Float32Array,
-      // Computed for all rows or none; handed only to those that asked, so that an answer never shows what its company wanted.
+      // Computed for all rows or none; handed only to those that asked, so that an answer never shows what the others of its run wanted.
       logSumExp: want.logSumExp ? (valueOf(results, "logsumexp").data[row] as number) : Number.NaN,
     };
   };
@@ -58,4 +61,29 @@ function fullRows(wanted: readonly Wanted[]): number[] {
 
 function wantsLogSumExp(wanted: readonly Wanted[]): boolean {
   return wanted.some((one) => one.kind === "top" && one.logSumExp);
+}
+
+/** attention_rows [A] of a run whose rows want these. */
+export function attentionFeeds(wanted: readonly Wanted[]): Feeds {
+  const rows = attentionRowsOf(wanted);
+  return { [attentionRows]: tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]) };
+}
+
+/** Outputs to fetch: none when nobody wants any. */
+export function attentionOutputs(wanted: readonly Wanted[]): string[] {
+  return attentionRowsOf(wanted).length > 0 ? [attentionOutput] : [];
+}
+
+/** Adds to a row's scores its weights over the `length` tokens of its source, where it wanted them. */
+export function attentionAdder(results: Readonly<Record<string, Value>>, wanted: readonly Wanted[]) {
+  const indexes = new Map(attentionRowsOf(wanted).map((row, index) => [row, index]));
+  return (scores: RowScores, row: number, length: number): RowScores => {
+    const index = indexes.get(row);
+    if (index === undefined) return scores;
+    return { ...scores, attention: attentionRow(valueOf(results, attentionOutput), index, { start: 0, length }) };
+  };
+}
+
+function attentionRowsOf(wanted: readonly Wanted[]): number[] {
+  return wanted.flatMap(({ attention }, row) => (attention === true ? [row] : []));
 }
