@@ -1,11 +1,11 @@
 // A worker's side of the token log: what all its generations produced goes out in common flushes, log first, then the news of it.
 //
-//   first token, end ─▶ turn's end ─┐
-//   token token token ─▶ gather ────┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
-//                                             │ unknown reply: the same append again (a repeat is harmless)
-//                                             │ gap: the log forgot entries; they come again out of memory
-//                                             └ fenced, gone, ended: nothing of this claim is written any more
-import { setTimeout as sleep } from "node:timers/promises";
+//   first token, end ─▶ end of tick ─┐
+//   token token token ─▶ gather ─────┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
+//                                              │ unknown reply: the same append again (a repeat is harmless)
+//                                              │ gap: the log forgot entries; they come again out of memory
+//                                              └ fenced, gone, ended: nothing of this claim is written any more
+import { setImmediate as endOfTick, setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors.js";
 import { Sleeper } from "../timers.js";
 import type { AppendedTo, AppendRequest } from "./redis-token-log.js";
@@ -16,15 +16,17 @@ export interface LogWriterOptions {
   readonly flush: (requests: readonly AppendRequest[]) => Promise<readonly AppendedTo[]>;
   readonly onAppended: (seconds: number) => void;
   readonly onFenced: () => void;
-  /** An append that Redis can't make sense of: its generation is not written on. */
+  /** An append that Redis can't make sense of, whose generation is not written on; or a listener that threw. */
   readonly onFault: (id: string, error: unknown) => void;
-  /** The log can't be reached: a flush is tried again after so long. */
+  /** Delay before a failed flush is retried. */
   readonly retryMs: number;
-  /** Tokens behind the first wait so long for each other: an append costs the same with one as with twenty. First ones and ends wait for nothing. */
+  /** How long tokens after the first are collected before one append, which costs the same with one as with twenty. First tokens and ends go out at once. */
   readonly gatherMs: number;
-  /** The same where nobody looks at single tokens: how much the next worker may have to decode again. */
+  /** The same where nobody looks at single tokens. What is collected is what the next worker may have to decode again. */
   readonly wholeGatherMs: number;
 }
+
+type Reply = Pick<AppendedTo, "result" | "top" | "isCancelled">;
 
 export interface TailListener {
   /** Somebody asked to stop it. */
@@ -35,10 +37,10 @@ export interface TailListener {
 export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #unsent = new Set<LogTail>();
-  /** By gathering time: when those who gather for so long last went out together. */
-  readonly #gatheredAt = new Map<number, number>();
+  /** Last flush per gather interval. */
+  readonly #lastFlushAt = new Map<number, number>();
   #isFlushing = false;
-  #restsUntil = 0;
+  #sleepsUntil = 0;
   readonly #sleeper = new Sleeper();
 
   constructor(options: LogWriterOptions) {
@@ -55,44 +57,45 @@ export class LogWriter {
   #wake(tail: LogTail): void {
     this.#unsent.add(tail);
     if (!this.#isFlushing) void this.#flushAll();
-    else if (tail.isUrgent || this.#dueAt(tail) < this.#restsUntil) this.#sleeper.wake();
+    else if (tail.isUrgent || this.#dueAt(tail) < this.#sleepsUntil) this.#sleeper.wake();
   }
 
   async #flushAll(): Promise<void> {
     this.#isFlushing = true;
-    while (this.#unsent.size > 0) {
-      // All events of an engine step arrive in one turn.
-      await new Promise((resolve) => {
-        setImmediate(resolve);
-      });
-      const tails = this.#due();
-      if (tails.length === 0) {
-        await this.#rest(Math.min(...[...this.#unsent].map((tail) => this.#dueAt(tail))));
-        continue;
-      }
-      const failed = await this.#flush(tails);
-      if (failed.length > 0) await sleep(this.#options.retryMs);
-      for (const tail of failed) this.#unsent.add(tail);
+    try {
+      while (this.#unsent.size > 0) await this.#flushOnce();
+    } finally {
+      // In the same moment as the check above: whoever wakes later begins anew.
+      this.#isFlushing = false;
     }
-    this.#isFlushing = false;
+  }
+
+  async #flushOnce(): Promise<void> {
+    // All events of an engine step arrive in one tick of the event loop.
+    await endOfTick();
+    const tails = this.#takeDue();
+    if (tails.length === 0) return this.#sleepUntil(Math.min(...[...this.#unsent].map((tail) => this.#dueAt(tail))));
+    const failed = await this.#flush(tails);
+    if (failed.length > 0) await sleep(this.#options.retryMs);
+    for (const tail of failed) this.#unsent.add(tail);
   }
 
   /** Takes them off the unsent ones. */
-  #due(): LogTail[] {
+  #takeDue(): LogTail[] {
     const now = performance.now();
     const gathered = [...this.#unsent].filter((tail) => this.#dueAt(tail) <= now);
-    for (const { gatherMs } of gathered) this.#gatheredAt.set(gatherMs, now);
+    for (const { gatherMs } of gathered) this.#lastFlushAt.set(gatherMs, now);
     const due = new Set([...gathered, ...[...this.#unsent].filter((tail) => !tail.isOpen || tail.isUrgent)]);
     for (const tail of due) this.#unsent.delete(tail);
     return [...due].filter(({ isOpen }) => isOpen);
   }
 
   #dueAt({ gatherMs }: LogTail): number {
-    return (this.#gatheredAt.get(gatherMs) ?? -Infinity) + gatherMs;
+    return (this.#lastFlushAt.get(gatherMs) ?? -Infinity) + gatherMs;
   }
 
-  #rest(until: number): Promise<void> {
-    this.#restsUntil = until;
+  #sleepUntil(until: number): Promise<void> {
+    this.#sleepsUntil = until;
     return this.#sleeper.sleep(until - performance.now());
   }
 
@@ -112,9 +115,18 @@ export class LogWriter {
     for (const [i, tail] of tails.entries()) {
       const reply = replies[i];
       if (reply?.result === "fenced") onFenced();
-      if (reply !== undefined) tail.take(reply);
+      if (reply !== undefined) this.#deliver(tail, reply);
     }
     return [];
+  }
+
+  /** A listener that throws must not keep the others from their replies. */
+  #deliver(tail: LogTail, reply: Reply): void {
+    try {
+      tail.receive(reply);
+    } catch (error) {
+      this.#options.onFault(tail.id, error);
+    }
   }
 
   // One at a time, so that only the generation at fault ends.
@@ -125,7 +137,7 @@ export class LogWriter {
       } catch (error) {
         if (error instanceof AppError) continue;
         this.#options.onFault(tail.id, error);
-        tail.take({ result: "gone", top: 0, isCancelled: false });
+        this.#deliver(tail, { result: "gone", top: 0, isCancelled: false });
       }
     }
   }
@@ -139,7 +151,7 @@ export class LogTail {
   readonly #wake: (tail: LogTail) => void;
   /** The whole log, as Redis may forget its end. */
   readonly #entries: LogEntry[];
-  readonly #idle: (() => void)[] = [];
+  readonly #onWritten: (() => void)[] = [];
   #top: number;
   #isOpen = true;
 
@@ -160,7 +172,7 @@ export class LogTail {
   /** Somebody waits for it: for its first token, its end, or for all of it to be written. */
   get isUrgent(): boolean {
     const last = this.#entries.at(-1);
-    return this.#top === 0 || this.#idle.length > 0 || (last !== undefined && terminalOf(last) !== null);
+    return this.#top === 0 || this.#onWritten.length > 0 || (last !== undefined && terminalOf(last) !== null);
   }
 
   append(event: LogEvent): void {
@@ -173,7 +185,7 @@ export class LogTail {
   async written(): Promise<void> {
     if (!this.#isOpen || this.#top >= this.#entries.length) return;
     await new Promise<void>((resolve) => {
-      this.#idle.push(resolve);
+      this.#onWritten.push(resolve);
       this.#wake(this);
     });
   }
@@ -189,7 +201,8 @@ export class LogTail {
     return { id: this.id, writer: this.#writer, entries: this.#entries.slice(this.#top) };
   }
 
-  take({ result, top, isCancelled }: Pick<AppendedTo, "result" | "top" | "isCancelled">): void {
+  /** What became of the request that was sent last. */
+  receive({ result, top, isCancelled }: Reply): void {
     if (!this.#isOpen) return;
     if (result === "ok" || result === "gap") {
       this.#top = Math.min(top, this.#entries.length);
@@ -203,6 +216,6 @@ export class LogTail {
   }
 
   #settle(): void {
-    for (const resolve of this.#idle.splice(0)) resolve();
+    for (const resolve of this.#onWritten.splice(0)) resolve();
   }
 }

@@ -215,3 +215,17 @@ test("one generation that Redis makes no sense of does not hold up the others", 
   assert.deepEqual(heard, ["gone"]);
   assert.equal((await log.read(tails[1]!.id, 0)).top, 1);
 });
+
+test("a listener that throws holds up nobody: not the others of its flush, and nothing after it", async () => {
+  const faults: string[] = [];
+  const { log, writer, listener } = setUp({ onFault: (id) => void faults.push(id) });
+  const throwing = { ...listener, onCancelled: () => assert.fail("a fault of the listener") };
+  const [first, second] = [writer.open(await claimed(log), throwing), writer.open(await claimed(log), listener)];
+  await log.cancel(first.id);
+  for (const tail of [first, second]) tail.append(token(1).event);
+  await Promise.all([first.written(), second.written()]);
+  second.append(token(2).event);
+  await second.written();
+  assert.equal((await log.read(second.id, 0)).top, 2);
+  assert.deepEqual(faults, [first.id]);
+});
