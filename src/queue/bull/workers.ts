@@ -63,6 +63,7 @@ export class WorkerDirectory {
     if (this.workersOf(target).length > 0 || this.#options.now() - seenAt < this.#options.patienceMs) return;
     throw new AppError("unavailable", `no worker serves model "${target.model}"`, {
       field: "model",
+      isSentence: true,
       retryAfterSeconds: 5,
     });
   }
