@@ -251,7 +251,12 @@ export class ModelSlot {
     } catch (error) {
       if (error instanceof AppError) throw error;
       const message = `model "${this.name}" failed to load again: ${oneLine(error)}`;
-      throw new AppError("unavailable", message, { field: "model", retryAfterSeconds: 5, cause: error });
+      throw new AppError("unavailable", message, {
+        field: "model",
+        isSentence: true,
+        retryAfterSeconds: 5,
+        cause: error,
+      });
     }
   }
 
@@ -308,7 +313,11 @@ export class ModelSlot {
 
   #unavailable(): AppError {
     const state = this.#error === null ? "is loading" : `failed to load: ${this.#error}`;
-    return new AppError("unavailable", `model "${this.name}" ${state}`, { field: "model", retryAfterSeconds: 1 });
+    return new AppError("unavailable", `model "${this.name}" ${state}`, {
+      field: "model",
+      isSentence: true,
+      retryAfterSeconds: 1,
+    });
   }
 }
 
