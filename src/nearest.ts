@@ -4,14 +4,14 @@
  * The known name nearest to `name`, or null when none is near. Case, "_" and "-" don't count: topK is near top_k.
  */
 export function nearest(name: string, known: readonly string[]): string | null {
-  const wanted = plain(name).slice(0, 64);
+  const wanted = normalize(name).slice(0, 64);
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
+  let fewestEdits = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
-    const distance = nearness(wanted, plain(candidate));
-    if (distance < bestDistance) {
+    const edits = distance(wanted, normalize(candidate));
+    if (edits < fewestEdits) {
       best = candidate;
-      bestDistance = distance;
+      fewestEdits = edits;
     }
   }
   return best;
@@ -46,12 +46,12 @@ function at(row: readonly number[], column: number): number {
   return row[column] ?? Number.POSITIVE_INFINITY;
 }
 
-function nearness(wanted: string, candidate: string): number {
+function distance(wanted: string, candidate: string): number {
   if (wanted === candidate) return 0;
   if (wanted.length >= 4 && candidate.includes(wanted)) return 1;
   return editDistance(wanted, candidate);
 }
 
-function plain(name: string): string {
+function normalize(name: string): string {
   return name.toLowerCase().replaceAll(/[_-]/gu, "");
 }

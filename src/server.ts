@@ -1,10 +1,10 @@
 // The process: reads the command line and loads only what the command needs, so that --help and a wrong setting cost nothing.
 import { helpPage } from "./config/command-line.js";
-import { ConfigError, readCommand, turnReportsOff, type OfflineCommand } from "./config/config.js";
+import { ConfigError, readCommand, disableOrtTelemetry, type OfflineCommand } from "./config/config.js";
 import { version } from "./version.js";
 
 async function main(): Promise<void> {
-  turnReportsOff();
+  disableOrtTelemetry();
   const command = readCommand();
   switch (command.kind) {
     case "version":

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { ModelInfo } from "../inference/catalog/model-info.js";
 
-export interface BannerFacts {
+export interface BannerOptions {
   readonly version: string;
   /** http://host:port */
   readonly url: string;
@@ -15,7 +15,7 @@ export interface BannerFacts {
   readonly shared: { readonly role: string; readonly redis: string } | null;
 }
 
-export function banner({ version, url, modelsDir, models, seconds, colour, shared }: BannerFacts): string {
+export function banner({ version, url, modelsDir, models, seconds, colour, shared }: BannerOptions): string {
   const { bold, dim, red } = colour ? ansi : plain;
   const width = Math.max(5, ...models.map(({ name }) => name.length));
   const lines = models.map((model) =>
@@ -80,5 +80,5 @@ export function failureLine({ name, error = "unknown", needsManifest }: ModelInf
 
 const style = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`;
 const ansi = { bold: style(1), dim: style(2), red: style(31) };
-const asIs = (text: string) => text;
-const plain = { bold: asIs, dim: asIs, red: asIs };
+const unstyled = (text: string) => text;
+const plain = { bold: unstyled, dim: unstyled, red: unstyled };

@@ -53,9 +53,9 @@ function isInterrupted({ exitCode }: Session): boolean {
 
 // One model, alone in this process: keys, roles and bounds that protect a server from others have no place here.
 async function configOfOneModel(config: Config, output: Output): Promise<Config> {
-  const { withPulledModels } = await import("./pull.js");
+  const { pullMissing } = await import("./pull.js");
   const asked = Object.freeze({ ...config, models: config.models.slice(0, 1) });
-  const { models, modelsDir } = await withPulledModels(asked, (line) => output.printError(`${line}\n`));
+  const { models, modelsDir } = await pullMissing(asked, (line) => output.printError(`${line}\n`));
   const [first] = models.length > 0 ? models : await foldersIn(modelsDir);
   if (first === undefined) throw new ConfigError(`MODELS_DIR: no model folder in ${modelsDir}`);
   const alone = { role: "all", redisUrl: null, apiKeys: [], webhookSecret: null, logLevel: "silent" } as const;

@@ -24,20 +24,20 @@ export class PullLines implements PullProgress {
     this.#bar = bar;
   }
 
-  begin(files: number, bytes: number): void {
+  start(files: number, bytes: number): void {
     if (this.#total === 0) this.#line(`${this.#title}${files} file${files === 1 ? "" : "s"}, ${size(bytes)}`);
     this.#files = files;
     this.#total = bytes;
     this.#draw(0);
   }
 
-  file({ path, bytes }: HubFile): void {
+  fileDone({ path, bytes }: HubFile): void {
     this.#filesDone += 1;
     if (this.#bar === null) this.#line(`${this.#title}${this.#filesDone}/${this.#files} ${path}, ${size(bytes)}`);
     this.#draw(0);
   }
 
-  bytes(count: number): void {
+  bytesDone(count: number): void {
     this.#done += count;
     this.#draw(this.#bar === null ? lineMs : barMs);
   }

@@ -7,27 +7,27 @@ import { PullLines } from "./pull-lines.js";
 import { print } from "./terminal.js";
 
 export async function pull({ config, repository, revision }: PullCommand): Promise<number> {
-  const { folder, commit, dtype, wasThere } = await shown(repository, config, revision, toTerminal());
-  const state = wasThere ? "was there already" : "pulled";
+  const { folder, commit, dtype, wasPresent } = await pullWithProgress(repository, config, revision, terminalLines());
+  const state = wasPresent ? "was there already" : "pulled";
   await print(`${folder}  ${state}: ${repository} at ${commit.slice(0, 12)}, ${dtype}\n`);
   return 0;
 }
 
 /** Pulls what MODEL names as owner/name and is not there yet; the result names folders. */
-export async function withPulledModels(config: Config, show: (line: string) => void): Promise<Config> {
+export async function pullMissing(config: Config, show: (line: string) => void): Promise<Config> {
   const models: string[] = [];
   for (const name of config.models) {
-    models.push(name.includes("/") ? await presentOrPulled(name, config, show) : name);
+    models.push(name.includes("/") ? await findOrPull(name, config, show) : name);
   }
   return Object.freeze({ ...config, models });
 }
 
 // What is there is served without asking the Hub: it may be away, or have something newer.
-async function presentOrPulled(repository: string, config: Config, show: (line: string) => void): Promise<string> {
-  const name = refusingAsConfig(() => folderName(repository));
+async function findOrPull(repository: string, config: Config, show: (line: string) => void): Promise<string> {
+  const name = asConfigError(() => folderName(repository));
   const folder = join(config.modelsDir, name);
   if ((await stat(folder).catch(() => null)) === null) {
-    const { commit, dtype } = await shown(repository, config, "main", new PullLines(repository, show, null));
+    const { commit, dtype } = await pullWithProgress(repository, config, "main", new PullLines(repository, show, null));
     show(`${folder}: pulled ${repository} at ${commit.slice(0, 12)}, ${dtype}`);
     return name;
   }
@@ -37,7 +37,12 @@ async function presentOrPulled(repository: string, config: Config, show: (line: 
   return name;
 }
 
-async function shown(repository: string, config: Config, revision: string, progress: PullProgress & { end(): void }) {
+async function pullWithProgress(
+  repository: string,
+  config: Config,
+  revision: string,
+  progress: PullProgress & { end(): void },
+) {
   const { modelsDir, dtype, device, hfEndpoint: endpoint, hfToken: token } = config;
   try {
     return await pullModel({ modelsDir, repository, revision, dtype, device, endpoint, token, progress });
@@ -48,7 +53,7 @@ async function shown(repository: string, config: Config, revision: string, progr
   }
 }
 
-function toTerminal(): PullLines {
+function terminalLines(): PullLines {
   const { stderr } = process;
   const bar = stderr.isTTY ? (line: string) => void stderr.write(`\r${line}\u001B[K`) : null;
   return new PullLines("", (line) => void stderr.write(`${bar === null ? "" : "\r\u001B[K"}${line}\n`), bar);
@@ -61,7 +66,7 @@ function asOneLine(error: unknown): Error {
   return isKnown ? new Error(message.replaceAll(/\s+/gu, " "), { cause: error }) : (error as Error);
 }
 
-function refusingAsConfig<T>(read: () => T): T {
+function asConfigError<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -11,7 +11,7 @@ import { shownUrl } from "../wiring/scale-out.js";
 import { banner, failureLine } from "./banner.js";
 import { withProgress } from "./progress.js";
 
-/** What still has to be closed, in this order. */
+/** What has to be closed at the end. */
 interface RunningServer {
   readonly config: Config;
   readonly parts: Parts;
@@ -22,7 +22,7 @@ interface RunningServer {
 /** Returns when the server is ready; it runs until a signal ends it. */
 export async function serve(settings: Config): Promise<void> {
   const log = createLog(settings, process.stdout);
-  const config = await pullMissingModels(settings, log);
+  const config = await pullModels(settings, log);
   const server = await start(config, log);
   closeWithGrace({ delay: config.drainTimeoutMs + 20_000, logger: log }, ({ err, signal }) => {
     if (err !== undefined) log.fatal({ err }, "unexpected error");
@@ -32,14 +32,14 @@ export async function serve(settings: Config): Promise<void> {
   await announce(server, log);
 }
 
-// A model of the Hub that is not there yet comes before anything listens.
-async function pullMissingModels(config: Config, log: Logger): Promise<Config> {
+// Models of the Hub that are missing are pulled before anything listens.
+async function pullModels(config: Config, log: Logger): Promise<Config> {
   if (!config.models.some((name) => name.includes("/"))) return config;
-  const { withPulledModels } = await import("./pull.js");
-  return withPulledModels(config, (line) => log.info(line));
+  const { pullMissing } = await import("./pull.js");
+  return pullMissing(config, (line) => log.info(line));
 }
 
-// Listens before the models are loaded: probes are answered and callers get an honest 503.
+// Listens before the models are loaded, so that probes are answered and requests get a 503 until then.
 async function start(config: Config, log: Logger): Promise<RunningServer> {
   const parts = await connect(config, log);
   const built = await buildApp(config, parts);
@@ -78,21 +78,22 @@ async function announce({ config, parts, built }: RunningServer, log: Logger): P
   log.info({ version, url, models_dir: modelsDir, seconds, ...shared }, "ready");
 }
 
-// Not ready, no new work; running answers may finish, then what runs here for others; then right to left, so that nobody calls what is gone.
+// No new work is taken. Running answers may finish, then the jobs of other nodes; then parts are closed in the opposite order of a request, so
+// that none calls one that is closed.
 async function stop({ config, parts, built, metricsApp }: RunningServer): Promise<void> {
   const { app, lifetime } = built;
-  const until = performance.now() + config.drainTimeoutMs;
+  const deadline = performance.now() + config.drainTimeoutMs;
   const drained = Promise.all([lifetime.drain(config.drainTimeoutMs), parts.generations.close()]);
-  // A worker has nobody to answer but probes: they are told until it has given away its jobs.
+  // A worker answers only probes: they get their answers until it has given away its jobs.
   if (config.role === "worker") await parts.scaleOut?.worker?.drain(config.drainTimeoutMs);
   const closed = app.close();
   await drained;
-  await Promise.race([closed, later(2000)]);
+  await Promise.race([closed, delay(2000)]);
   app.server.closeAllConnections();
   await closed;
   await parts.webhooks?.close();
   await parts.queue.close();
-  await parts.scaleOut?.worker?.drain(Math.max(0, until - performance.now()));
+  await parts.scaleOut?.worker?.drain(Math.max(0, deadline - performance.now()));
   await parts.scaleOut?.close();
   await parts.inference.close();
   await metricsApp?.close();
@@ -100,7 +101,7 @@ async function stop({ config, parts, built, metricsApp }: RunningServer): Promis
   parts.metrics.close();
 }
 
-function later(ms: number): Promise<void> {
+function delay(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();
   });

@@ -50,7 +50,7 @@ export interface PullCommand {
  * ONNX Runtime 1.30 reports its use to its makers unless ORT_DISABLE_TELEMETRY says otherwise when its library is loaded: call this first. What a
  * person has set stays.
  */
-export function turnReportsOff(environment: NodeJS.ProcessEnv = process.env): void {
+export function disableOrtTelemetry(environment: NodeJS.ProcessEnv = process.env): void {
   environment["ORT_DISABLE_TELEMETRY"] ??= "1";
 }
 
@@ -62,10 +62,10 @@ export function readCommand(
   const line = readCommandLine(args);
   if (line.asks === "help") return { kind: "help", of: line.isNamed ? line.name : null };
   if (line.asks === "version") return { kind: "version" };
-  return commandOf(line, readConfig(line.settings, environment));
+  return toCommand(line, readConfig(line.settings, environment));
 }
 
-function commandOf({ name, operand, options }: CommandLine, config: Config): Command {
+function toCommand({ name, operand, options }: CommandLine, config: Config): Command {
   const isJson = options.has("--json");
   switch (name) {
     case "generate": {
@@ -84,13 +84,13 @@ function commandOf({ name, operand, options }: CommandLine, config: Config): Com
 /** All settings: flags, then environment, then defaults. Throws ConfigError. */
 export function readConfig(args: readonly string[], environment: Environment): Config {
   const flags = readFlags(args);
-  refuseMisspelt(environment);
+  refuseMisspeltVariables(environment);
   const entries = Object.entries<Setting<unknown>>(settings).map(([key, setting]) => {
-    return [key, valueOf(setting, flags, environment)] as const;
+    return [key, readSetting(setting, flags, environment)] as const;
   });
   const config = Object.fromEntries(entries) as Record<SettingKey, unknown> as Config;
-  requireTogether(config);
-  return Object.freeze({ ...config, cacheDir: cacheFolder(config.cacheDir, environment) });
+  requireRedisForRole(config);
+  return Object.freeze({ ...config, cacheDir: resolveCacheDir(config.cacheDir, environment) });
 }
 
 /** A config for tests and tools: defaults, nothing read from the environment. */
@@ -98,9 +98,9 @@ export function defaultConfig(overrides: Partial<Config> = {}): Config {
   return Object.freeze({ ...readConfig([], {}), ...overrides });
 }
 
-function valueOf(setting: Setting<unknown>, flags: ReadonlyMap<string, string>, environment: Environment): unknown {
+function readSetting(setting: Setting<unknown>, flags: ReadonlyMap<string, string>, environment: Environment): unknown {
   const flag = flags.get(setting.name);
-  const written = flag ?? blankAsUndefined(environment[setting.name]);
+  const written = flag ?? nonBlank(environment[setting.name]);
   const text = written ?? setting.default;
   if (text === null) return setting.absent;
   try {
@@ -130,7 +130,7 @@ function unknownArgument(argument: string, flags: readonly string[]): string {
 }
 
 // The environment holds other programs' variables: only names of several words are compared, where one wrong letter or two can't be chance.
-function refuseMisspelt(environment: Environment): void {
+function refuseMisspeltVariables(environment: Environment): void {
   const known = settingNames.filter((name) => name.includes("_"));
   for (const name of Object.keys(environment)) {
     if (!name.includes("_") || settingNames.includes(name)) continue;
@@ -139,16 +139,16 @@ function refuseMisspelt(environment: Environment): void {
   }
 }
 
-function requireTogether({ role, redisUrl }: Config): void {
+function requireRedisForRole({ role, redisUrl }: Config): void {
   if (role !== "all" && redisUrl === null) throw new ConfigError(`REDIS_URL: ROLE=${role} needs it`);
 }
 
-function cacheFolder(setting: string, environment: Environment): string {
+function resolveCacheDir(setting: string, environment: Environment): string {
   if (setting !== "auto") return setting;
-  const base = blankAsUndefined(environment["XDG_CACHE_HOME"]) ?? join(homedir(), ".cache");
+  const base = nonBlank(environment["XDG_CACHE_HOME"]) ?? join(homedir(), ".cache");
   return join(base, "seqserve");
 }
 
-function blankAsUndefined(text: string | undefined): string | undefined {
+function nonBlank(text: string | undefined): string | undefined {
   return text === undefined || text.trim() === "" ? undefined : text;
 }

@@ -10,16 +10,16 @@ export function cpuLimit(read: (path: string) => string | null = readText): numb
 
 function cgroupV2(read: (path: string) => string | null): number | null {
   const [quota, period] = (read("/sys/fs/cgroup/cpu.max") ?? "").trim().split(" ");
-  return ratio(quota, period);
+  return quotaCpus(quota, period);
 }
 
 function cgroupV1(read: (path: string) => string | null): number | null {
   const quota = read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") ?? undefined;
   const period = read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") ?? undefined;
-  return ratio(quota, period);
+  return quotaCpus(quota, period);
 }
 
-function ratio(quota: string | undefined, period: string | undefined): number | null {
+function quotaCpus(quota: string | undefined, period: string | undefined): number | null {
   const value = Number(quota) / Number(period);
   return Number.isFinite(value) && value > 0 ? value : null;
 }

@@ -4,8 +4,8 @@ import { manifestFile } from "../inference/folder/manifest.js";
 import { chooseAmong } from "../inference/folder/transformer-files.js";
 import { HubRefusal, type HubFile, type Repository } from "./hub.js";
 
-/** All that the text side may read (inference/tokenizer/, inference/folder.ts). */
-const besideGraphs = new Set([
+/** All that is read beside the graphs (inference/tokenizer/, inference/folder/). */
+const textFiles = new Set([
   manifestFile,
   "config.json",
   "generation_config.json",
@@ -24,31 +24,31 @@ const besideGraphs = new Set([
 ]);
 
 /** A manifest may give its vocabularies any name. */
-const namedByManifest = /\.(onnx|json|txt|model|spm)$/u;
+const manifestEndings = /\.(onnx|json|txt|model|spm)$/u;
 
-export interface Wanted {
-  /** What the server calls them; "manifest" where a seqserve.json names the graphs. */
+export interface ChosenFiles {
+  /** As DTYPE names it; "manifest" where a seqserve.json names the graphs. */
   readonly dtype: string;
   readonly files: readonly HubFile[];
 }
 
 /** Throws HubRefusal that names what is there. */
-export function filesToPull({ name, files }: Repository, dtype: string, device: string): Wanted {
+export function chooseFiles({ name, files }: Repository, dtype: string, device: string): ChosenFiles {
   const safe = files.filter(({ path }) => isInside(path));
   const graphs = safe.map(({ path }) => path).filter((path) => path.endsWith(".onnx"));
-  const isOurs = safe.some(({ path }) => path === manifestFile);
-  if (graphs.length === 0) throw new HubRefusal(`${name}: no ONNX files: ${foundInstead(files)}`);
-  if (isOurs && !graphs.some((path) => basename(path).startsWith("encoder_model"))) {
-    const isWanted = (path: string) => namedByManifest.test(path) || graphs.some((graph) => isDataOf(graph, path));
+  const hasManifest = safe.some(({ path }) => path === manifestFile);
+  if (graphs.length === 0) throw new HubRefusal(`${name}: no ONNX files: ${describeOtherWeights(files)}`);
+  if (hasManifest && !graphs.some((path) => basename(path).startsWith("encoder_model"))) {
+    const isWanted = (path: string) => manifestEndings.test(path) || graphs.some((graph) => isDataOf(graph, path));
     return { dtype: "manifest", files: safe.filter(({ path }) => isWanted(path)) };
   }
-  const chosen = chosenGraphs(name, graphs, dtype, device);
+  const chosen = chooseGraphs(name, graphs, dtype, device);
   const isWanted = (path: string) =>
-    besideGraphs.has(path) || chosen.paths.some((graph) => path === graph || isDataOf(graph, path));
+    textFiles.has(path) || chosen.paths.some((graph) => path === graph || isDataOf(graph, path));
   return { dtype: chosen.dtype, files: safe.filter(({ path }) => isWanted(path)) };
 }
 
-function chosenGraphs(name: string, graphs: readonly string[], dtype: string, device: string) {
+function chooseGraphs(name: string, graphs: readonly string[], dtype: string, device: string) {
   const top = graphs.filter((path) => ["onnx", "."].includes(dirname(path)));
   try {
     const { files, dtype: found } = chooseAmong(name, top.sort(), dtype, device);
@@ -72,7 +72,7 @@ export function isInside(path: string): boolean {
   return posix.normalize(path) === path && !/(^|[/\\])\.|^\/|\\|^[a-z]:/iu.test(path);
 }
 
-function foundInstead(files: readonly HubFile[]): string {
+function describeOtherWeights(files: readonly HubFile[]): string {
   const weights = files
     .map(({ path }) => path)
     .filter((path) => /\.(safetensors|bin|h5|msgpack|gguf|ot|pt)$/u.test(path));

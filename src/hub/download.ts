@@ -1,4 +1,4 @@
-// One file of a repository onto the disk: goes on where an earlier try stopped, and is there only when its checksum is right.
+// Downloads one file of a repository: resumes where an earlier try stopped, and gives the file its name only when the checksum is right.
 //
 //   name.part (grows, by ranges) ──checksum──▶ name
 import { createHash, type Hash } from "node:crypto";
@@ -11,25 +11,24 @@ import { HubRefusal, type Checksum, type Hub, type HubFile, type Repository } fr
 export interface Source {
   readonly hub: Hub;
   readonly repository: Repository;
-  /** So many more bytes are here; negative when some were of no use. */
+  /** Bytes that came, or (negative) that turned out to be wrong. */
   readonly onBytes: (count: number) => void;
-  /** Before the first new try of those in a row. */
+  /** Delay before the first retry; doubles with each further one. */
   readonly retryMs: number;
 }
 
-/** Tries in a row without one new byte. */
-const maxTries = 5;
+const maxTriesWithoutProgress = 5;
 
-/** Throws one line. What came so far stays for the next time. */
+/** Throws one line; the part that came stays on the disk for the next try. */
 export async function download(source: Source, file: HubFile, folder: string): Promise<void> {
   const path = join(folder, file.path);
   await mkdir(dirname(path), { recursive: true });
   if (await isWhole(path, file)) return source.onBytes(file.bytes);
   const part = `${path}.part`;
   const isFresh = !(await isThere(part));
-  if (!(await completed(source, file, part))) {
+  if (!(await completePart(source, file, part))) {
     // An old part may be of another commit: once more from the start.
-    if (isFresh || !(await completed(source, file, part)))
+    if (isFresh || !(await completePart(source, file, part)))
       throw new Error(
         `${source.repository.name}: ${file.path}: the wrong checksum came (${file.checksum.kind}): try again`,
       );
@@ -37,14 +36,14 @@ export async function download(source: Source, file: HubFile, folder: string): P
   await rename(part, path);
 }
 
-/** False: the checksum is wrong, and the part is gone. */
-async function completed(source: Source, file: HubFile, part: string): Promise<boolean> {
-  const hash = startedHash(file);
+/** Downloads what the part lacks. False: the checksum is wrong, and the part is deleted. */
+async function completePart(source: Source, file: HubFile, part: string): Promise<boolean> {
+  const hash = startHash(file);
   const handle = await open(part, "a");
   try {
     const start = await hashFile(part, hash);
     source.onBytes(start);
-    const end = await appended(source, file, { handle, hash, at: start });
+    const end = await appendRest(source, file, { handle, hash, size: start });
     await handle.sync();
     if (end === file.bytes && hash.digest("hex") === file.checksum.hex) return true;
     source.onBytes(-end);
@@ -55,31 +54,32 @@ async function completed(source: Source, file: HubFile, part: string): Promise<b
   return false;
 }
 
-interface Growing {
+interface PartFile {
   readonly handle: FileHandle;
   readonly hash: Hash;
-  at: number;
+  size: number;
 }
 
-async function appended(source: Source, file: HubFile, growing: Growing): Promise<number> {
+async function appendRest(source: Source, file: HubFile, partFile: PartFile): Promise<number> {
   let tries = 0;
-  while (growing.at < file.bytes) {
-    const before = growing.at;
-    const fault = await receive(source, file, growing).catch((error: unknown) => error);
-    if (fault === undefined && growing.at >= file.bytes) break;
+  while (partFile.size < file.bytes) {
+    const before = partFile.size;
+    const fault = await receive(source, file, partFile).catch((error: unknown) => error);
+    if (fault === undefined && partFile.size >= file.bytes) break;
     if (fault instanceof HubRefusal) throw fault;
-    tries = growing.at > before ? 0 : tries + 1;
-    if (tries >= maxTries) throw new Error(`${source.repository.name}: ${file.path}: ${reasonOf(fault)}`);
+    tries = partFile.size > before ? 0 : tries + 1;
+    if (tries >= maxTriesWithoutProgress)
+      throw new Error(`${source.repository.name}: ${file.path}: ${reasonOf(fault)}`);
     await sleep(source.retryMs * 2 ** tries);
   }
-  return growing.at;
+  return partFile.size;
 }
 
-async function receive({ hub, repository, onBytes }: Source, file: HubFile, growing: Growing): Promise<undefined> {
-  for await (const bytes of hub.bytes(repository, file, growing.at)) {
-    await growing.handle.write(bytes);
-    growing.hash.update(bytes);
-    growing.at += bytes.length;
+async function receive({ hub, repository, onBytes }: Source, file: HubFile, partFile: PartFile): Promise<undefined> {
+  for await (const bytes of hub.bytes(repository, file, partFile.size)) {
+    await partFile.handle.write(bytes);
+    partFile.hash.update(bytes);
+    partFile.size += bytes.length;
     onBytes(bytes.length);
   }
 }
@@ -91,12 +91,12 @@ function reasonOf(fault: unknown): string {
 
 async function isWhole(path: string, file: HubFile): Promise<boolean> {
   if (!(await isThere(path))) return false;
-  const hash = startedHash(file);
+  const hash = startHash(file);
   const bytes = await hashFile(path, hash);
   return bytes === file.bytes && hash.digest("hex") === file.checksum.hex;
 }
 
-function startedHash({ checksum, bytes }: { checksum: Checksum; bytes: number }): Hash {
+function startHash({ checksum, bytes }: { checksum: Checksum; bytes: number }): Hash {
   if (checksum.kind === "sha256") return createHash("sha256");
   return createHash("sha1").update(`blob ${bytes}\0`);
 }

@@ -15,7 +15,7 @@ export interface HubFile {
   readonly checksum: Checksum;
 }
 
-/** Of the content; a small file's is Git's own, of a blob. */
+/** Of the file's content. Small files have Git's checksum of a blob, large ones SHA-256. */
 export interface Checksum {
   readonly kind: "sha256" | "git-sha1";
   readonly hex: string;
@@ -24,12 +24,12 @@ export interface Checksum {
 export interface Repository {
   /** owner/name */
   readonly name: string;
-  /** What the revision stands for now: all files come from there. */
+  /** The commit of the revision: all files come from it, even when the branch moves on. */
   readonly commit: string;
   readonly files: readonly HubFile[];
 }
 
-/** Another try is of no use; the message is one line for the user. */
+/** A failure that a retry can't mend; the message is one line for the user. */
 export class HubRefusal extends Error {
   override readonly name = "HubRefusal";
 }
@@ -43,21 +43,21 @@ export class Hub {
     this.#token = token;
   }
 
-  /** Throws HubRefusal when there is none, or none for us. */
+  /** Throws HubRefusal when the repository does not exist or may not be read. */
   async repository(name: string, revision: string): Promise<Repository> {
     return this.#read(name, revision).catch((error: unknown) => {
       const { message } = error as Error;
-      const isTold = error instanceof HubRefusal || message.includes(new URL(this.#endpoint).origin);
-      throw isTold ? error : new Error(`${this.#endpoint}: not a Hub's answer: ${message}`);
+      const isExplained = error instanceof HubRefusal || message.includes(new URL(this.#endpoint).origin);
+      throw isExplained ? error : new Error(`${this.#endpoint}: not a Hub's answer: ${message}`);
     });
   }
 
   async #read(name: string, revision: string): Promise<Repository> {
-    const asked = { ...this.#access(name, revision), hubUrl: this.#endpoint };
-    const { sha } = await modelInfo({ ...asked, name, revision, additionalFields: ["sha"] });
+    const access = { ...this.#access(name, revision), hubUrl: this.#endpoint };
+    const { sha } = await modelInfo({ ...access, name, revision, additionalFields: ["sha"] });
     if (typeof sha !== "string" || sha === "") throw new HubRefusal(`${name}: the Hub told no commit of "${revision}"`);
     const files: HubFile[] = [];
-    for await (const entry of listFiles({ ...asked, repo: name, revision: sha, recursive: true })) {
+    for await (const entry of listFiles({ ...access, repo: name, revision: sha, recursive: true })) {
       if (entry.type !== "file") continue;
       const { path, size, lfs, oid = "" } = entry;
       const checksum = lfs === undefined ? { kind: "git-sha1", hex: oid } : { kind: "sha256", hex: lfs.oid };
@@ -68,34 +68,34 @@ export class Hub {
 
   /** The file's bytes from `start` on. Throws HubRefusal, or an Error when the connection breaks. */
   async *bytes({ name, commit }: Repository, { path }: HubFile, start: number): AsyncGenerator<Uint8Array> {
-    const place = { repo: name, path, revision: commit, hubUrl: this.#endpoint };
+    const source = { repo: name, path, revision: commit, hubUrl: this.#endpoint };
     let refusal: HubRefusal | null = null;
     const access = this.#access(name, commit, (error) => (refusal = error));
     try {
-      // Not by Xet's chunks: plain ranges go on where a file on the disk ends.
-      const blob = await downloadFile({ ...access, ...place, xet: false });
+      // Without Xet's chunks: only plain ranges can resume where the file on the disk ends.
+      const blob = await downloadFile({ ...access, ...source, xet: false });
       if (blob === null) throw new HubRefusal(`${name}: ${path} is not there any more`);
       yield* (start === 0 ? blob : blob.slice(start)).stream() as ReadableStream<Uint8Array>;
     } catch (error) {
-      // The library passes on only the message of what failed under its stream.
+      // The library keeps only the message of what failed under its stream, so the refusal itself is remembered here.
       throw refusal ?? (error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   #access(name: string, revision: string, onRefusal: (error: HubRefusal) => void = () => undefined) {
-    const told = (response: Response) => this.#explain(response, name, revision);
-    const ask = async (input: string | URL | Request, init?: RequestInit) => {
+    const explain = (response: Response) => this.#explain(response, name, revision);
+    const fetchOrRefuse = async (input: string | URL | Request, init?: RequestInit) => {
       try {
-        return await asked(input, init, told);
+        return await fetchChecked(input, init, explain);
       } catch (error) {
         if (error instanceof HubRefusal) onRefusal(error);
         throw error;
       }
     };
-    return { ...(this.#token !== null && { accessToken: this.#token }), fetch: ask };
+    return { ...(this.#token !== null && { accessToken: this.#token }), fetch: fetchOrRefuse };
   }
 
-  /** null: worth another try. The Hub says 401 for what is not there too, so that nobody learns of private models. */
+  /** Why a retry is of no use, or null where it may help. The Hub says 401 for what is not there too, so that nobody learns of private models. */
   #explain({ status, headers }: Response, name: string, revision: string): string | null {
     const endpoint = this.#endpoint;
     const missing = `${name}: no such model at ${endpoint}, or a private one (HF_TOKEN)`;
@@ -117,7 +117,7 @@ export class Hub {
 
 type Explain = (response: Response) => string | null;
 
-async function asked(
+async function fetchChecked(
   input: string | URL | Request,
   init: RequestInit | undefined,
   explain: Explain,
@@ -131,7 +131,7 @@ async function asked(
     const reason = explain(response);
     throw reason === null ? new Error(`${hostOf(input)} answered ${response.status}`) : new HubRefusal(reason);
   }
-  // The whole file where a part was asked for would be put behind that part.
+  // An answer with the whole file would be appended to the part that is here already.
   const range = new Headers(init?.headers).get("range");
   if (range !== null && range !== "bytes=0-0" && response.status !== 206) {
     await response.body?.cancel();

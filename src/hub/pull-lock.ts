@@ -3,9 +3,9 @@ import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { HubRefusal } from "./hub.js";
 
-const beatMs = 5000;
-/** A holder on another machine that was not heard of for so long is gone. */
-const silentMs = 60_000;
+const renewMs = 5000;
+/** A lock of another machine that was not renewed for this long is stale. */
+const staleMs = 60_000;
 
 interface Holder {
   readonly host: string;
@@ -13,27 +13,27 @@ interface Holder {
 }
 
 /** Runs while the lock file is held. Throws HubRefusal when another process that lives holds it. */
-export async function whileLocked<T>(file: string, work: () => Promise<T>): Promise<T> {
-  await take(file);
-  const beat = setInterval(() => void utimes(file, new Date(), new Date()).catch(() => undefined), beatMs);
+export async function withPullLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  await acquire(file);
+  const renewal = setInterval(() => void utimes(file, new Date(), new Date()).catch(() => undefined), renewMs);
   try {
     return await work();
   } finally {
-    clearInterval(beat);
+    clearInterval(renewal);
     await rm(file, { force: true });
   }
 }
 
-async function take(file: string): Promise<void> {
-  if (await isWritten(file)) return;
-  const holder = await holderOf(file);
+async function acquire(file: string): Promise<void> {
+  if (await createLockFile(file)) return;
+  const holder = await readHolder(file);
   if (holder !== null && (await isAlive(holder, file)))
     throw new HubRefusal(`${file}: process ${holder.pid} on ${holder.host} is pulling this model: wait for it`);
   await rm(file, { force: true });
-  if (!(await isWritten(file))) throw new HubRefusal(`${file}: another process began to pull this model just now`);
+  if (!(await createLockFile(file))) throw new HubRefusal(`${file}: another process began to pull this model just now`);
 }
 
-async function isWritten(file: string): Promise<boolean> {
+async function createLockFile(file: string): Promise<boolean> {
   const holder: Holder = { host: hostname(), pid: process.pid };
   return writeFile(file, JSON.stringify(holder), { flag: "wx" }).then(
     () => true,
@@ -44,7 +44,7 @@ async function isWritten(file: string): Promise<boolean> {
   );
 }
 
-async function holderOf(file: string): Promise<Holder | null> {
+async function readHolder(file: string): Promise<Holder | null> {
   try {
     return JSON.parse(await readFile(file, "utf8")) as Holder;
   } catch {
@@ -55,7 +55,7 @@ async function holderOf(file: string): Promise<Holder | null> {
 // Our own id in a lock that we did not write is a container's that ended: its successor has the same.
 async function isAlive({ host, pid }: Holder, file: string): Promise<boolean> {
   const found = await stat(file).catch(() => null);
-  if (found === null || Date.now() - found.mtimeMs > silentMs) return false;
+  if (found === null || Date.now() - found.mtimeMs > staleMs) return false;
   if (host !== hostname()) return true;
   if (pid === process.pid) return false;
   try {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { pathsInfo } from "@huggingface/hub";
-import { filesToPull, isInside } from "../../../src/hub/choose-files.js";
+import { chooseFiles, isInside } from "../../../src/hub/choose-files.js";
 import { folderName, pullModel, type PullOptions } from "../../../src/hub/pull.js";
 import { externalGraph } from "../../support/models/external-graph.js";
 import { commitOf, repositoryOf, startHub, type HubRepository, type StandInHub } from "../../support/stand-ins/hub.js";
@@ -62,7 +62,7 @@ function freshDir(): string {
   return modelsDir;
 }
 
-const quiet = { begin: () => undefined, file: () => undefined, bytes: () => undefined };
+const quiet = { start: () => undefined, fileDone: () => undefined, bytesDone: () => undefined };
 
 function pull(repository: string, overrides: Partial<PullOptions> = {}) {
   const usual = { revision: "main", dtype: "auto", device: "cpu", endpoint: hub.url, token: null };
@@ -150,7 +150,7 @@ describe("which files", () => {
     for (const path of ["x.onnx", "onnx/encoder_model.onnx", "a b.bin"]) assert.ok(isInside(path), path);
     const file = (path: string) => ({ path, bytes: 1, checksum: { kind: "sha256", hex: "" } as const });
     const paths = ["seqserve.json", "a.onnx", "../evil.onnx", ".ssh/id.json"];
-    const { files } = filesToPull({ name: "a/b", commit: "c", files: paths.map(file) }, "auto", "cpu");
+    const { files } = chooseFiles({ name: "a/b", commit: "c", files: paths.map(file) }, "auto", "cpu");
     assert.deepEqual(
       files.map(({ path }) => path),
       ["seqserve.json", "a.onnx"],
@@ -286,9 +286,9 @@ describe("what can't be pulled", () => {
 
   test("a folder that is there is never touched", async () => {
     freshDir();
-    const { folder, wasThere } = await pull("tiny/t5");
-    assert.ok(!wasThere);
-    assert.ok((await pull("tiny/t5")).wasThere);
+    const { folder, wasPresent } = await pull("tiny/t5");
+    assert.ok(!wasPresent);
+    assert.ok((await pull("tiny/t5")).wasPresent);
     await assert.rejects(
       pull("tiny/t5", { dtype: "quantized" }),
       /there is another model of that name already \(tiny\/t5 at \w{12}, fp32\): remove it first/u,

@@ -1,4 +1,4 @@
-// The process: one line for a wrong setting, help, the banner, and a graceful end.
+// The process: one line for a wrong setting, help, the device, and a graceful end.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,13 +7,9 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { banner } from "../../../src/cli/banner.js";
 import { cudaFault } from "../../../src/inference/device/cuda-fault.js";
 import { cudaParts } from "../../../src/inference/device/cuda-parts.js";
-import type { ModelInfo } from "../../../src/inference/catalog/model-info.js";
-import { shownUrl } from "../../../src/wiring/scale-out.js";
-import { withProgress } from "../../../src/cli/progress.js";
-import { modelInfo, wireEvents } from "../../support/servers/scripted.js";
+import { wireEvents } from "../../support/servers/scripted.js";
 import { guarded } from "../../../bench/tools/child-guard.js";
 
 const empty = mkdtempSync(join(tmpdir(), "seqserve-"));
@@ -59,15 +55,6 @@ test("--help and --version answer and end", async () => {
   assert.match(version.seen.out, /^\d+\.\d+\.\d+\n$/u);
 });
 
-test("the banner says role and Redis; a worker takes no calls, an API node has no weights", () => {
-  const facts = { version: "1", url: "http://x", modelsDir: "m", models: [modelInfo()], seconds: 1, colour: false };
-  const of = (role: string) => banner({ ...facts, shared: { role, redis: shownUrl("redis://me:secret@redis:1/2") } });
-  assert.match(of("all"), /role {5}all, Redis at redis:\/\/redis:1\/2\n/u);
-  assert.doesNotMatch(of("all"), /secret/u);
-  assert.doesNotMatch(of("worker"), /curl|docs/u);
-  assert.match(of("api"), /\* echo {3}on workers\n/u);
-});
-
 // Where CUDA works there is nothing to refuse: gpu.test.ts runs there.
 const fault = cudaFault(cudaParts(true), 0);
 
@@ -94,9 +81,9 @@ test(
     const { child, seen, exited } = start(["--models-dir", "models", "--port", "0", "--log-format", "json"]);
     while (!seen.out.includes('"ready"')) await once(child.stdout, "data");
     const [url] = /http:\/\/[\d.:]+/u.exec(seen.out) ?? [];
-    const told = seen.out.split("\n").filter((line) => line.includes("no CUDA"));
-    assert.equal(told.length, 1, "once, for all models");
-    assert.equal((JSON.parse(told[0] ?? "") as { reason: string }).reason, fault?.reason);
+    const lines = seen.out.split("\n").filter((line) => line.includes("no CUDA"));
+    assert.equal(lines.length, 1, "once, for all models");
+    assert.equal((JSON.parse(lines[0] ?? "") as { reason: string }).reason, fault?.reason);
     const body = async (path: string) => (await (await fetch(`${url}${path}`)).json()) as Record<string, unknown>;
     const { device } = await body("/health/ready");
     assert.deepEqual((await body("/info"))["device"], device);
@@ -164,66 +151,4 @@ test("SIGTERM lets running streams finish before the process ends with code 0", 
     assert.equal(last?.event, "end", JSON.stringify(last));
   }
   assert.deepEqual(await exited, [0, null], seen.err);
-});
-
-test("the banner says what is loaded, from where, on which device, and the URL", () => {
-  const models = [
-    modelInfo(),
-    modelInfo({ name: "broken", state: "failed", error: "encoder.onnx: no such file", isDefault: false }),
-  ];
-  const text = banner({
-    version: "1.2.3",
-    url: "http://localhost:8080",
-    modelsDir: "./models",
-    models,
-    seconds: 1.25,
-    colour: false,
-    shared: null,
-  });
-  for (const part of [
-    "seqserve 1.2.3",
-    "./models",
-    "* echo",
-    "fp32 · cpu · 1 engine x 1 thread",
-    "encoder.onnx, decoder.onnx",
-    "a note",
-    "failed: encoder.onnx: no such file",
-    "http://localhost:8080/docs",
-  ]) {
-    assert.ok(text.includes(part), `${part} in ${text}`);
-  }
-  assert.ok(!text.includes("\u001B"));
-});
-
-test("the banner says what int8 would gain where it can be made", () => {
-  const rowMemory = { perTargetToken: 1, perSourceToken: 1 };
-  const proven = {
-    batching: "any_age",
-    fallbackReason: null,
-    bitEqual: true,
-    int8: null,
-    rowMemory,
-    attention: null,
-  } as const;
-  const shown = (overrides: Partial<ModelInfo>) => {
-    const models = [modelInfo({ layout: "transformer", facts: proven, ...overrides })];
-    const url = "http://localhost:8080";
-    return banner({ version: "1", url, modelsDir: "m", models, seconds: 1, colour: false, shared: null }).includes(
-      "DTYPE=int8",
-    );
-  };
-  assert.ok(shown({}));
-  assert.ok(!shown({ dtype: "int8" }));
-  assert.ok(!shown({ facts: null }));
-  assert.ok(!shown({ facts: { ...proven, fallbackReason: "no pattern" } }));
-});
-
-test("progress is silent for what is quick and tells of what is slow", async () => {
-  const lines: string[] = [];
-  const line = { text: () => "loading x", show: (shown: string) => void lines.push(shown) };
-  await withProgress(Promise.resolve(), line, 20);
-  assert.deepEqual(lines, []);
-  await withProgress(new Promise((resolve) => setTimeout(resolve, 120)), line, 20);
-  assert.ok(lines.length >= 2 && lines.length <= 5, String(lines.length));
-  assert.equal(lines[0], "loading x (0 s)");
 });

@@ -9,11 +9,11 @@ const file = { path: "a.onnx", bytes: 600, checksum: { kind: "sha256", hex: "" }
 test("lines: one at the beginning, one a file", () => {
   const lines: string[] = [];
   const shown = new PullLines("o/n", (line) => void lines.push(line), null);
-  shown.begin(2, 1000);
-  shown.bytes(600);
-  shown.file(file);
-  shown.bytes(400);
-  shown.file({ ...file, path: "b.onnx", bytes: 400 });
+  shown.start(2, 1000);
+  shown.bytesDone(600);
+  shown.fileDone(file);
+  shown.bytesDone(400);
+  shown.fileDone({ ...file, path: "b.onnx", bytes: 400 });
   shown.end();
   assert.deepEqual(lines, ["o/n: 2 files, 1.0 KB", "o/n: 1/2 a.onnx, 600 bytes", "o/n: 2/2 b.onnx, 400 bytes"]);
 });
@@ -25,11 +25,11 @@ test("a bar: how much of how much, full at the end, then taken away", () => {
     (line) => void lines.push(line),
     (bar) => void bars.push(bar),
   );
-  shown.begin(1, 1000);
-  shown.bytes(600);
-  shown.file(file);
-  shown.bytes(400);
-  shown.file(file);
+  shown.start(1, 1000);
+  shown.bytesDone(600);
+  shown.fileDone(file);
+  shown.bytesDone(400);
+  shown.fileDone(file);
   shown.end();
   assert.deepEqual(lines, ["1 file, 1.0 KB"]);
   assert.equal(bars[0], `[${" ".repeat(24)}] 0 %, 0 bytes of 1.0 KB`);

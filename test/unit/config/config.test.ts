@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { ConfigError, defaultConfig, readCommand, readConfig, turnReportsOff } from "../../../src/config/config.js";
+import {
+  ConfigError,
+  defaultConfig,
+  readCommand,
+  readConfig,
+  disableOrtTelemetry,
+} from "../../../src/config/config.js";
 import { cpuLimit } from "../../../src/config/cpu-limit.js";
 import { flagOf, helpText, settingNames, settings, settingsPage } from "../../../src/config/settings.js";
 
@@ -19,10 +25,10 @@ function wrong(args: string[], environment: Record<string, string> = {}): string
 
 test("ONNX Runtime tells nobody of its use, unless a person wants it to", () => {
   const silent: NodeJS.ProcessEnv = {};
-  turnReportsOff(silent);
+  disableOrtTelemetry(silent);
   assert.equal(silent["ORT_DISABLE_TELEMETRY"], "1");
   const chosen: NodeJS.ProcessEnv = { ORT_DISABLE_TELEMETRY: "0" };
-  turnReportsOff(chosen);
+  disableOrtTelemetry(chosen);
   assert.equal(chosen["ORT_DISABLE_TELEMETRY"], "0");
 });
 
