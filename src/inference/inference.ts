@@ -1,4 +1,4 @@
-// What queue/ and routes/ know of models: prepare a request, generate from a Prepared, tokenize, and tell what is loaded.
+// Models as queue/ and routes/ see them: prepare a request, generate from a Prepared, tokenize, and list what is loaded.
 import { randomBytes } from "node:crypto";
 import type { Generate, GenerationEvent, GenerationRequest, Prepared, TokenEvent } from "../generation.js";
 import { generateFrom, type OnRan } from "./generation/generate.js";
@@ -15,10 +15,10 @@ export interface Inference {
   prepare(request: GenerationRequest): Promise<Prepared>;
   readonly generate: Generate;
   /**
-   * Goes on where another worker stopped. `logged` are the token events that may have been seen, from the first without gaps. Yields only what
+   * Resumes where another worker stopped. `log` has the token events that may have been seen, from the first without gaps. Yields only what
    * follows them: together exactly what an undisturbed generate() yields. Throws AppError "generation" for a log that is not this generation's.
    */
-  continue(prepared: Prepared, logged: readonly TokenEvent[], signal: AbortSignal): AsyncIterable<GenerationEvent>;
+  continue(prepared: Prepared, log: readonly TokenEvent[], signal: AbortSignal): AsyncIterable<GenerationEvent>;
   /** What to run to explain an output (text, or ids after the start token) of a prepared request. Throws AppError "validation" naming `output`. */
   scoring(prepared: Prepared, output: string | readonly number[]): Promise<Scoring>;
   /** `truncate` cuts a text that is longer, as parameters.truncate does. */
@@ -30,11 +30,14 @@ export interface Inference {
    * for after a load. Throws AppError "unavailable" for a model that failed.
    */
   digest(model: string): Promise<string>;
-  /** What else decides the arithmetic of the engines (dtype, device, graphs), in short; null before that is known. */
+  /**
+   * What decides the arithmetic of the engines beside the folder's content, as one word such as "transformer/int8/cpu/rewritten8/ort1.30": workers of
+   * one digest and variant compute alike, but for their CPUs. Null before an engine has loaded.
+   */
   variant(model: string): string | null;
-  /** What engines found out while loading, to be announced to processes without; null before that is known. */
+  /** What engines found out while loading. Workers announce it to processes without engines. Null before an engine has loaded. */
   facts(model: string): EngineFacts | null;
-  /** In a process without engines: what others' have found out; null: none is there any more. A model that doesn't fit them has failed. */
+  /** The other end of `facts`, in a process without engines. Null: no worker serves the model any more. A model whose folder here doesn't fit has failed. */
   learn(model: string, facts: EngineFacts | null): void;
   /** Resolves when every model is loaded or has failed. */
   readonly ready: Promise<void>;
@@ -44,7 +47,7 @@ export interface Inference {
 export interface InferenceOptions extends CatalogOptions {
   readonly defaultTimeoutMs: number | null;
   readonly onRan?: OnRan;
-  /** A request for this model is about to be prepared. Throws where its queue would refuse it anyway: a refusal is to cost next to nothing. */
+  /** Called before a request for this model is prepared. Throws where its queue would refuse it anyway, so that a refusal costs next to nothing. */
   readonly onArrival?: (model: string) => void;
 }
 
@@ -65,7 +68,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
       const slot = catalog.get(request.model);
       onArrival(slot.name);
       await fairQueue.enter(slot.name);
-      // Those before it may have filled the queue.
+      // Requests before it may have filled the queue meanwhile.
       onArrival(slot.name);
       return prepare(request, slot.model, {
         id: newId(),
@@ -75,8 +78,8 @@ export async function createInference(options: InferenceOptions): Promise<Infere
       });
     },
     generate: (prepared, signal) => generateFrom(catalog.get(prepared.model), prepared, [], signal, options.onRan),
-    continue: (prepared, logged, signal) =>
-      generateFrom(catalog.get(prepared.model), prepared, logged, signal, options.onRan),
+    continue: (prepared, log, signal) =>
+      generateFrom(catalog.get(prepared.model), prepared, log, signal, options.onRan),
     scoring: (prepared, output) => scoring(prepared, output, catalog.get(prepared.model).model, newId),
     tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),

@@ -1,4 +1,4 @@
-// A generation taken over by another worker: the log and what follows are exactly what an undisturbed run tells, wherever it is cut.
+// A generation taken over by another worker: the log and what follows are exactly what an undisturbed run yields, wherever it is cut.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -171,13 +171,13 @@ test("random requests cut at random points, taken over again and again, end as i
 async function tampered(inference: Inference, model: string, parameters: Parameters, inputs: string, length: number) {
   const prepared = await inference.prepare({ model, inputs, parameters });
   const whole = await undisturbed(inference, prepared);
-  const told = logOf(whole.tokens.slice(0, length));
-  const last = told.at(-1)!;
+  const events = logOf(whole.tokens.slice(0, length));
+  const last = events.at(-1)!;
   // One that the vocabulary writes as a word of its own, which the model had not chosen.
   const other = (await undisturbed(inference, await inference.prepare({ model, inputs: inputs.slice(1), parameters })))
     .tokens;
   const { id } = other.find((token) => token.id !== last.id && !token.special)!;
-  const log = [...told.slice(0, -1), { ...last, id }];
+  const log = [...events.slice(0, -1), { ...last, id }];
   const text = inference.detokenize(
     model,
     log.map((token) => token.id),
@@ -187,7 +187,7 @@ async function tampered(inference: Inference, model: string, parameters: Paramet
   return { prepared, whole, log: [...log.slice(0, -1), { ...last, id, text: text.slice(before) }] };
 }
 
-test("a beam log that this machine's search contradicts is gone on behind, never contradicted", async () => {
+test("a beam log that this machine's search contradicts is resumed after its last token, never contradicted", async () => {
   for (const numReturnSequences of [1, 3]) {
     const parameters = { num_beams: 4, num_return_sequences: numReturnSequences, details: true, max_new_tokens: 24 };
     const { prepared, whole, log } = await tampered(shipped, "g2p-en", parameters, "extraordinary", 6);
@@ -221,7 +221,7 @@ test("a beam log that this machine's search contradicts is gone on behind, never
   }
 });
 
-test("greedy goes on behind the log's ids even where it would have chosen others", async () => {
+test("greedy resumes after the log's ids even where it would have chosen others", async () => {
   const parameters = { max_new_tokens: 20, details: true };
   const { prepared, log } = await tampered(shipped, "g2p-en", parameters, "extraordinary", 6);
   const ids = log.map(({ id }) => id);
@@ -233,7 +233,7 @@ test("greedy goes on behind the log's ids even where it would have chosen others
   assert.deepEqual(end.outputs[0]!.tokens.slice(6), expected!.tokens);
 });
 
-test("a log that cannot be this generation's is refused, and nothing is told", async () => {
+test("a log that cannot be this generation's is refused, and nothing is yielded", async () => {
   const prepared = await shipped.prepare({
     model: "g2p-en",
     inputs: "knights",

@@ -5,7 +5,7 @@ import { engineFacts } from "./engine-facts.js";
 import type { EngineInfo } from "../protocol/engine-protocol.js";
 import { enginePlan } from "./engine-plan.js";
 import { folderPlan, type FolderOptions } from "../folder/folder.js";
-import { oneLine, probeOf, textSide, vocabularyFault } from "./load-steps.js";
+import { oneLine, engineProbe, textSide, vocabularyFault } from "./load-steps.js";
 import { checkManifest, type Manifest } from "../folder/manifest.js";
 
 export interface DraftRunOptions extends FolderOptions {
@@ -20,24 +20,29 @@ export async function runDraft(folder: string, draft: ManifestDraft, options: Dr
     const isSure = manifest.decoder?.outputs.scoresAre !== undefined;
     const probs = isSure ? null : withProbabilities(manifest);
     const areProbs = probs !== null && (await loadOnce(folder, probs, options).then(Boolean, () => false));
-    return confirmed(areProbs ? { ...draft, text: JSON.stringify(probs, null, 2) } : draft, manifest, info, areProbs);
+    return confirmDraft(
+      areProbs ? { ...draft, text: JSON.stringify(probs, null, 2) } : draft,
+      manifest,
+      info,
+      areProbs,
+    );
   } catch (error) {
     return { ...draft, unsure: [`it does not run as it is: ${oneLine(error)}`, ...draft.unsure] };
   }
 }
 
-function confirmed(draft: ManifestDraft, manifest: Manifest, info: EngineInfo, areProbs: boolean): ManifestDraft {
+function confirmDraft(draft: ManifestDraft, manifest: Manifest, info: EngineInfo, areProbs: boolean): ManifestDraft {
   const kind = areProbs ? "probs" : (manifest.decoder?.outputs.scoresAre ?? "logits");
   const sum = kind === "logits" ? "they are no probabilities" : "they sum to 1";
-  const [company = ""] = info.notes;
-  const isPaddingSeen = company.startsWith("sources of any length");
+  const [batchingNote = ""] = info.notes;
+  const isPaddingSeen = batchingNote.startsWith("sources of any length");
   const isSettled = (line: string) =>
     /^(which graph is the decoder|decoder\.outputs\.scoresAre)/u.test(line) ||
     (isPaddingSeen && line.startsWith("source.padTo, padSide: needed"));
   return {
     text: draft.text,
     confirmed: [
-      `files, names, roles and element types: they ran, and ${company}`,
+      `files, names, roles and element types: they ran, and ${batchingNote}`,
       `decoder.outputs.scoresAre: ${kind}, as ${sum}`,
       `source.vocab and target.vocab: the graphs know as many symbols (${info.vocabSize} are scored)`,
       ...draft.confirmed,
@@ -57,7 +62,7 @@ async function loadOnce(folder: string, manifest: Manifest, options: DraftRunOpt
   const read = await folderPlan(folder, manifest, options);
   const side = await textSide(read, { maxInputTokens: null, maxNewTokens: 16, maxBeams: 1 });
   const { loadTimeoutMs, device = "cpu" } = options;
-  const [plan, probe] = [await enginePlan(read, side.source, side.special), probeOf(read, side)];
+  const [plan, probe] = [await enginePlan(read, side.source, side.special), engineProbe(read, side)];
   const pool = new EnginePool(1, { ...bounds, device, loadTimeoutMs, loads: null, onStep: ignore, onCrash: ignore });
   const info = await pool.load(plan, probe);
   await pool.close();

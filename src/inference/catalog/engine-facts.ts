@@ -4,7 +4,7 @@ import type { FolderPlan } from "../folder/folder.js";
 import { rewriterVersion } from "../protocol/facts.js";
 
 export interface EngineFacts extends Omit<EngineInfo, "vocabSize"> {
-  /** null: the graph's scores tell no size. */
+  /** null: the scores have no fixed size. */
   readonly vocabSize: number | null;
   /** What is loaded there, by the worker's own DTYPE. */
   readonly dtype: string;

@@ -49,19 +49,19 @@ export async function reportFolder(folder: string, { threads, ...options }: Repo
   try {
     if (await slot.read()) await slot.start(threads);
     const info = slot.info();
-    const details = info.state === "ready" ? await detailsOf(slot.model) : null;
-    return { info, details, draft: info.needsManifest === true ? await draftOf(path, options) : null };
+    const details = info.state === "ready" ? await folderDetails(slot.model) : null;
+    return { info, details, draft: info.needsManifest === true ? await runnableDraft(path, options) : null };
   } finally {
     await slot.close();
   }
 }
 
-async function draftOf(path: string, options: DraftRunOptions): Promise<ManifestDraft | null> {
+async function runnableDraft(path: string, options: DraftRunOptions): Promise<ManifestDraft | null> {
   const draft = await draftManifest(path).catch(() => null);
   return draft && runDraft(path, draft, options);
 }
 
-async function detailsOf({ folder, source, target }: ServedModel): Promise<FolderDetails> {
+async function folderDetails({ folder, source, target }: ServedModel): Promise<FolderDetails> {
   const family = folder.config["model_type"];
   return {
     family: typeof family === "string" ? family : null,

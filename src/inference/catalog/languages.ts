@@ -31,15 +31,15 @@ export function modelLanguages({ folder, source, target }: Pick<ServedModel, "fo
 export function requestLanguages(options: Parameters, model: ServedModel): RequestLanguages {
   const { src_lang, tgt_lang } = options;
   const known = modelLanguages(model);
-  const srcLang = src_lang === undefined ? undefined : codeOf("srcLang", src_lang, known.source);
-  const tgtLang = tgt_lang === undefined ? undefined : codeOf("tgtLang", tgt_lang, known.target);
+  const srcLang = src_lang === undefined ? undefined : requireLanguage("srcLang", src_lang, known.source);
+  const tgtLang = tgt_lang === undefined ? undefined : requireLanguage("tgtLang", tgt_lang, known.target);
   return {
     ...(srcLang !== undefined && model.source.languages.includes(srcLang) && { srcLang }),
-    ...(tgtLang !== undefined && placeOfTarget(tgtLang, model)),
+    ...(tgtLang !== undefined && targetLanguage(tgtLang, model)),
   };
 }
 
-function placeOfTarget(tgtLang: string, { folder, target }: ServedModel): RequestLanguages {
+function targetLanguage(tgtLang: string, { folder, target }: ServedModel): RequestLanguages {
   const { token } = folder.manifest.languages ?? {};
   if (token !== undefined) return { prefix: `${token.replace("{}", tgtLang)} ` };
   const id = target.targetLanguageId(tgtLang);
@@ -52,7 +52,7 @@ const fields: Readonly<Record<keyof EncodeOptions, string>> = {
   tgtLang: "parameters.tgt_lang",
 };
 
-function codeOf(option: keyof EncodeOptions, wanted: string, known: readonly string[]): string {
+function requireLanguage(option: keyof EncodeOptions, wanted: string, known: readonly string[]): string {
   if (known.length === 0) refuse(fields[option], "this model does not take languages");
   return languageNamed(wanted, known) ?? refuse(fields[option], wrongLanguage(wanted, known));
 }

@@ -1,4 +1,4 @@
-// The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's plan and probe, and what must agree at the end.
+// The steps from a read folder to a served model that need no thread: tokenizers, special ids, the engine's probe, and what must agree at the end.
 import type { Parameters } from "../../parameters.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "../folder/folder.js";
@@ -16,8 +16,10 @@ import type { Probe } from "../protocol/engine-protocol.js";
 
 export type TextSide = Pick<ServedModel, "source" | "target" | "special" | "inputPrefix" | "defaults" | "limits">;
 
-/** A tokenizer may know so many more ids than the scores have (masks and other tokens that are never generated). */
-const sparePart = 1.05;
+/** Ids that a tokenizer may have for each one that is scored: masks and other tokens are never generated. */
+const spareIdsFactor = 1.05;
+
+const longestMessage = 500;
 
 export async function textSide(folder: FolderPlan, limits: ServerLimits): Promise<TextSide> {
   const { source, target } = await loadTokenizers(folder.folder, folder.manifest);
@@ -25,8 +27,8 @@ export async function textSide(folder: FolderPlan, limits: ServerLimits): Promis
   return { source, target, special, ...usualTask(folder), limits: modelLimits(folder, limits) };
 }
 
-/** A vocabulary of the manifest is the model's own: its last id must be one that the encoder knows. */
-export function probeOf({ manifest, files, plan }: FolderPlan, { source, special, defaults }: TextSide): Probe {
+/** What the engine tries while loading. A vocabulary of the manifest is the model's own: its last id must be one that the encoder knows. */
+export function engineProbe({ manifest, files, plan }: FolderPlan, { source, special, defaults }: TextSide): Probe {
   const isOwn = manifest.source?.vocab !== undefined;
   const last = isOwn ? source.vocabSize - 1 : (special.eos[0] ?? special.start);
   const [encoderFile = plan.layout, decoderFile = encoderFile] = Object.values(files);
@@ -55,7 +57,7 @@ function idsByField(special: SpecialIds, defaults: Parameters): Probe["ids"] {
   return fields.flatMap(([field, value]) => idList(value).map((id) => ({ field, id })));
 }
 
-/** One line when a vocabulary doesn't fit the scores. */
+/** One line when a vocabulary doesn't fit the scores; else null. */
 export function vocabularyFault(
   { folder, manifest }: FolderPlan,
   { target }: TextSide,
@@ -65,12 +67,10 @@ export function vocabularyFault(
   const { vocabSize } = target;
   if (manifest.target?.vocab !== undefined && vocabSize !== scores)
     return `${folder}: target.vocab: ${vocabSize} symbols (largest id + 1), but the decoder scores ${scores}`;
-  if (vocabSize > scores * sparePart)
+  if (vocabSize > scores * spareIdsFactor)
     return `${folder}: the tokenizer's vocabulary has ${vocabSize} ids, but the decoder scores ${scores}`;
   return null;
 }
-
-const longestMessage = 500;
 
 /** ONNX Runtime's messages have several lines, and those of a hostile file any content. */
 export function oneLine(error: unknown): string {
@@ -79,8 +79,7 @@ export function oneLine(error: unknown): string {
   return line.length <= longestMessage ? line : `${line.slice(0, longestMessage)} …`;
 }
 
-// What a load adds to the process's resident memory: known only where no other load ran at the same time.
-
+/** What a load adds to the process's resident memory: known only where no other load ran at the same time. */
 export class LoadMeter {
   readonly #read: () => number;
   #running = 0;

@@ -1,4 +1,4 @@
-// What /models, /info and the banner tell of a model.
+// A model as /models, /info and the banner show it.
 import { rowBytes, type TransformerFacts } from "../protocol/facts.js";
 import type { EngineFacts } from "./engine-facts.js";
 import type { FolderPlan } from "../folder/folder.js";

@@ -13,7 +13,7 @@ import type { StepReport } from "../protocol/engine-protocol.js";
 import { surveyFiles, surveyFolder, namedFiles } from "../folder/folder-survey.js";
 import { enginePlan } from "./engine-plan.js";
 import { ManifestMissing, readFolder, type FolderPlan } from "../folder/folder.js";
-import { vocabularyFault, oneLine, probeOf, textSide, type TextSide, type LoadMeter } from "./load-steps.js";
+import { vocabularyFault, oneLine, engineProbe, textSide, type TextSide, type LoadMeter } from "./load-steps.js";
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
 import { OnDemandEngines } from "./on-demand-engines.js";
@@ -280,7 +280,7 @@ export class ModelSlot {
     if (folder === null) throw new Error(this.#error ?? "the folder was not read");
     const started = performance.now();
     const text = loadedText ?? (await textSide(folder, options.limits));
-    const [plan, probe] = [await enginePlan(folder, text.source, text.special), probeOf(folder, text)];
+    const [plan, probe] = [await enginePlan(folder, text.source, text.special), engineProbe(folder, text)];
     const pool = new EnginePool(this.#engineCount, {
       ...options,
       loads: options.loads ?? null,

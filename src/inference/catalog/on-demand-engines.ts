@@ -16,6 +16,7 @@ export class OnDemandEngines {
   #pool: Promise<EnginePool> | null = null;
   #closing: Promise<void> = Promise.resolve();
   #isRunning = false;
+  /** Requests under way. */
   #users = 0;
   #idleTimer: NodeJS.Timeout | null = null;
 

@@ -21,8 +21,15 @@ export interface ServedModel {
   /** generation_config.json, the task's own, then seqserve.json: under the request's own parameters. */
   readonly defaults: Parameters;
   readonly limits: ModelLimits;
-  /** Steps can hand out attention rows; null: no engine has told yet. */
+  /** Steps can hand out attention rows; null: not known before an engine has loaded. */
   readonly hasAttention: boolean | null;
+}
+
+export interface ModelLimits {
+  /** Source tokens of one input at most. */
+  readonly maxInputTokens: number;
+  readonly maxNewTokens: number;
+  readonly maxBeams: number;
 }
 
 export interface ServerLimits {
@@ -73,11 +80,4 @@ export function idList(value: unknown): number[] {
 
 function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
-}
-
-export interface ModelLimits {
-  /** Source tokens of one input at most. */
-  readonly maxInputTokens: number;
-  readonly maxNewTokens: number;
-  readonly maxBeams: number;
 }

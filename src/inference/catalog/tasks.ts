@@ -17,18 +17,18 @@ export interface Task {
 /** The model's usual task: what its manifest names and says, else no prefix and the defaults of its files. */
 export function usualTask(folder: FolderPlan): Task {
   const { task, inputPrefix } = folder.manifest;
-  const named = specific(folder)[task ?? ""] ?? {};
-  return { inputPrefix: inputPrefix ?? prefixOf(named), defaults: defaultParameters(folder, named) };
+  const named = taskParameters(folder)[task ?? ""] ?? {};
+  return { inputPrefix: inputPrefix ?? inputPrefixOf(named), defaults: defaultParameters(folder, named) };
 }
 
 /** Tasks that a request may name. */
 export function taskNames({ folder }: Pick<ServedModel, "folder">): string[] {
   const { task } = folder.manifest;
-  return [...new Set([...(task === undefined ? [] : [task]), ...Object.keys(specific(folder))])];
+  return [...new Set([...(task === undefined ? [] : [task]), ...Object.keys(taskParameters(folder))])];
 }
 
 /** The model as that task wants it. Throws AppError "validation" for one that the model doesn't have. */
-export function forTask(model: ServedModel, task: string | undefined): ServedModel {
+export function modelForTask(model: ServedModel, task: string | undefined): ServedModel {
   const { folder } = model;
   if (task === undefined || task === folder.manifest.task) return model;
   const names = taskNames(model);
@@ -36,17 +36,17 @@ export function forTask(model: ServedModel, task: string | undefined): ServedMod
     const known = names.length === 0 ? "none" : names.join(", ");
     refuse("parameters.task", `this model has no task "${task}"${suggestion(task, names)}; it has: ${known}`);
   }
-  const named = specific(folder)[task] ?? {};
-  return { ...model, inputPrefix: prefixOf(named), defaults: defaultParameters(folder, named) };
+  const named = taskParameters(folder)[task] ?? {};
+  return { ...model, inputPrefix: inputPrefixOf(named), defaults: defaultParameters(folder, named) };
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** Their form was checked with config.json's other fields. */
-function specific({ config }: FolderPlan): Readonly<Record<string, Json>> {
+function taskParameters({ config }: FolderPlan): Readonly<Record<string, Json>> {
   return (config["task_specific_params"] ?? {}) as Record<string, Json>;
 }
 
-function prefixOf(task: Json): string {
+function inputPrefixOf(task: Json): string {
   return typeof task["prefix"] === "string" ? task["prefix"] : "";
 }

@@ -35,7 +35,7 @@ export async function chooseDevice(
   const index = Number(setting.split(":")[1] ?? 0);
   const device = `cuda:${index}`;
   const parts = machine.parts(setting !== "auto");
-  const fault = cudaFault(parts, index) ?? (await trial(device, machine));
+  const fault = cudaFault(parts, index) ?? (await runTrial(device, machine));
   if (setting === "auto")
     return fault === null
       ? { device, reason: "found", why: null }
@@ -44,7 +44,7 @@ export async function chooseDevice(
   return { device, reason: "asked", why: null };
 }
 
-async function trial(device: string, machine: Machine): Promise<CudaFault | null> {
+async function runTrial(device: string, machine: Machine): Promise<CudaFault | null> {
   const words = await machine.tryDevice(device);
   return words === null ? null : trialFault(words);
 }

@@ -1,4 +1,4 @@
-// What of CUDA is on this machine: ONNX Runtime's provider, the libraries it needs, the driver, devices. Looks and tells; cuda-fault.ts judges.
+// What of CUDA is on this machine: ONNX Runtime's provider, the libraries it needs, the driver, devices. Only looks; cuda-fault.ts judges.
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -78,7 +78,7 @@ interface LoaderFault {
   readonly words: string;
 }
 
-// Asks the loader itself, so that LD_LIBRARY_PATH, its cache and what a library needs in turn count as they will. A library that loads is no module of
+// Asks the loader itself, so that LD_LIBRARY_PATH, its cache and what the libraries themselves need count as in a real load. A library that loads is no module of
 // Node's, which then says that it did not register.
 function loaderFault(name: string): LoaderFault | null {
   try {

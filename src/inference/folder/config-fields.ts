@@ -18,7 +18,7 @@ export async function readJsonObject(path: string): Promise<Json> {
     if (error.code === "ENOENT") return "{}";
     throw new Error(`${path}: ${error.message}`, { cause: error });
   });
-  const value = parsed(path, text);
+  const value = parseJson(path, text);
   if (isObject(value)) return value;
   throw new Error(`${path}: expected an object, found ${kindOf(value)}`);
 }
@@ -29,18 +29,18 @@ export function checkConfig(path: string, config: Json): void {
   expect(path, config, ["eos_token_id"], "an id or a list of ids", (value) => [value].flat().every(isId));
   expect(path, config, sizeFields, "a number above 0", (value) => isId(value) && value > 0);
   for (const [name, value] of Object.entries(config)) {
-    const fault = refusalReason(name) !== null ? null : faultOf(name, value, typeKeywords);
-    if (fault !== null) wrong(path, name, fault, value);
+    const fault = refusalReason(name) !== null ? null : schemaFault(name, value, typeKeywords);
+    if (fault !== null) refuseField(path, name, fault, value);
   }
 }
 
 /** task_specific_params of config.json: an object of objects of generation fields. */
 export function checkTasks(path: string, { task_specific_params: tasks }: Json): void {
   if (isAbsent(tasks)) return;
-  if (!isObject(tasks)) return wrong(path, "task_specific_params", "an object", tasks);
+  if (!isObject(tasks)) return refuseField(path, "task_specific_params", "an object", tasks);
   for (const [name, fields] of Object.entries(tasks)) {
     const field = `task_specific_params.${name}`;
-    if (!isObject(fields)) return wrong(path, field, "an object", fields);
+    if (!isObject(fields)) return refuseField(path, field, "an object", fields);
     expect(
       path,
       { [`${field}.prefix`]: fields["prefix"] },
@@ -64,7 +64,7 @@ function expect(
   isRight: (value: unknown) => boolean,
 ): void {
   const field = fields.find((name) => !isAbsent(config[name]) && !isRight(config[name]));
-  if (field !== undefined) wrong(path, field, expected, config[field]);
+  if (field !== undefined) refuseField(path, field, expected, config[field]);
 }
 
 /** The manifest's own defaults: as strict as a request's. */
@@ -73,23 +73,23 @@ export function checkParameters(path: string, asked: Json): void {
     if (!parameters.has(name))
       throw new Error(`${path}: parameters.${name}: unknown${suggestion(name, [...parameters.keys()])}`);
     if (notDefaults.has(name)) throw new Error(`${path}: parameters.${name}: only a request can set it`);
-    const fault = faultOf(name, value, null);
-    if (fault !== null) wrong(path, `parameters.${name}`, fault, value);
+    const fault = schemaFault(name, value, null);
+    if (fault !== null) refuseField(path, `parameters.${name}`, fault, value);
   }
 }
 
-function faultOf(name: string, value: unknown, keywords: ReadonlySet<string> | null): string | null {
+function schemaFault(name: string, value: unknown, keywords: ReadonlySet<string> | null): string | null {
   const schema = parameters.get(name);
   if (schema === undefined || isAbsent(value)) return null;
   const error = Value.Errors(schema, value).find(({ keyword }) => keywords === null || keywords.has(keyword));
   return error === undefined ? null : `one that ${error.message}`;
 }
 
-function wrong(path: string, field: string, expected: string, found: unknown): never {
-  throw new Error(`${path}: ${field}: expected ${expected}, found ${shown(found)}`);
+function refuseField(path: string, field: string, expected: string, found: unknown): never {
+  throw new Error(`${path}: ${field}: expected ${expected}, found ${describeValue(found)}`);
 }
 
-function shown(value: unknown): string {
+function describeValue(value: unknown): string {
   return typeof value === "object" && value !== null ? kindOf(value) : JSON.stringify(value).slice(0, 80);
 }
 
@@ -106,7 +106,7 @@ function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function parsed(path: string, text: string): unknown {
+function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

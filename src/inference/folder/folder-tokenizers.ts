@@ -1,4 +1,4 @@
-// The tokenizers of a model folder: what its manifest says, else what its files tell (folder-tokenizers.ts). Used by the catalog, once a model.
+// The tokenizers of a model folder: as its manifest says, else by its files (tokenizer/hub-folder.ts). Used by the catalog once for each model.
 export type { Tokenizers } from "../tokenizer/hub-folder.js";
 import type { Manifest } from "./manifest.js";
 import { folderTokenizers, hubTokenizer, inFolder, type Tokenizers } from "../tokenizer/hub-folder.js";
@@ -33,21 +33,24 @@ async function manifestSide(folder: string, side: Side, options: VocabularyOptio
 function sourceOptions({ source = {} }: Manifest): VocabularyOptions {
   const { split, lowercase, unknown, appendEos, prependBos, reverse, padToken } = source;
   return {
-    ...given({ split: split as Split | undefined, lowercase, unknown, appendEos, prependBos, reverse }),
-    specials: symbols([padToken]),
+    ...withoutUndefined({ split: split as Split | undefined, lowercase, unknown, appendEos, prependBos, reverse }),
+    specials: withoutEmpty([padToken]),
   };
 }
 
 function targetOptions({ target = {} }: Manifest): VocabularyOptions {
-  return { ...given({ join: target.join }), specials: symbols([target.bos, target.eos, target.padToken]) };
+  return {
+    ...withoutUndefined({ join: target.join }),
+    specials: withoutEmpty([target.bos, target.eos, target.padToken]),
+  };
 }
 
-function symbols(values: readonly (SymbolOrId | null | undefined)[]): SymbolOrId[] {
+function withoutEmpty(values: readonly (SymbolOrId | null | undefined)[]): SymbolOrId[] {
   return values.filter((value): value is SymbolOrId => value !== null && value !== undefined);
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-function given<T extends object>(options: T): Given<T> {
+function withoutUndefined<T extends object>(options: T): Given<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
 }

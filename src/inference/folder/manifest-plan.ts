@@ -26,8 +26,8 @@ export function manifestPlan(folder: string, manifest: Manifest, dtype: string):
   const layout = layoutOf(manifest, decoder, fail);
   const shared = { source: sourcePlan(source), padId: 0 };
   const encoderPlan =
-    encoder === undefined ? null : { file: suffixed(folder, encoder.file, found), ...encoderTensors(encoder) };
-  const file = suffixed(folder, decoder.file, found);
+    encoder === undefined ? null : { file: withSuffix(folder, encoder.file, found), ...encoderTensors(encoder) };
+  const file = withSuffix(folder, decoder.file, found);
   const files = { ...(encoderPlan !== null && { encoder: basename(encoderPlan.file) }), decoder: basename(file) };
   if (layout === "stateless") {
     refuseGiven(decoder, ["ids", "onehot", "states", "feed"], ["states", "feed"], "stateless", fail);
@@ -117,7 +117,7 @@ function refuseGiven(
   if (output !== undefined) fail(`decoder.outputs.${output}: has no meaning in layout "${layout}"`);
 }
 
-function suffixed(folder: string, file: string, dtype: string): string {
+function withSuffix(folder: string, file: string, dtype: string): string {
   const name = dtype === "fp32" ? file : file.replace(/\.onnx$/, `_${dtype}.onnx`);
   const path = join(folder, name);
   if (!existsSync(path)) throw new Error(`${folder}: expected the file ${name}, not found`);

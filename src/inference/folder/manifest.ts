@@ -13,7 +13,7 @@ const symbol = (description: string) =>
   Type.Optional(
     Type.Union([Type.String({ maxLength: 512 }), Type.Integer({ minimum: 0 }), Type.Null()], { description }),
   );
-const turn = (role: string) =>
+const messagePattern = (role: string) =>
   Type.Optional(Type.String({ maxLength: 1024, pattern: "\\{\\}", description: `A ${role} message, its text at {}` }));
 const closed = { additionalProperties: false };
 
@@ -147,9 +147,9 @@ export const ManifestSchema = Type.Object(
     chat: Type.Optional(
       Type.Object(
         {
-          system: turn("system"),
-          user: turn("user"),
-          assistant: turn("assistant"),
+          system: messagePattern("system"),
+          user: messagePattern("user"),
+          assistant: messagePattern("assistant"),
           prompt: Type.Optional(Type.String({ maxLength: 1024 })),
         },
         {

@@ -55,8 +55,8 @@ export function chooseAmong(owner: string, paths: readonly string[], dtype: stri
   const exact = sets.find(({ suffix }) => suffix === "");
   // The files' own int8 serves only where there are none to make ours from.
   if (dtype === "int8" && exact !== undefined) return madeInt8(owner, exact, device);
-  const files = dtype === "auto" ? preferred(sets, device) : sets.find(({ suffix }) => suffix === wanted);
-  if (files === undefined) throw new Error(complaint(owner, paths, dtype, wanted, sets));
+  const files = dtype === "auto" ? preferredSet(sets, device) : sets.find(({ suffix }) => suffix === wanted);
+  if (files === undefined) throw new Error(missingFilesLine(owner, paths, dtype, wanted, sets));
   return {
     files,
     makesInt8: false,
@@ -71,7 +71,7 @@ function madeInt8(owner: string, files: TransformerFiles, device: string): Chose
   return { files, makesInt8: true, dtype: "int8", why: "" };
 }
 
-function preferred(sets: readonly TransformerFiles[], device: string): TransformerFiles | undefined {
+function preferredSet(sets: readonly TransformerFiles[], device: string): TransformerFiles | undefined {
   return sets.find(({ suffix }) => suffix === preferredSuffix(device)) ?? sets[0];
 }
 
@@ -109,7 +109,7 @@ function setIn(paths: readonly string[], place: string, suffix: string): Transfo
   return { suffix, encoderFile, mergedFile, decoderFile, decoderWithPastFile };
 }
 
-function complaint(
+function missingFilesLine(
   owner: string,
   paths: readonly string[],
   dtype: string,

@@ -5,7 +5,7 @@ import { withoutNulls, type Parameters } from "../../parameters.js";
 import { refuseLanguage, requestLanguages, type RequestLanguages } from "../catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
 import type { ServedModel } from "../catalog/served-model.js";
-import { forTask } from "../catalog/tasks.js";
+import { modelForTask } from "../catalog/tasks.js";
 import { UnknownSymbol, WrongLanguage, type SourceToken } from "../tokenizer/tokenizer.js";
 
 const seedRange = 2 ** 53;
@@ -28,7 +28,7 @@ export async function prepare(
   context: PrepareContext,
 ): Promise<Prepared> {
   const asked = withoutNulls(request.parameters);
-  const model = forTask(served, asked.task);
+  const model = modelForTask(served, asked.task);
   const options: Parameters = { ...model.defaults, ...asked };
   const languages = requestLanguages(options, model);
   const source = await encodeSource(request.inputs, model, languages, options.truncate);

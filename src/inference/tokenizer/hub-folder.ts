@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { byt5Tokenizer } from "./pieces/byt5.js";
-import { hubJsonOfMerges } from "./hub/from-merges.js";
-import { hubJsonOf, isConvertible } from "./hub/from-sentencepiece.js";
+import { hubJsonFromMerges } from "./hub/from-merges.js";
+import { hubJsonFromSentencePiece, isConvertible } from "./hub/from-sentencepiece.js";
 import { checkHubJson } from "./hub/hub-json.js";
 import { HubTokenizer } from "./hub/hub-tokenizer.js";
 import { m2m100Tokenizer } from "./pieces/m2m100.js";
@@ -94,7 +94,7 @@ async function filesOf(folder: string): Promise<TokenizerFiles> {
 async function convertedTokenizer(files: TokenizerFiles, name: string): Promise<Tokenizer> {
   const path = join(files.folder, name);
   const file = readSentencePieceFile(await readFile(path), path);
-  return inFolder(path, () => new HubTokenizer(hubJsonOf(file, files), files, name));
+  return inFolder(path, () => new HubTokenizer(hubJsonFromSentencePiece(file, files), files, name));
 }
 
 async function mergesTokenizer(files: TokenizerFiles): Promise<Tokenizer> {
@@ -102,7 +102,7 @@ async function mergesTokenizer(files: TokenizerFiles): Promise<Tokenizer> {
   const merges = await readFile(join(files.folder, "merges.txt"), "utf8");
   return inFolder(
     files.folder,
-    () => new HubTokenizer(hubJsonOfMerges(vocabulary, merges, files), files, "vocab.json, merges.txt"),
+    () => new HubTokenizer(hubJsonFromMerges(vocabulary, merges, files), files, "vocab.json, merges.txt"),
   );
 }
 

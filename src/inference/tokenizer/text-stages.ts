@@ -51,7 +51,7 @@ export function replacing(pattern: string, replacement: string): Stage {
   let held = "";
   return {
     push(piece) {
-      const { done, rest } = replaced(held + piece, pattern, replacement);
+      const { done, rest } = replaceComplete(held + piece, pattern, replacement);
       held = rest;
       return [done];
     },
@@ -69,7 +69,7 @@ interface Replaced {
   readonly rest: string;
 }
 
-function replaced(text: string, pattern: string, replacement: string): Replaced {
+function replaceComplete(text: string, pattern: string, replacement: string): Replaced {
   const parts = text.includes(pattern) ? text.split(pattern) : [text];
   const tail = parts.pop() ?? "";
   const safe = tail.length - beginningAtEnd(tail, pattern);
@@ -127,7 +127,7 @@ export function cleaningUp(): Stage {
     let text = piece;
     for (let index = from; index < cleanUps.length && text !== ""; index++) {
       const pattern = cleanUps[index] ?? "";
-      const { done, rest } = replaced((held[index] ?? "") + text, pattern, pattern.trim());
+      const { done, rest } = replaceComplete((held[index] ?? "") + text, pattern, pattern.trim());
       held[index] = rest;
       text = done;
     }

@@ -23,7 +23,7 @@ export interface TokenizerFiles {
   readonly folder: string;
   /** tokenizer_config.json; {} where absent. */
   readonly config: Json;
-  /** tokenizer_class without "Fast"; "" where nothing tells. */
+  /** tokenizer_class without "Fast"; "" where no file says. */
   readonly className: string;
   /** From added_tokens_decoder, else added_tokens.json; by id. */
   readonly added: readonly AddedTokenSpec[];

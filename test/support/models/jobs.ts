@@ -3,7 +3,7 @@ import type { Seq2SeqModel } from "../../../src/inference/engine/models/model.js
 import type { SessionOptions } from "../../../src/inference/engine/models/onnx-session.js";
 import { loadModel } from "../../../src/inference/engine/models/load-model.js";
 import type { ModelPlan } from "../../../src/inference/protocol/plan.js";
-import { probeOf, textSide } from "../../../src/inference/catalog/load-steps.js";
+import { engineProbe, textSide } from "../../../src/inference/catalog/load-steps.js";
 import { enginePlan } from "../../../src/inference/catalog/engine-plan.js";
 import { readFolder, type FolderPlan } from "../../../src/inference/folder/folder.js";
 import { specialIds, type SpecialIds } from "../../../src/inference/catalog/served-model.js";
@@ -66,5 +66,5 @@ export async function engineJobs(folder: string, texts: readonly string[]) {
     const details = { wantLogprobs: false, topN: 0, wantAttention: false, deadlineAt: null, priority: 5 };
     jobs.push({ sourceIds, decoding: { ...base, minNewTokens: 20, maxLength: 40 }, ...details });
   }
-  return { jobs, plan: await enginePlan(read, side.source, special), probe: probeOf(read, side) };
+  return { jobs, plan: await enginePlan(read, side.source, special), probe: engineProbe(read, side) };
 }

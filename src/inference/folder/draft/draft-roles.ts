@@ -81,7 +81,10 @@ export function encoderRoles({ inputs, outputs }: DraftGraph): DraftPart {
   const maskOut = left.one(isMask);
   const memory = left.one(isMemory);
   const states = left.all(({ isFloat }) => isFloat);
-  return { inputs: named({ ids, onehot, mask, lengths }), outputs: named({ memory, mask: maskOut, states }) };
+  return {
+    inputs: namesByRole({ ids, onehot, mask, lengths }),
+    outputs: namesByRole({ memory, mask: maskOut, states }),
+  };
 }
 
 /** @param encoder its roles, or null for a single graph. */
@@ -95,7 +98,10 @@ export function decoderRoles(graph: DraftGraph, encoder: DraftPart | null): Draf
   if (!isStateless) return recurrentRoles(graph, encoder, { memory, mask, token: integers[0] }, given);
   const targets = integers.find(likeTarget) ?? integers.find(({ name }) => name !== encoder?.inputs["ids"]);
   const source = integers.find((tensor) => tensor !== targets);
-  return { inputs: named({ targets, source, memory, mask }), outputs: scoreRoles(graph, new Pool(graph.outputs)) };
+  return {
+    inputs: namesByRole({ targets, source, memory, mask }),
+    outputs: scoreRoles(graph, new Pool(graph.outputs)),
+  };
 }
 
 type Found = Readonly<Record<"memory" | "mask" | "token", DraftTensor | undefined>>;
@@ -118,8 +124,8 @@ function recurrentRoles(graph: DraftGraph, encoder: DraftPart | null, found: Fou
     left.one((other) => other.name !== graph.outputs[0]?.name && sameSizes(other.dims, dims));
   const [states, feed] = [held.flatMap((one) => pair(one) ?? []), fed.flatMap((one) => pair(one) ?? [])];
   return {
-    inputs: named({ [isOnehot ? "onehot" : "ids"]: token, memory, mask, states: held, feed: fed }),
-    outputs: { ...scoreRoles(graph, left), ...named({ states, feed }) },
+    inputs: namesByRole({ [isOnehot ? "onehot" : "ids"]: token, memory, mask, states: held, feed: fed }),
+    outputs: { ...scoreRoles(graph, left), ...namesByRole({ states, feed }) },
   };
 }
 
@@ -127,18 +133,18 @@ function scoreRoles({ graph }: DraftGraph, left: Pool): DraftRoles {
   const scores =
     left.one(({ name }) => /logit|score|prob/iu.test(name)) ??
     left.one(({ name, isFloat }) => isFloat && !/att|weight|align/iu.test(name));
-  const scoresAre = scores === undefined ? "logits" : madeBy(graph, scores.name);
+  const scoresAre = scores === undefined ? "logits" : scoreKind(graph, scores.name);
   const attention = left.one(({ name }) => /att|weight|align/iu.test(name));
-  return { ...named({ scores, attention }), ...(scoresAre !== "logits" && { scoresAre }) };
+  return { ...namesByRole({ scores, attention }), ...(scoresAre !== "logits" && { scoresAre }) };
 }
 
 const passing = new Set(["Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose"]);
 
 /** What the last node that counts says of scores. */
-function madeBy({ node }: GraphProto, name: string): "logits" | "logprobs" | "probs" {
+function scoreKind({ node }: GraphProto, name: string): "logits" | "logprobs" | "probs" {
   const maker = node.find(({ output }) => output.includes(name));
   if (maker === undefined) return "logits";
-  if (passing.has(maker.opType)) return madeBy({ node } as GraphProto, maker.input[0] ?? "");
+  if (passing.has(maker.opType)) return scoreKind({ node } as GraphProto, maker.input[0] ?? "");
   return maker.opType === "Softmax" ? "probs" : maker.opType === "LogSoftmax" ? "logprobs" : "logits";
 }
 
@@ -146,7 +152,7 @@ function sameSizes(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
-function named(roles: Record<string, DraftTensor | DraftTensor[] | undefined>): DraftRoles {
+function namesByRole(roles: Record<string, DraftTensor | DraftTensor[] | undefined>): DraftRoles {
   return Object.fromEntries(
     Object.entries(roles).flatMap(([role, found]) => {
       if (found === undefined || (Array.isArray(found) && found.length === 0)) return [];

@@ -10,7 +10,7 @@ const passing = new Set(
 );
 const maxWay = 12;
 
-/** The decoder's states in the encoder's order where the graphs tell; `line` says what pairs, null where they don't tell. */
+/** The decoder's states in the encoder's order where the graphs show it; `line` says what pairs, null where they don't. */
 export function orderStates(
   encoder: DraftGraph,
   given: DraftPart,
@@ -18,9 +18,9 @@ export function orderStates(
   held: DraftPart,
 ): { part: DraftPart; line: string | null } {
   const names = (part: DraftPart, side: "inputs" | "outputs") => [part[side]["states"] ?? []].flat();
-  const first = byKind(names(given, "outputs"), (name) => madeAs(encoder.graph, name));
-  const taken = byKind(names(held, "inputs"), (name) => takenAs(decoder.graph, name));
-  const next = byKind(names(held, "outputs"), (name) => madeAs(decoder.graph, name));
+  const first = byKind(names(given, "outputs"), (name) => kindOfOutput(encoder.graph, name));
+  const taken = byKind(names(held, "inputs"), (name) => kindOfInput(decoder.graph, name));
+  const next = byKind(names(held, "outputs"), (name) => kindOfOutput(decoder.graph, name));
   if (first === null || taken === null || next === null) return { part: held, line: null };
   const kinds = [...first.keys()];
   const inOrder = (found: ReadonlyMap<Kind, string>) => kinds.flatMap((kind) => found.get(kind) ?? []);
@@ -43,7 +43,7 @@ function byKind(names: readonly string[], kindOf: (name: string) => Kind | null)
 }
 
 /** Back from an output to the LSTM that made it. */
-function madeAs({ node }: GraphProto, name: string): Kind | null {
+function kindOfOutput({ node }: GraphProto, name: string): Kind | null {
   let at = name;
   for (let way = 0; way < maxWay; way += 1) {
     const maker = node.find(({ output }) => output.includes(at));
@@ -56,7 +56,7 @@ function madeAs({ node }: GraphProto, name: string): Kind | null {
 }
 
 /** On from an input to the LSTM that begins with it. */
-function takenAs({ node }: GraphProto, name: string): Kind | null {
+function kindOfInput({ node }: GraphProto, name: string): Kind | null {
   let at = [name];
   for (let way = 0; way < maxWay && at.length > 0; way += 1) {
     const takers = node.filter(({ input }) => input.some((one) => at.includes(one)));

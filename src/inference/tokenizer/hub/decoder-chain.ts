@@ -11,14 +11,14 @@ export interface DecoderChain {
 /** Stages of the spec, or null where a decoder can only work on whole outputs (or is not known here). */
 export function readDecoderChain(spec: Json | null): DecoderChain | null {
   if (spec === null) return { open: () => [eachPiece((token, index) => (index === 0 ? token : ` ${token}`))] };
-  const makers = makersOf(flattened(spec));
+  const makers = makersOf(flatten(spec));
   return makers === null ? null : { open: () => makers.map((make) => make()) };
 }
 
 type Maker = () => Stage;
 
-function flattened(spec: Json): Json[] {
-  return spec["type"] === "Sequence" ? (spec["decoders"] as Json[]).flatMap((inner) => flattened(inner)) : [spec];
+function flatten(spec: Json): Json[] {
+  return spec["type"] === "Sequence" ? (spec["decoders"] as Json[]).flatMap((inner) => flatten(inner)) : [spec];
 }
 
 // Fuse and ByteLevel make one token of all: what follows them sees the whole text.

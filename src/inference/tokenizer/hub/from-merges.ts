@@ -3,7 +3,7 @@ import type { HubJson } from "./hub-json.js";
 import type { Json, PieceIds, TokenizerFiles } from "../tokenizer-files.js";
 
 /** `merges` is the text of merges.txt. */
-export function hubJsonOfMerges(vocabulary: PieceIds, merges: string, files: TokenizerFiles): HubJson {
+export function hubJsonFromMerges(vocabulary: PieceIds, merges: string, files: TokenizerFiles): HubJson {
   const addPrefixSpace = files.config["add_prefix_space"] === true;
   const trimOffsets = files.config["trim_offsets"] !== false;
   const [start, end] = [files.roles.get("cls_token") ?? "<s>", files.roles.get("sep_token") ?? "</s>"];

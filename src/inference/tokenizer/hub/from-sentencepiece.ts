@@ -16,17 +16,21 @@ interface Conversion {
   readonly splitsAtSpaces?: boolean;
 }
 
-const scored = (pieces: readonly Piece[]): Scored[] => pieces.map(({ text, score }) => [text, score]);
+const withScores = (pieces: readonly Piece[]): Scored[] => pieces.map(({ text, score }) => [text, score]);
 const zeros = (pieces: readonly string[]): Scored[] => pieces.map((piece) => [piece, 0]);
 /** fairseq's first four ids; sentencepiece's own first three are left out. */
 const fairseq = (behind: readonly string[]): Pick<Conversion, "vocabulary" | "unkId"> => ({
-  vocabulary: (pieces) => [...zeros(["<s>", "<pad>", "</s>", "<unk>"]), ...scored(pieces.slice(3)), ...zeros(behind)],
+  vocabulary: (pieces) => [
+    ...zeros(["<s>", "<pad>", "</s>", "<unk>"]),
+    ...withScores(pieces.slice(3)),
+    ...zeros(behind),
+  ],
   unkId: () => 3,
 });
 
 const conversions: Readonly<Record<string, Conversion>> = {
   T5Tokenizer: {
-    vocabulary: (pieces, { config }) => [...scored(pieces), ...zeros(extraIds(extraIdCount(config, 100)))],
+    vocabulary: (pieces, { config }) => [...withScores(pieces), ...zeros(extraIds(extraIdCount(config, 100)))],
     unkId: (file) => file.unkId,
     template: ["$A", "</s>"],
   },
@@ -48,7 +52,7 @@ export function isConvertible(className: string): boolean {
 }
 
 /** Throws for a class without a conversion and for model types other than unigram and BPE. */
-export function hubJsonOf(file: SentencePieceFile, files: TokenizerFiles): HubJson {
+export function hubJsonFromSentencePiece(file: SentencePieceFile, files: TokenizerFiles): HubJson {
   const conversion = conversions[files.className];
   if (conversion === undefined) throw new Error(`no conversion from a sentencepiece model for ${files.className}`);
   const vocabulary = conversion.vocabulary(file.pieces, files);
@@ -79,7 +83,7 @@ function pegasusVocabulary(pieces: readonly Piece[], { config, roles }: Tokenize
   const masks = typeof sentence === "string" ? [sentence, roles.get("mask_token") ?? "<mask_2>"] : [];
   const unused = Array.from({ length: offset - 2 }, (_, index): Scored => [`<unk_${index + 2}>`, -100]);
   const first = zeros([roles.get("pad_token") ?? "<pad>", roles.get("eos_token") ?? "</s>", ...masks]);
-  return [...first, ...unused, ...scored(pieces.slice(2))];
+  return [...first, ...unused, ...withScores(pieces.slice(2))];
 }
 
 // T5 alone has `legacy` and `add_prefix_space`; the others always begin with a space.

@@ -5,7 +5,7 @@ import { m2m100Languages, wmt21Languages } from "../languages/language-codes.js"
 import { knownLanguage } from "../languages/language-edges.js";
 import { PieceTokenizer } from "./piece-tokenizer.js";
 import { readSentencePieceFile } from "../sentencepiece/model-file.js";
-import { SentencePiece, pieceText } from "../sentencepiece/sentencepiece.js";
+import { SentencePiece, piecesToText } from "../sentencepiece/sentencepiece.js";
 import { strippingSpaces } from "../text-stages.js";
 import { readPieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 
@@ -33,7 +33,7 @@ export async function m2m100Tokenizer(files: TokenizerFiles): Promise<PieceToken
     vocabularySize: size,
     split: (text) =>
       model.encode(text).map((piece) => ({ ...piece, id: languageId(piece.text, languages) ?? idOf(piece.text) })),
-    openRun: (special) => [pieceText(model, special, ""), strippingSpaces()],
+    openRun: (special) => [piecesToText(model, special, ""), strippingSpaces()],
     around: (_, { srcLang }) => {
       const code = srcLang === undefined ? usual : knownLanguage(srcLang, codes, "srcLang");
       const id = languages.get(code);

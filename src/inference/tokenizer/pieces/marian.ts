@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { codesIn, leadingCode, missingCode } from "../languages/marian-prefix.js";
 import { PieceTokenizer, type RawPiece } from "./piece-tokenizer.js";
 import { readSentencePieceFile } from "../sentencepiece/model-file.js";
-import { SentencePiece, pieceText } from "../sentencepiece/sentencepiece.js";
+import { SentencePiece, piecesToText } from "../sentencepiece/sentencepiece.js";
 import { eachPiece, strippingSpaces } from "../text-stages.js";
 import { readPieceIds, type PieceIds, type TokenizerFiles } from "../tokenizer-files.js";
 
@@ -46,7 +46,7 @@ function marianSide(
     vocabularySize: vocabulary.size,
     split: (text) => marianPieces(text, model, idOf),
     openRun: (special) => [
-      pieceText(model, special, " "),
+      piecesToText(model, special, " "),
       eachPiece((text) => text.replaceAll("▁", " ")),
       strippingSpaces(),
     ],

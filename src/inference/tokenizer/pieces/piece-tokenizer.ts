@@ -34,6 +34,14 @@ export interface PieceFamily {
   readonly unknown: string | null;
 }
 
+/** A part of a text that is one added token, or has none. */
+export interface Chunk {
+  readonly text: string;
+  /** UTF-16 offset into the input. */
+  readonly start: number;
+  readonly added: AddedTokenSpec | null;
+}
+
 export class PieceTokenizer implements Tokenizer {
   readonly languages: readonly string[];
   readonly kind: string;
@@ -84,7 +92,7 @@ export class PieceTokenizer implements Tokenizer {
   }
 
   detokenizer(skipSpecialTokens: boolean): Detokenizer {
-    const text = segmentedText(this.#apart, () => this.#family.openRun(this.#special));
+    const text = joinRuns(this.#apart, () => this.#family.openRun(this.#special));
     const pipeline = new Pipeline(this.#family.files.cleansUp ? [text, cleaningUp()] : [text]);
     return {
       push: (id) => {
@@ -114,9 +122,9 @@ export class PieceTokenizer implements Tokenizer {
 
   /** An added token without an id takes the vocabulary's, or the next free one. */
   #add({ content, id }: AddedTokenSpec): void {
-    const place = id ?? this.idOf(content) ?? this.#pieces.length;
-    this.#pieces[place] = content;
-    this.#ids.set(content, place);
+    const ownId = id ?? this.idOf(content) ?? this.#pieces.length;
+    this.#pieces[ownId] = content;
+    this.#ids.set(content, ownId);
   }
 
   #chunkTokens({ text, start, added }: Chunk): SourceToken[] {
@@ -130,22 +138,16 @@ export class PieceTokenizer implements Tokenizer {
   }
 }
 
-// Cuts a text at added tokens ("</s>", "<extra_id_0>") before it is tokenised. As PreTrainedTokenizer.tokenize of transformers 4.57 does (tokens_trie, lstrip, rstrip).
-
-export interface Chunk {
-  readonly text: string;
-  /** UTF-16 offset into the input. */
-  readonly start: number;
-  readonly added: AddedTokenSpec | null;
-}
-
-/** Splits texts at the leftmost, longest added tokens. */
+/**
+ * Splits texts at the leftmost, longest added tokens ("</s>", "<extra_id_0>") before they are tokenised, as PreTrainedTokenizer.tokenize of
+ * transformers 4.57 does (tokens_trie, lstrip, rstrip).
+ */
 export function addedTokenSplitter(tokens: readonly AddedTokenSpec[]): (text: string) => Chunk[] {
   const contents = tokens.map((token) => token.content).filter((content) => content !== "");
   if (contents.length === 0) return (text) => (text === "" ? [] : [{ text, start: 0, added: null }]);
   const byContent = new Map(tokens.map((token) => [token.content, token]));
   const longestFirst = contents.sort((left, right) => right.length - left.length);
-  const pattern = new RegExp(`(${longestFirst.map(escaped).join("|")})`, "u");
+  const pattern = new RegExp(`(${longestFirst.map(escapeForPattern).join("|")})`, "u");
   return (text) => {
     let at = 0;
     // A pattern in parentheses keeps what it splits at: every second part is an added token.
@@ -155,27 +157,28 @@ export function addedTokenSplitter(tokens: readonly AddedTokenSpec[]): (text: st
       return { text: part, start, added: index % 2 === 1 ? (byContent.get(part) ?? null) : null };
     });
     return parts
-      .map((part, index) => stripped(part, parts[index - 1], parts[index + 1]))
+      .map((part, index) => stripBesideAdded(part, parts[index - 1], parts[index + 1]))
       .filter((part) => part.text !== "");
   };
 }
 
-function stripped(chunk: Chunk, before: Chunk | undefined, after: Chunk | undefined): Chunk {
+function stripBesideAdded(chunk: Chunk, before: Chunk | undefined, after: Chunk | undefined): Chunk {
   if (chunk.added !== null) return chunk;
   const left = before?.added?.rstrip === true ? stripLeft(chunk.text) : chunk.text;
   const text = after?.added?.lstrip === true ? stripRight(left) : left;
   return { ...chunk, text, start: chunk.start + chunk.text.length - left.length };
 }
 
-function escaped(text: string): string {
+function escapeForPattern(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/gu, String.raw`\$&`);
 }
 
-// Tokens to text where added tokens stand apart: runs of ordinary tokens become text on their own, joined by spaces.
-// Source: PreTrainedTokenizer._decode of transformers 4.57 (legacy_added_tokens, spaces_between_special_tokens).
-
-/** `standsApart` tells added tokens; `openRun` makes the stages that turn one run of other tokens into text (convert_tokens_to_string). */
-export function segmentedText(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {
+/**
+ * Tokens to text where the added tokens in `standsApart` stand apart: runs of other tokens become text on their own, joined by spaces. `openRun`
+ * makes the stages for one run (convert_tokens_to_string). Source: PreTrainedTokenizer._decode of transformers 4.57 (legacy_added_tokens,
+ * spaces_between_special_tokens).
+ */
+export function joinRuns(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {
   let run: Pipeline | null = null;
   let runHasText = false;
   let hasParts = false;

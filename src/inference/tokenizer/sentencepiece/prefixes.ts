@@ -62,13 +62,12 @@ export class PrefixTable {
   }
 }
 
-// What the two segmenters have in common: a normalised text in, segments with piece ids out.
-
 export interface Segment {
   readonly text: string;
   readonly id: number;
 }
 
+/** A normalised text to its pieces: what Unigram and BPE have in common. */
 export type Segmenter = (normalized: string) => Segment[];
 
 /** UTF-8 bytes of a well-formed text. */

@@ -58,11 +58,11 @@ export class SentencePiece {
   }
 
   /** Pieces to text, one at a time: what sp.decode(pieces) gives for all of them. */
-  decoding(): Stage {
+  decoder(): Stage {
     const bytes = new ByteRun();
     let isFirst = true;
     let hasTakenSpace = false;
-    const noted = (text: string) => {
+    const note = (text: string) => {
       if (text !== "") isFirst = false;
       return text;
     };
@@ -70,13 +70,13 @@ export class SentencePiece {
       push: (piece) => {
         const id = this.idOf(piece);
         if (this.file.pieces[id]?.type === pieceTypes.byte)
-          return [noted(bytes.push(Number.parseInt(piece.slice(3, 5), 16)))];
-        const before = noted(bytes.flush());
+          return [note(bytes.push(Number.parseInt(piece.slice(3, 5), 16)))];
+        const before = note(bytes.flush());
         if (hasTakenSpace) isFirst = false;
         const takesSpace = isFirst && this.#hasDummySpace && this.#isText(id) && piece.startsWith(spaceMark);
         // With extra spaces removed, all spaces before the first text go; else only the one that the normaliser put there.
         hasTakenSpace = takesSpace && !this.file.normalizer.removeExtraWhitespaces;
-        return [before + noted(this.#surfaceOf(takesSpace ? piece.slice(spaceMark.length) : piece, id))];
+        return [before + note(this.#surfaceOf(takesSpace ? piece.slice(spaceMark.length) : piece, id))];
       },
       flush: () => [bytes.flush()],
     };
@@ -125,16 +125,17 @@ export class SentencePiece {
   }
 }
 
-// Text of tokens through a sentencepiece model, where special tokens between them are written as they stand (convert_tokens_to_string of Marian and M2M100).
-
-/** `behind` follows each special token. */
-export function pieceText(model: SentencePiece, special: ReadonlySet<string>, behind: string): Stage {
-  let run = model.decoding();
+/**
+ * Text of pieces through a sentencepiece model, where special tokens between them are written as they stand (convert_tokens_to_string of Marian
+ * and M2M100). `behind` follows each special token.
+ */
+export function piecesToText(model: SentencePiece, special: ReadonlySet<string>, behind: string): Stage {
+  let run = model.decoder();
   return {
     push(piece) {
       if (!special.has(piece)) return run.push(piece);
       const before = run.flush();
-      run = model.decoding();
+      run = model.decoder();
       return [before.join("") + piece + behind];
     },
     flush: () => run.flush(),

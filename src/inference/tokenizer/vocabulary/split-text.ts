@@ -32,8 +32,8 @@ export function splitText(input: string, split: Split, lowercase: boolean): Text
   }));
 }
 
-// V8 copies the whole text for each segment it tells: long texts are segmented a window at a time. A boundary depends on nothing behind the
-// character after it, and on nothing before the boundary before it; so all of a window's segments stand, except the last one, which may go on.
+// V8 copies the whole text for each segment it returns: long texts are segmented a window at a time. A boundary depends on nothing behind the
+// character after it, and on nothing before the boundary before it; so all of a window's segments are right, except the last one, which may be longer.
 function graphemesOf(text: string): TextSymbol[] {
   const symbols: TextSymbol[] = [];
   let width = usualWindow;

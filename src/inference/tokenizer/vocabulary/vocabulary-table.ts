@@ -15,18 +15,18 @@ export interface VocabularyTable {
  * Throws one line that names the file and what is wrong with it.
  */
 export async function readVocabulary(folder: string, vocab: string | readonly string[]): Promise<VocabularyTable> {
-  if (typeof vocab !== "string") return tableOfList(vocab, `${folder}: the inline vocabulary`);
+  if (typeof vocab !== "string") return tableFromList(vocab, `${folder}: the inline vocabulary`);
   const [file = "", key] = vocab.split("#", 2);
   const path = join(folder, file);
   const text = await readFile(path, "utf8").catch((error: Error) => {
     throw new Error(`${path}: the vocabulary cannot be read: ${error.message}`, { cause: error });
   });
-  if (!file.endsWith(".json")) return tableOfList(symbolLines(text), path);
-  return tableOfJson(partOf(parseJson(text, path), key, path), path);
+  if (!file.endsWith(".json")) return tableFromList(symbolLines(text), path);
+  return tableFromJson(partOf(parseJson(text, path), key, path), path);
 }
 
 /** One symbol a line, id = line number. An empty line (or null) is an id without a symbol. Throws for a symbol that stands twice. */
-export function tableOfList(symbols: readonly (string | null)[], origin: string): VocabularyTable {
+export function tableFromList(symbols: readonly (string | null)[], origin: string): VocabularyTable {
   return makeTable(
     symbols.flatMap((symbol, id): [string, number][] => (symbol === null || symbol === "" ? [] : [[symbol, id]])),
     symbols.length,
@@ -35,9 +35,9 @@ export function tableOfList(symbols: readonly (string | null)[], origin: string)
 }
 
 /** A JSON array of symbols, a map symbol → id, or (Keras' index_word) a map id → symbol. */
-export function tableOfJson(value: unknown, origin: string): VocabularyTable {
+export function tableFromJson(value: unknown, origin: string): VocabularyTable {
   if (Array.isArray(value))
-    return tableOfList(
+    return tableFromList(
       value.map((symbol) => (symbol === null ? null : String(symbol))),
       origin,
     );
@@ -48,7 +48,7 @@ export function tableOfJson(value: unknown, origin: string): VocabularyTable {
     isReversed ? [other as string, Number(key)] : [key, other],
   );
   return makeTable(
-    pairs.map(([symbol, id]) => [symbol, checkedId(symbol, id, origin)]),
+    pairs.map(([symbol, id]) => [symbol, checkId(symbol, id, origin)]),
     0,
     origin,
   );
@@ -88,7 +88,7 @@ function makeTable(pairs: readonly (readonly [string, number])[], leastSize: num
   return { ids, symbols, size };
 }
 
-function checkedId(symbol: string, id: unknown, origin: string): number {
+function checkId(symbol: string, id: unknown, origin: string): number {
   if (typeof id === "number" && Number.isInteger(id) && id >= 0) return id;
   throw new Error(`${origin}: ${JSON.stringify(symbol)}: expected an id (0, 1, …), found ${JSON.stringify(id)}`);
 }

@@ -60,12 +60,12 @@ test("MODEL filters and names the default; cores go to the models that can be se
 });
 
 test("a model without requests unloads, and the next request loads it again and waits", async (t) => {
-  const told: string[] = [];
+  const notices: string[] = [];
   const inference = await open(t, {
     models: ["pair", "t5"],
     idleUnloadMs: 300,
-    onLoaded: ({ name }) => told.push(`${name} loaded`),
-    onUnloaded: ({ name }) => told.push(`${name} unloaded`),
+    onLoaded: ({ name }) => notices.push(`${name} loaded`),
+    onUnloaded: ({ name }) => notices.push(`${name} unloaded`),
   });
   const first = await text(inference, "pair", "hello");
   const areIdle = () => Object.values(states(inference)).every((state) => state === "idle");
@@ -78,7 +78,7 @@ test("a model without requests unloads, and the next request loads it again and 
   assert.equal(state, "ready");
   assert.ok((memory?.weightBytes ?? 0) > 2_000_000, "bytes of the files");
   assert.equal(typeof memory?.loadedBytes, "number", "it loaded alone");
-  const pair = told.filter((line) => line.startsWith("pair"));
+  const pair = notices.filter((line) => line.startsWith("pair"));
   // It may have been idle already while the other was loading.
   assert.ok(pair.length >= 3);
   pair.forEach((line, i) => assert.equal(line, i % 2 === 0 ? "pair loaded" : "pair unloaded"));

@@ -76,7 +76,7 @@ test("it runs nothing", async (t) => {
   assert.equal(api.variant("pair"), null);
 });
 
-test("a model is loading until a worker has told of it, then ready; when the last one is gone it is loading again", async (t) => {
+test("a model is loading until a worker announces it, then ready; when the last one is gone it is loading again", async (t) => {
   const loaded: ModelInfo[] = [];
   const api = await openApi(t, loaded);
   assert.deepEqual(
@@ -96,14 +96,14 @@ test("a model is loading until a worker has told of it, then ready; when the las
   assert.equal(before?.vocabSize, 0);
   for (let times = 0; times < 3; times += 1) api.learn("t5", announced("t5"));
   assert.deepEqual(loaded.map(({ name, state }) => [name, state]).slice(1), [["t5", "ready"]]);
-  const [told, own] = [stateOf(api, "t5"), stateOf(worker, "t5")];
+  const [announcedInfo, own] = [stateOf(api, "t5"), stateOf(worker, "t5")];
   for (const field of ["state", "device", "dtype", "files", "notes", "facts", "vocabSize", "attention"] as const)
-    assert.deepEqual(told?.[field], own?.[field], field);
-  assert.equal(told?.engines, 0);
-  assert.equal(told?.memory.weightBytes, own?.memory.weightBytes);
+    assert.deepEqual(announcedInfo?.[field], own?.[field], field);
+  assert.equal(announcedInfo?.engines, 0);
+  assert.equal(announcedInfo?.memory.weightBytes, own?.memory.weightBytes);
   api.learn("t5", null);
   assert.equal(stateOf(api, "t5")?.state, "loading");
-  assert.ok((stateOf(api, "t5")?.vocabSize ?? 0) > 0, "what was told is kept");
+  assert.ok((stateOf(api, "t5")?.vocabSize ?? 0) > 0, "what was announced is kept");
   assert.equal(stateOf(api, "pair")?.state, "loading");
 });
 
@@ -111,8 +111,8 @@ test("requests that need attention wait for a worker's word, others don't", asyn
   const api = await openApi(t);
   const asking = (model: string, parameters: object) => api.prepare({ model, inputs: "knights", parameters });
   for (const parameters of [{ details: true }, { attention: true }]) {
-    const untold = { kind: "unavailable", message: /no worker has told yet whether/ };
-    await assert.rejects(asking("pair", parameters), untold);
+    const unknown = { kind: "unavailable", message: /no worker has told yet whether/ };
+    await assert.rejects(asking("pair", parameters), unknown);
   }
   assert.equal((await asking("pair", { logprobs: true })).wantAttention, false);
   api.learn("pair", announced("pair"));

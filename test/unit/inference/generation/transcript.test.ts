@@ -47,11 +47,11 @@ function logged(of: Prepared, tokens: readonly { output: number; id: number }[])
 function endOf(events: readonly (TokenEvent | EndEvent)[]): EndEvent {
   const last = events.at(-1);
   assert.ok(last?.type === "end");
-  assert.equal(events.length, 1, "nothing of the log is told again");
+  assert.equal(events.length, 1, "nothing of the log is yielded again");
   return last;
 }
 
-test("an engine that was stopped on its way through the log doesn't shorten what was told", () => {
+test("an engine that was stopped on its way through the log doesn't shorten what was sent", () => {
   const of = prepared();
   const events = logged(
     of,

@@ -7,7 +7,7 @@ import { loadTokenizers } from "../../../../src/inference/folder/folder-tokenize
 import { cleaningUp, Pipeline } from "../../../../src/inference/tokenizer/text-stages.js";
 import { readTokenizerFiles } from "../../../../src/inference/tokenizer/tokenizer-files.js";
 import { VocabularyTokenizer } from "../../../../src/inference/tokenizer/vocabulary/vocabulary.js";
-import { tableOfList } from "../../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
+import { tableFromList } from "../../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
 import { pick, scaled, seededRandom } from "../../../support/random.js";
 import { oracleFolders } from "./oracles.js";
 import { streamed } from "./streamed.js";
@@ -56,7 +56,7 @@ describe("a detokenizer", () => {
   });
 
   it("gives each symbol of a vocabulary list at once", () => {
-    const tokenizer = new VocabularyTokenizer(tableOfList(["<pad>", "</s>", "HH", "AH0"], "list"), {
+    const tokenizer = new VocabularyTokenizer(tableFromList(["<pad>", "</s>", "HH", "AH0"], "list"), {
       join: " ",
       specials: ["<pad>", "</s>"],
     });

@@ -11,8 +11,8 @@ import {
 } from "../../../../src/inference/tokenizer/vocabulary/vocabulary.js";
 import {
   readVocabulary,
-  tableOfJson,
-  tableOfList,
+  tableFromJson,
+  tableFromList,
 } from "../../../../src/inference/tokenizer/vocabulary/vocabulary-table.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vocabulary-"));
@@ -21,7 +21,7 @@ const file = (name: string, content: string) => {
   return name;
 };
 const made = (symbols: readonly string[], options: VocabularyOptions) =>
-  new VocabularyTokenizer(tableOfList(symbols, "list"), options);
+  new VocabularyTokenizer(tableFromList(symbols, "list"), options);
 const ids = async (tokenizer: VocabularyTokenizer, text: string) => (await tokenizer.encode(text)).map(({ id }) => id);
 
 describe("a vocabulary file", () => {
@@ -50,7 +50,7 @@ describe("a vocabulary file", () => {
     );
     const map = await readVocabulary(folder, file("map.json", '{"a": 7, "constructor": 3}'));
     assert.deepEqual([map.size, map.ids.get("a"), map.ids.get("constructor")], [8, 7, 3]);
-    assert.equal(tableOfJson({ 1: "the", 2: "of" }, "x").ids.get("of"), 2);
+    assert.equal(tableFromJson({ 1: "the", 2: "of" }, "x").ids.get("of"), 2);
     assert.equal(
       (await readVocabulary(folder, `${file("part.json", '{"itos": ["x", "y"], "n": 3}')}#itos`)).ids.get("y"),
       1,

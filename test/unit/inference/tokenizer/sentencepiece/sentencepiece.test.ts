@@ -38,7 +38,7 @@ for (const name of names) {
 
     it("makes the same text of pieces", () => {
       for (const { pieces, text } of cases.decode) {
-        const decoding = model.decoding();
+        const decoding = model.decoder();
         const parts = [...pieces.flatMap((piece) => decoding.push(piece)), ...decoding.flush()];
         assert.equal(parts.join(""), text, JSON.stringify(pieces));
       }
