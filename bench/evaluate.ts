@@ -1,4 +1,4 @@
-// npm run evaluate -- g2p-en|itn-en [--url http://127.0.0.1:8080] [--dtype fp32]: a shipped model's figures, measured through the running server.
+// npm run suite -- evaluate g2p-en|itn-en [--url http://127.0.0.1:8080] [--dtype fp32]: a shipped model's figures, measured through the running server.
 import { parseArgs } from "node:util";
 import { startServer } from "./tools/server-process.js";
 import { readTsv } from "./tools/workload.js";

@@ -1,4 +1,4 @@
-// Makes docs/pictures/*.png from the running page: `npm run pictures`.
+// Makes docs/pictures/*.png from the running page: `npm run suite -- pictures`.
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Page } from "playwright-core";

@@ -1,4 +1,4 @@
-// npm run dashboards: writes dashboards/*.json from the sources beside this file. CI checks that they are in sync.
+// npm run openapi: writes dashboards/*.json from the sources beside this file. CI checks that they are in sync.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { format } from "prettier";
 import { batching } from "./batching.js";

@@ -1,4 +1,4 @@
-// A short run of what `npm run chaos` does at length.
+// A short run of what `npm run suite -- chaos` does at length.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { withoutRedis } from "../support/servers/redis.js";

@@ -1,5 +1,5 @@
 // Examples of the docs, run as they stand there: commands, TypeScript and a page of a browser with the answer shown behind them, and rows of tables
-// that end in a request and its text. Python's are run by `npm run test:python`.
+// that end in a request and its text. Python's are run by `npm run suite -- python`.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// npm run chaos -- kill|recovery|pause|redis|rolling|handoff|overload [count]: one kind of disturbance on a cluster of real processes, judged event by event. Prints what it measured, as JSON.
+// npm run suite -- chaos kill|recovery|pause|redis|rolling|handoff|overload [count]: one kind of disturbance on a cluster of real processes, judged event by event. Prints what it measured, as JSON.
 import { killWorkers } from "./kill.js";
 import { overload } from "./overload.js";
 import { pauseWorkers } from "./pause.js";

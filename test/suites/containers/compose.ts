@@ -1,4 +1,4 @@
-// `npm run test:compose`: podman-compose brings docker-compose.yml up with Redis, API node, worker, server and Prometheus in real containers; a request goes through, and
+// `npm run suite -- compose`: podman-compose brings docker-compose.yml up with Redis, API node, worker, server and Prometheus in real containers; a request goes through, and
 // all is stopped with the file's own signal and grace in the middle of a stream.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

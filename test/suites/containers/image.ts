@@ -1,4 +1,4 @@
-// `npm run test:image`: builds target cpu of the Dockerfile and runs it as hardened as it gets. With --pull the base image comes from its registry, else a stand-in is made.
+// `npm run suite -- image`: builds target cpu of the Dockerfile and runs it as hardened as it gets. With --pull the base image comes from its registry, else a stand-in is made.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

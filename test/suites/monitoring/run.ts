@@ -1,4 +1,4 @@
-// npm run test:monitoring: promtool on configuration, rules and their tests; then a real system under load, watched by a real Prometheus: every expression of
+// npm run suite -- monitoring: promtool on configuration, rules and their tests; then a real system under load, watched by a real Prometheus: every expression of
 // dashboards and rules must have data, and each alert is caused, seen firing, and seen resolved. Windows and `for:` are shortened in a copy (prometheus.ts).
 // `-- expressions` leaves the alerts out; `-- <part of a cause>` causes only those.
 import { execFileSync } from "node:child_process";

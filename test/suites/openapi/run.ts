@@ -1,4 +1,4 @@
-// npm run test:openapi: Schemathesis draws requests from the document that a real server serves, and holds the answers against it.
+// npm run suite -- openapi: Schemathesis draws requests from the document that a real server serves, and holds the answers against it.
 //
 //   open server   every phase: examples, the bounds of every field, random requests, chains (start, look up, read, cancel)
 //   with keys     by two users: nothing is had without a key, and nobody sees the other's generations

@@ -1,4 +1,4 @@
-// npm run test:python: Python's client libraries against the server. Makes their environments under .venv/ (once for each requirements file), serves the
+// npm run suite -- python: Python's client libraries against the server. Makes their environments under .venv/ (once for each requirements file), serves the
 // zoo's models and the scripted ones on free ports of this process, and runs unittest with the URLs in the environment; then the docs' Python examples.
 import { spawnSync } from "node:child_process";
 import { startServer } from "../../../bench/tools/server-process.js";

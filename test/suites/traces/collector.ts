@@ -1,4 +1,4 @@
-// npm run test:traces: a request's way through an API node, Redis and a worker, as a real collector has it (Arize Phoenix, from PyPI). Makes its
+// npm run suite -- traces: a request's way through an API node, Redis and a worker, as a real collector has it (Arize Phoenix, from PyPI). Makes its
 // environment under .venv/ the first time, which takes minutes; needs python3 and redis-server.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -1,4 +1,4 @@
-// What can be known of Dockerfile and docker-compose.yml without building or running: `npm run test:image` and `npm run test:compose` do that.
+// What can be known of Dockerfile and docker-compose.yml without building or running: `npm run suite -- image` and `npm run suite -- compose` do that.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
 // What no schema knows of deploy/k8s: that its settings, probes, ports, times and metrics are this server's, and that every file is there and used.
-// npm run test:k8s holds the built overlays against the schemas of Kubernetes and KEDA.
+// npm run suite -- k8s holds the built overlays against the schemas of Kubernetes and KEDA.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

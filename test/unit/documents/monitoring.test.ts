@@ -1,4 +1,4 @@
-// Dashboards, rules and runbook agree with each other and with what the server exposes. Needs no Prometheus; `npm run test:monitoring` runs a real one.
+// Dashboards, rules and runbook agree with each other and with what the server exposes. Needs no Prometheus; `npm run suite -- monitoring` runs a real one.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
