@@ -3,8 +3,8 @@
 //   add(rows) … mark() ─┐
 //   add(rows) … add(rows) … since(mark) ──▶ steps, mean and most rows of those in between
 
-/** A place in the history. */
-export interface Mark {
+/** Counts at one moment. */
+export interface HistoryMark {
   readonly steps: number;
   readonly rows: number;
 }
@@ -29,11 +29,11 @@ export class BatchHistory {
     this.#peaks.push({ step: this.#steps, rows });
   }
 
-  mark(): Mark {
+  mark(): HistoryMark {
     return { steps: this.#steps, rows: this.#rows };
   }
 
-  since(mark: Mark): BatchRows {
+  since(mark: HistoryMark): BatchRows {
     const steps = this.#steps - mark.steps;
     const peak = this.#peaks.find(({ step }) => step > mark.steps);
     return { steps, meanRows: steps === 0 ? 0 : (this.#rows - mark.rows) / steps, maxRows: peak?.rows ?? 0 };

@@ -3,8 +3,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { dirname, relative, sep } from "node:path";
 import type { ModelProto } from "onnx-buf";
 import { externalTensors, readModel, type ExternalTensor } from "../onnx/read-model.js";
-import type { ModelPlan } from "../protocol/plan.js";
-import { planFiles } from "../protocol/plan.js";
+import { planFiles, type ModelPlan } from "../protocol/plan.js";
 
 /** Bytes of the files and of the weights beside them. Throws one line that names the file and its fault. */
 export function checkFiles(plan: ModelPlan): number {

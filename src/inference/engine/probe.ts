@@ -1,6 +1,6 @@
 // Load probe: proves that a loaded model runs at all. One source in, one step out, before the first client pays for what is wrong.
-import type { Seq2SeqModel } from "./models/model.js";
 import type { Probe } from "../protocol/engine-protocol.js";
+import type { Seq2SeqModel } from "./models/model.js";
 
 /** Throws one line when the model does not run or hands out scores that nothing can be chosen from. */
 export async function probeModel(model: Seq2SeqModel, probe: Probe): Promise<void> {

@@ -2,7 +2,7 @@
 //
 //   prefix ids are fed one a step (nothing wanted) ─▶ the last one asks for scores ─▶ the search chooses ─▶ … ─▶ outputs
 import type { SequenceSpec } from "../protocol/engine-protocol.js";
-import type { Mark } from "./batch-history.js";
+import type { HistoryMark } from "./batch-history.js";
 import type { Candidates } from "./decoding/rules/candidates.js";
 import type { Advance, RowScores, Search, Wanted } from "./decoding/search.js";
 import { startSearch } from "./decoding/searches/start-search.js";
@@ -22,7 +22,7 @@ export class Sequence {
   decodeStartedAt = 0;
   encodedSources = 0;
   /** The engine's steps before its first. */
-  decodeStart: Mark = { steps: 0, rows: 0 };
+  decodeStart: HistoryMark = { steps: 0, rows: 0 };
   #prefixFed = 0;
   #committed = 0;
 

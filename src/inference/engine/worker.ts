@@ -92,7 +92,7 @@ class EngineThread {
     if (this.#isClosing) await this.#close();
   }
 
-  /** Returns the milliseconds paused. Not with Atomics.wait: messages go on coming in, and the time does not count as busy. */
+  /** Returns the milliseconds paused. Not with Atomics.wait: messages keep coming in, and the time does not count as busy. */
   async #yieldToOthers(): Promise<number> {
     const started = performance.now();
     let now = started;

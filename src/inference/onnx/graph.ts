@@ -140,7 +140,7 @@ export class GraphView {
     else this.insert(node({ op: "Identity", inputs: [value], outputs: [info.name] }));
   }
 
-  /** Gives up an output; returns the name by which its value goes on, so that the output's own name is free. */
+  /** Gives up an output; returns the new name of its value, so that the output's own name is free. */
   takeOutput(name: string): string {
     this.outputs.delete(name);
     const value = this.fresh(name);

@@ -14,8 +14,8 @@ export function readModel(path: string): ModelProto {
 
 /** Files beside the model that hold its weights, absolute; none for most models. */
 export function externalFiles(model: ModelProto): string[] {
-  const places = model.graph === undefined ? [] : tensorsOf(model.graph).filter(isExternal).map(locationOf);
-  return [...new Set(places.flatMap((entry) => entry?.value ?? []))];
+  const locations = model.graph === undefined ? [] : tensorsOf(model.graph).filter(isExternal).map(locationOf);
+  return [...new Set(locations.flatMap((entry) => entry?.value ?? []))];
 }
 
 function anchorExternalData(graph: GraphProto, folder: string): void {

@@ -52,8 +52,12 @@ export function tensorBytes(tensor: TensorProto): Uint8Array<ArrayBuffer> {
   return typedFieldBytes(tensor);
 }
 
-/** Where an external tensor lies: [file, first byte, number of bytes or undefined]. */
-export function externalPlace(tensor: TensorProto): { location: string; offset: number; length: number | undefined } {
+/** Where an external tensor lies: file, first byte, number of bytes (undefined: to the file's end). */
+export function externalLocation(tensor: TensorProto): {
+  location: string;
+  offset: number;
+  length: number | undefined;
+} {
   const entry = (key: string): string | undefined => tensor.externalData.find((pair) => pair.key === key)?.value;
   const length = entry("length");
   return {
@@ -64,7 +68,7 @@ export function externalPlace(tensor: TensorProto): { location: string; offset: 
 }
 
 function readExternal(tensor: TensorProto): Uint8Array<ArrayBuffer> {
-  const { location, offset, length } = externalPlace(tensor);
+  const { location, offset, length } = externalLocation(tensor);
   const bytes = new Uint8Array(length ?? sizeOf(tensor) * bytesPerElement(tensor));
   const file = openSync(location, "r");
   try {

@@ -37,7 +37,7 @@ function moveWeightsOut(model: ModelProto, weights: WeightsFile): ModelProto {
     const bytes = tensorBytes(tensor);
     return bytes.length < smallestOutside
       ? tensor
-      : externalTensor(tensor, weights.place(bytes, !isExternal(tensor)), bytes.length);
+      : externalTensor(tensor, weights.add(bytes, !isExternal(tensor)), bytes.length);
   });
   const { name, node, input, output } = graph;
   const { irVersion, opsetImport, functions, producerName, producerVersion } = model;
@@ -65,8 +65,8 @@ class WeightsFile {
     this.#file = openSync(path, "wx");
   }
 
-  /** Offset of these bytes in the file. `keep` remembers them, so that equal ones share their place; bytes are compared, not digests. */
-  place(bytes: Uint8Array, keep: boolean): number {
+  /** Offset of these bytes in the file. `keep` remembers them, so that equal ones are written once; bytes are compared, not digests. */
+  add(bytes: Uint8Array, keep: boolean): number {
     const same = this.#written.get(bytes.length)?.find((other) => Buffer.compare(other.bytes, bytes) === 0);
     if (same !== undefined) return same.offset;
     // Whole pages for large tensors, as the ONNX format advises for mapping.

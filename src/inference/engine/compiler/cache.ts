@@ -1,13 +1,22 @@
 // Compiled models on disk: one folder per content of the stock files and way of compiling. A start after the first only digests the files.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { closeSync, openSync, readSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { compile, type CompileOptions, type StockFiles } from "./compile.js";
 import { attempt, type Outcome } from "../../onnx/pattern.js";
 import { externalFiles, readModel } from "../../onnx/read-model.js";
 import { saveModels } from "../../onnx/weights-file.js";
 import { rewriterVersion } from "../../protocol/facts.js";
+import { compile, type CompileOptions, type StockFiles } from "./compile.js";
 import type { Description } from "./description.js";
 
 export interface CachePlan {

@@ -1,8 +1,8 @@
-// What a compiled transformer tells its host: sizes, positions, biases, attention. Plain data.
+// What the host must know of a compiled transformer: sizes, positions, biases, attention. Plain data.
+import type { RowMemory } from "../../protocol/facts.js";
+import type { Alignment } from "../../protocol/plan.js";
 import type { PositionRule } from "./rewrite/positions.js";
 import type { RelativeBias } from "./rewrite/relative-bias.js";
-import type { Alignment } from "../../protocol/plan.js";
-import type { RowMemory } from "../../protocol/facts.js";
 
 export interface Description {
   readonly layers: number;

@@ -1,6 +1,6 @@
 // All the engine knows of a model: sources in, rows stepped, scores out. Each layout (recurrent, transformer, stateless) implements it.
-import type { RowScores, Wanted } from "../decoding/search.js";
 import type { TransformerFacts } from "../../protocol/facts.js";
+import type { RowScores, Wanted } from "../decoding/search.js";
 
 /** What the encoder leaves of one source for the decoder (hidden states or cross K/V). Shared by the rows of one sequence. */
 export interface Memory {

@@ -1,6 +1,6 @@
 // Sources of unlike length as one rectangle of ids, with the mask and lengths that tell padding apart.
-import type { TensorInfo } from "./onnx-session.js";
 import type { SourcePlan } from "../../protocol/plan.js";
+import type { TensorInfo } from "./onnx-session.js";
 
 export interface PaddedSources {
   readonly batch: number;

@@ -1,7 +1,7 @@
 // From a run's score tensor to rows of logits: one shape and one meaning for whatever a graph hands out.
 import { basename } from "node:path";
-import type { RowScores } from "../decoding/search.js";
 import { floatsOfHalves } from "../../onnx/tensor.js";
+import type { RowScores } from "../decoding/search.js";
 import { castElements } from "./elements.js";
 import type { StepScores } from "./model.js";
 import { valueOf, type OnnxSession, type TensorData, type Value } from "./onnx-session.js";

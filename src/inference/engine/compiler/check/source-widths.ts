@@ -1,6 +1,6 @@
 // Widths that a folder's encoder takes. Most take any; the self-check finds the others by trying.
-import { encodeRow, type Run } from "./check-rows.js";
 import type { Description } from "../description.js";
+import { encodeRow, type Run } from "./check-rows.js";
 
 /** `first` + n · `step`. */
 export interface SourceWidths {

@@ -1,10 +1,9 @@
 // Feeds of a step graph for rows of any age, packed the plain way. The self-check and the tests use it; the engine keeps its caches packed instead.
+import { cacheNames, type Description } from "../description.js";
 import { attentionRows } from "../rewrite/attention-output.js";
 import { positionIds, positionOf } from "../rewrite/positions.js";
 import { maskOnly, relativeBias, type SelfBias } from "../rewrite/relative-bias.js";
 import { selfBias } from "../rewrite/two-part-attention.js";
-import type { Description } from "../description.js";
-import { cacheNames } from "../description.js";
 
 export interface PlainTensor {
   readonly type: "float32" | "int64" | "bool";

@@ -9,8 +9,8 @@ import type { GraphView } from "../../../onnx/graph.js";
 import { outputOf, valueInfo } from "../../../onnx/node.js";
 import { integersConstant } from "../../../onnx/operators.js";
 import { dataType } from "../../../onnx/tensor.js";
-import type { CacheShape } from "./two-part-attention.js";
 import type { Alignment, WantedAlignment } from "../../../protocol/plan.js";
+import type { CacheShape } from "./two-part-attention.js";
 
 /** Input: rows of the run whose attention is wanted, int64 [A], may be empty. */
 export const attentionRows = "attention_rows";

@@ -32,7 +32,7 @@ interface Activation {
   readonly rowScale: string;
 }
 
-/** What was made; the factor [B,1,1] of some products is told, so that it can be applied after choosing (see `takeScores`). */
+/** The row scale [B,1,1] of single products is kept apart too, so that it can be applied after choosing (see `takeScores` in compile.ts). */
 export interface Int8Products {
   readonly count: number;
   /** product output before the row scale, by the name of the output after it. */

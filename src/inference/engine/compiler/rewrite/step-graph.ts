@@ -1,14 +1,14 @@
 // The step graph: one decoder step for rows of any age, from the stock decoder with past. Runs the rewritings in their order and names what goes in and out.
 import type { NodeProto, ValueInfoProto } from "onnx-buf";
 import { constantScale, isConstantScale, multipliesBy, readerOf, transposesLastTwo } from "../../../onnx/chain.js";
-import { constantShapes } from "./constant-shapes.js";
 import type { GraphView } from "../../../onnx/graph.js";
 import { describeValue, inputOf, outputOf, valueInfo } from "../../../onnx/node.js";
 import { PatternMissing } from "../../../onnx/pattern.js";
+import { dataType } from "../../../onnx/tensor.js";
+import { constantShapes } from "./constant-shapes.js";
 import { isPast, positionsFromInput, type PositionRule } from "./positions.js";
 import { scaleQuery } from "./query-scale.js";
 import { findRelativeBias, type RelativeBias } from "./relative-bias.js";
-import { dataType } from "../../../onnx/tensor.js";
 import { selfBias, twoPartAttention, type CacheShape } from "./two-part-attention.js";
 
 export interface StepGraph {

@@ -11,8 +11,8 @@ import type { GraphView } from "../../../onnx/graph.js";
 import { describeValue, intAttribute, valueInfo } from "../../../onnx/node.js";
 import { reduceLast } from "../../../onnx/operators.js";
 import { PatternMissing } from "../../../onnx/pattern.js";
-import { scaleQuery } from "./query-scale.js";
 import { dataType, floatTensor, int64Tensor } from "../../../onnx/tensor.js";
+import { scaleQuery } from "./query-scale.js";
 
 /** Shape of a decoder's caches, read from its inputs. */
 export interface CacheShape {

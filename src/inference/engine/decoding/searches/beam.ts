@@ -3,6 +3,10 @@
 //   rows ─ log-softmax, rules ─▶ best K continuations ─▶ complete ones ─▶ finished (best numBeams)
 //                                                   └─▶ the best others ─▶ live rows of the next step
 import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
+import { penalisedScore } from "../../../protocol/scores.js";
+import type { Rules } from "../rules/processors.js";
+import type { BestScores } from "../rules/selection.js";
+import type { Advance, RowScores, Search, Wanted } from "../search.js";
 import { FinishedBeams, type Finished } from "./finished-beams.js";
 import {
   commonAncestor,
@@ -15,10 +19,6 @@ import {
 } from "./hypothesis.js";
 import { wantedFor, type Reporting } from "./need.js";
 import { StepRow } from "./step-row.js";
-import type { Rules } from "../rules/processors.js";
-import type { Advance, RowScores, Search, Wanted } from "../search.js";
-import { penalisedScore } from "../../../protocol/scores.js";
-import type { BestScores } from "../rules/selection.js";
 
 /** A live row: `ids` are all its decoder ids, prefix included. */
 interface Beam {

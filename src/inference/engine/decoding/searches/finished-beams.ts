@@ -1,7 +1,7 @@
 // The finished side of a beam search: the best complete hypotheses, their scores, and when more of them can no longer matter.
 import type { Decoding, FinishReason } from "../../../protocol/engine-protocol.js";
-import type { Hypothesis } from "./hypothesis.js";
 import { penalisedScore } from "../../../protocol/scores.js";
+import type { Hypothesis } from "./hypothesis.js";
 
 export interface Finished {
   readonly hypothesis: Hypothesis;

@@ -3,12 +3,12 @@
 //   one row ─ first choice ─▶ a row for each output ─▶ each leaves at its own end
 //   a resumed output walks over the ids it has, without scores, and chooses behind them
 import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
+import { meanLogprob } from "../../../protocol/scores.js";
 import type { Candidates } from "../rules/candidates.js";
-import { reportsLogprobs, wantedFor, type Need, type Reporting } from "./need.js";
-import { StepRow } from "./step-row.js";
 import type { Rules } from "../rules/processors.js";
 import type { Advance, ResumedIds, RowScores, Search, Wanted } from "../search.js";
-import { meanLogprob } from "../../../protocol/scores.js";
+import { reportsLogprobs, wantedFor, type Need, type Reporting } from "./need.js";
+import { StepRow } from "./step-row.js";
 
 export interface Choice {
   readonly id: number;

@@ -2,14 +2,14 @@
 // transformers' GenerationMixin._sample with do_sample; its random numbers are torch's, ours are Philox (random.ts).
 import type { Decoding } from "../../../protocol/engine-protocol.js";
 import type { Candidates } from "../rules/candidates.js";
-import { IndependentSearch, type Choice, type Chooser } from "./independent.js";
-import type { Reporting } from "./need.js";
-import type { Rules } from "../rules/processors.js";
 import { softmax } from "../rules/mass.js";
+import type { Rules } from "../rules/processors.js";
 import { uniform } from "../rules/random.js";
 import { largest } from "../rules/selection.js";
-import type { ResumedIds } from "../search.js";
 import { warpersOf } from "../rules/warpers.js";
+import type { ResumedIds } from "../search.js";
+import { IndependentSearch, type Choice, type Chooser } from "./independent.js";
+import type { Reporting } from "./need.js";
 
 /** Below this all logits are asked for: it costs nothing, and ties at a top_k cut-off are then all seen. */
 const smallVocabulary = 4096;

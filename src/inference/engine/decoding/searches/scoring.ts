@@ -2,11 +2,11 @@
 //
 //   scores of a step ─▶ what the model gave the next given id ─▶ that id is fed ─▶ … ─▶ the output is complete
 import type { Decoding, EngineOutput, EngineToken, FinishReason } from "../../../protocol/engine-protocol.js";
+import { meanLogprob } from "../../../protocol/scores.js";
 import { softmax } from "../rules/mass.js";
+import type { Advance, RowScores, Search, Wanted } from "../search.js";
 import type { Reporting } from "./need.js";
 import { StepRow } from "./step-row.js";
-import type { Advance, RowScores, Search, Wanted } from "../search.js";
-import { meanLogprob } from "../../../protocol/scores.js";
 
 const everything: Wanted = { kind: "full" };
 

@@ -1,10 +1,10 @@
 // A recurrent decoder's states and input feeding: from the encoder or zeros at first, then what the step before returned. Slices by row.
-import { declaredAxes, type Axes } from "./axes.js";
+import type { RecurrentDecoderPlan } from "../../../protocol/plan.js";
 import { castElements, elementsOf } from "../elements.js";
 import { tensor, valueOf, type Feeds, type OnnxSession, type TensorInfo, type Value } from "../onnx-session.js";
-import type { RecurrentDecoderPlan } from "../../../protocol/plan.js";
-import { describeTensor } from "./require-tensors.js";
 import { gatherPadded, gatherRows, product, type Slice } from "../rows.js";
+import { declaredAxes, type Axes } from "./axes.js";
+import { describeTensor } from "./require-tensors.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 
 interface State {

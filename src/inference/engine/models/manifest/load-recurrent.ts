@@ -3,13 +3,13 @@
 import type { RecurrentPlan } from "../../../protocol/plan.js";
 import type { LoadedModel, Memory } from "../model.js";
 import { OnnxSession, type SessionOptions } from "../onnx-session.js";
-import { oneByOne, type StepBatching } from "./batchability.js";
+import { attentionFault, requireScoresKind } from "../scores.js";
 import { findBatchability, probePlan, whyAlone } from "./batchability-probe.js";
+import { oneByOne, type StepBatching } from "./batchability.js";
 import { DecoderStates } from "./decoder-states.js";
 import { loadEncoder } from "./load-encoder.js";
 import { RecurrentModel, type RecurrentFacts, type RecurrentParts } from "./recurrent.js";
 import { declaredRecurrentOrder, requireRecurrentDecoder } from "./require-tensors.js";
-import { attentionFault, requireScoresKind } from "../scores.js";
 import type { SourceEncoder } from "./source-encoder.js";
 import { batchFirst, firstOrder, possibleOrders, type TimeFirst } from "./time-first.js";
 

@@ -8,11 +8,11 @@ import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import { integerTensor, type Feeds, type OnnxSession, type TensorInfo, type Value } from "../onnx-session.js";
 import { oneHot } from "../padding.js";
 import type { Slice } from "../rows.js";
+import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import { groupsBy, stepKey, type Batchability } from "./batchability.js";
 import type { DecoderStates } from "./decoder-states.js";
 import { MemoryBatch } from "./memory-batch.js";
 import { wantedTypes, type WantedTypes } from "./require-tensors.js";
-import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 import type { TimeFirst } from "./time-first.js";
 

@@ -1,7 +1,7 @@
 // Holds a manifest's roles against what its graphs really have: one message with file, role, expected and found. And reads what the graphs themselves
 // say of orders, widths and element types.
-import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import type { EncoderPlan, RecurrentPlan, SourcePlan, StatelessPlan } from "../../../protocol/plan.js";
+import type { OnnxSession, TensorInfo } from "../onnx-session.js";
 import { declaredTimeFirst } from "./time-first.js";
 
 type Roles = Readonly<Record<string, string | null | readonly string[]>>;

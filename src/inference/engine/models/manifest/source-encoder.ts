@@ -8,8 +8,8 @@ import { valueOf, type OnnxSession, type Value } from "../onnx-session.js";
 import { someSource } from "../padding.js";
 import type { Slice } from "../rows.js";
 import type { Axes } from "./axes.js";
-import { encodeKey, groupsBy, type Batchability, type EncodeBatching } from "./batchability.js";
 import { whyAlone, type ProbedSide } from "./batchability-probe.js";
+import { encodeKey, groupsBy, type Batchability, type EncodeBatching } from "./batchability.js";
 import type { EncoderGraph } from "./encoder-graph.js";
 import type { WantedTypes } from "./require-tensors.js";
 

@@ -7,10 +7,10 @@ import type { RowScores } from "../../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import { integerTensor, type OnnxSession, type TensorInfo } from "../onnx-session.js";
 import { padSources } from "../padding.js";
+import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import { groupsBy, stepKey, type Batchability } from "./batchability.js";
 import { MemoryBatch } from "./memory-batch.js";
 import { memoryTypes, type WantedTypes } from "./require-tensors.js";
-import { attentionRow, fullScores, logitsAt, scoredRun, scoresByRow, type ScoredRun } from "../scores.js";
 import type { EncodedSource, SourceEncoder } from "./source-encoder.js";
 import { arrange, rowsFirst, type TimeFirst } from "./time-first.js";
 

@@ -1,6 +1,6 @@
 // Whether a graph wants its tokens as [B, S] or as [S, B] (PyTorch without batch_first=True). The manifest may say so, or the graph's own sizes and
 // names; else the first order in which two rows run, and behave as rows, is the right one.
-import type { TensorInfo, TensorData, Value } from "../onnx-session.js";
+import type { TensorData, TensorInfo, Value } from "../onnx-session.js";
 
 /** True: the time axis is the first. */
 export interface TimeFirst {
@@ -40,8 +40,8 @@ export function possibleOrders(ids: boolean | null, tokens: TensorInfo, mask: Te
 
 function maskOrders(ids: boolean, tokens: TensorInfo, mask: TensorInfo | undefined): boolean[] {
   if (mask === undefined || mask.dims.length !== 2) return [false];
-  const place = [0, 1].find((axis) => typeof mask.dims[axis] === "string" && mask.dims[axis] === tokens.dims[0]);
-  if (place !== undefined && mask.dims[0] !== mask.dims[1]) return [place === 0 ? ids : !ids];
+  const batchAxis = [0, 1].find((axis) => typeof mask.dims[axis] === "string" && mask.dims[axis] === tokens.dims[0]);
+  if (batchAxis !== undefined && mask.dims[0] !== mask.dims[1]) return [batchAxis === 0 ? ids : !ids];
   if ((mask.dims[0] === 1) !== (mask.dims[1] === 1)) return [mask.dims[1] === 1];
   // PyTorch's key_padding_mask is [B, S] wherever the batch of the ids is.
   return [false, true];

@@ -1,10 +1,9 @@
 // Parts of a compiled transformer's feeds: columns of ids, views of caches, what belongs to rows in the order of their slots.
+import { cacheNames, type Description } from "../../compiler/description.js";
 import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
-import type { CacheSide, CacheTensor } from "./kv-cache.js";
 import { tensor, type Feeds } from "../onnx-session.js";
 import { product } from "../rows.js";
-import type { Description } from "../../compiler/description.js";
-import { cacheNames } from "../../compiler/description.js";
+import type { CacheSide, CacheTensor } from "./kv-cache.js";
 
 export function column(values: readonly number[]): Feeds[string] {
   return tensor("int64", BigInt64Array.from(values, BigInt), [values.length, 1]);

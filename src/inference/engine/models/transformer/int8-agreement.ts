@@ -1,7 +1,7 @@
 // Load probe: measures what int8 costs, as the share of greedy tokens on which a model agrees with a reference. Both are fed the reference's own tokens.
+import type { Agreement } from "../../../protocol/facts.js";
 import type { Wanted } from "../../decoding/search.js";
 import type { Row, Seq2SeqModel } from "../model.js";
-import type { Agreement } from "../../../protocol/facts.js";
 
 export interface AgreementOptions {
   readonly sources: readonly (readonly number[])[];

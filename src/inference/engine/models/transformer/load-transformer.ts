@@ -2,21 +2,21 @@
 //
 //   compileCached ─▶ opened ─▶ proof kept? ─▶ TransformerModel           not known, not proven? ─▶ StockTransformer, with the reason
 //                                   no ─▶ selfCheck against the stock files; int8 also against fp32 on texts
+import type { Refusal } from "../../../onnx/pattern.js";
+import { quantisesPerTensor } from "../../../onnx/read-model.js";
+import type { Agreement } from "../../../protocol/facts.js";
+import type { Alignment, TransformerPlan, WantedAlignment } from "../../../protocol/plan.js";
 import { compileCached, type CachedModels } from "../../compiler/cache.js";
 import type { StockFiles } from "../../compiler/compile.js";
-import type { Refusal } from "../../../onnx/pattern.js";
+import { rowMemory } from "../../compiler/description.js";
 import type { CacheShape } from "../../compiler/rewrite/two-part-attention.js";
-import { greedyAgreement } from "./int8-agreement.js";
-import { type Agreement } from "../../../protocol/facts.js";
+import type { LoadedModel } from "../model.js";
 import { OnnxSession, runtimeVersion, type SessionOptions } from "../onnx-session.js";
-import type { TransformerPlan, Alignment, WantedAlignment } from "../../../protocol/plan.js";
-import { keepProof, findOrMakeProof, checkTolerance, type CompiledSessions, type Proof } from "./proof.js";
+import { greedyAgreement } from "./int8-agreement.js";
+import { checkTolerance, findOrMakeProof, keepProof, type CompiledSessions, type Proof } from "./proof.js";
 import { StockTransformer } from "./stock-transformer.js";
 import { TransformerModel } from "./transformer.js";
 import { weightLimit } from "./weight-limit.js";
-import type { LoadedModel } from "../model.js";
-import { rowMemory } from "../../compiler/description.js";
-import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 const checkedTokensPerText = 32;
 

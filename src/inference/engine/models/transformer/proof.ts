@@ -4,13 +4,13 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import type { CachedModels } from "../../compiler/cache.js";
-import type { StockFiles } from "../../compiler/compile.js";
-import { selfCheck, type CheckOptions, type CheckResult } from "../../compiler/check/self-check.js";
-import { OnnxSession, tensor, type SessionOptions } from "../onnx-session.js";
 import type { Agreement } from "../../../protocol/facts.js";
 import { isCuda } from "../../../protocol/precision.js";
+import type { CachedModels } from "../../compiler/cache.js";
 import type { ModelRole, Run } from "../../compiler/check/check-rows.js";
+import { selfCheck, type CheckOptions, type CheckResult } from "../../compiler/check/self-check.js";
+import type { StockFiles } from "../../compiler/compile.js";
+import { OnnxSession, tensor, type SessionOptions } from "../onnx-session.js";
 
 export interface Proof {
   readonly check: CheckResult;

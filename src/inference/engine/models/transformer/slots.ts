@@ -2,12 +2,12 @@
 //
 //   slot   0  1  2  3        release(1): the last one moves into the gap        forRun([3]): 3 and 0 change places
 //          a  b  c  d   ─▶   a  d  c                                            d  b  c  a
-import { CacheSide } from "./kv-cache.js";
+import type { Description } from "../../compiler/description.js";
 import type { Memory, Row } from "../model.js";
 import { tensor, type Feeds, type Value } from "../onnx-session.js";
 import { lengthMask } from "../padding.js";
 import { cacheTensors } from "./feeds.js";
-import type { Description } from "../../compiler/description.js";
+import { CacheSide } from "./kv-cache.js";
 
 export interface TransformerMemory extends Memory {
   /** The encode run's cross K/V, padded to `width`, and this source's place in them. */
@@ -100,8 +100,8 @@ export class TransformerSlots {
 
   #bringForward(rows: readonly TransformerRow[]): void {
     const running = new Set(rows);
-    const places = this.#rows.slice(0, rows.length).filter((row) => !running.has(row));
-    for (const row of rows) if (row.slot >= rows.length) this.#swap(row, places.pop() as TransformerRow);
+    const idle = this.#rows.slice(0, rows.length).filter((row) => !running.has(row));
+    for (const row of rows) if (row.slot >= rows.length) this.#swap(row, idle.pop() as TransformerRow);
   }
 
   #swap(row: TransformerRow, other: TransformerRow): void {

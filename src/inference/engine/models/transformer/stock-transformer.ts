@@ -2,8 +2,11 @@
 // run together (cohorts); where activations are quantised per tensor, each row runs alone.
 //
 //   encoder ─▶ hidden ─▶ first step (decoder_model): logits, self and cross K/V ─▶ later steps (decoder_with_past): logits, self K/V
-import type { RowScores, Wanted } from "../../decoding/search.js";
+import { quantisesPerTensor } from "../../../onnx/read-model.js";
 import type { RowMemory } from "../../../protocol/facts.js";
+import type { TransformerPlan } from "../../../protocol/plan.js";
+import { paddedWidth } from "../../../protocol/widths.js";
+import type { RowScores, Wanted } from "../../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import {
   integerTensor,
@@ -16,11 +19,8 @@ import {
   type Value,
 } from "../onnx-session.js";
 import { lengthMask, padSources } from "../padding.js";
-import type { TransformerPlan } from "../../../protocol/plan.js";
 import { gatherPadded, gatherRows, type Slice } from "../rows.js";
 import { fullScores, lastLogits } from "../scores.js";
-import { paddedWidth } from "../../../protocol/widths.js";
-import { quantisesPerTensor } from "../../../onnx/read-model.js";
 
 interface StockMemory extends Memory {
   /** [B, S, d] of the encoder run. */

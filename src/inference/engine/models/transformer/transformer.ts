@@ -1,26 +1,25 @@
 // A transformer compiled by graph/: rows of any age share every run. The host owns the caches; the step graph returns only what is new.
 //
 //   encode ─▶ cross K/V ─▶ slot of the row        step(slots) ─▶ new K/V ─▶ appended at each row's age; scores ─▶ the searches
-import type { Wanted } from "../../decoding/search.js";
-import { positionOf } from "../../compiler/rewrite/positions.js";
-import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
 import { sourceWidth, type SourceWidths } from "../../compiler/check/source-widths.js";
 import { selfBiasOf } from "../../compiler/check/step-feeds.js";
-import {
-  chooseFeeds,
-  chosenOutputs,
-  chosenScores,
-  attentionAdder,
-  attentionFeeds,
-  attentionOutputs,
-} from "./step-outputs.js";
+import { cacheNames, type Description } from "../../compiler/description.js";
+import { positionOf } from "../../compiler/rewrite/positions.js";
+import type { SelfBias } from "../../compiler/rewrite/relative-bias.js";
+import type { Wanted } from "../../decoding/search.js";
 import type { Memory, Row, Seq2SeqModel, StepScores } from "../model.js";
 import { integerTensor, valueOf, type Feeds, type OnnxSession, type Value } from "../onnx-session.js";
 import { padSources } from "../padding.js";
 import { biasFeed, bySlot, cacheFeeds, column } from "./feeds.js";
 import { TransformerSlots, type TransformerMemory, type TransformerRow } from "./slots.js";
-import type { Description } from "../../compiler/description.js";
-import { cacheNames } from "../../compiler/description.js";
+import {
+  attentionAdder,
+  attentionFeeds,
+  attentionOutputs,
+  chooseFeeds,
+  chosenOutputs,
+  chosenScores,
+} from "./step-outputs.js";
 
 export interface CompiledTransformer {
   readonly encode: OnnxSession;

@@ -1,8 +1,8 @@
 // Load probe: finds how large an int8 weight may be on this CPU, by asking its own kernels rather than a list of CPUs.
 import { toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { OnnxSession, tensor, valueOf, type SessionOptions } from "../onnx-session.js";
 import { byteSums, byteSumsModel } from "../../compiler/rewrite/int8.js";
+import { OnnxSession, tensor, valueOf, type SessionOptions } from "../onnx-session.js";
 
 // Kernels differ for one row and for several.
 const batches = [1, 8];
