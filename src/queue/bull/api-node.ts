@@ -40,13 +40,13 @@ export interface ApiNodeOptions {
 }
 
 export interface ApiTimings {
-  /** A generation that is silent for so long is looked after. */
+  /** Silence after which a generation's job is looked after. */
   readonly silenceMs: number;
-  /** Requests for a model that no worker serves wait so long, then they are refused. */
-  readonly workerPatienceMs: number;
+  /** How long requests for a model wait for a worker that serves it; then they are refused. */
+  readonly workerWaitMs: number;
 }
 
-const usualTimings: ApiTimings = { silenceMs: 5000, workerPatienceMs: 30_000 };
+const usualTimings: ApiTimings = { silenceMs: 5000, workerWaitMs: 30_000 };
 const directoryEveryMs = 1000;
 const keeperEveryMs = 250;
 
@@ -63,7 +63,7 @@ export class ApiNode {
 
   constructor(options: ApiNodeOptions) {
     const { redisUrl, prefix, ttlMs, inference, learns, admission, metrics, logger, node } = options;
-    const { silenceMs, workerPatienceMs } = options.timings ?? usualTimings;
+    const { silenceMs, workerWaitMs: workerPatienceMs } = options.timings ?? usualTimings;
     this.#options = options;
     const onError = (error: Error) => logger.debug({ err: error }, "redis");
     this.#shared = new SharedLog({
@@ -92,7 +92,7 @@ export class ApiNode {
       targets: () => this.#targets(),
       learn: (model, facts) => learns && inference.learn(model, facts as EngineFacts | null),
       now: () => performance.now(),
-      patienceMs: workerPatienceMs,
+      workerWaitMs: workerPatienceMs,
     });
     this.#outbox = new WebhookOutbox(client, prefix);
     this.generations = new BullGenerations({

@@ -1,39 +1,33 @@
-// Takes the jobs of one model off its queue, as many as its engines have rows for, and runs them; hands them back when this process goes.
+// Takes the jobs of one model off its queue, as many as its engines have rows for; hands them back when this process goes, and replaces a
+// BullMQ worker that has stalled. What becomes of a job is in job-processor.ts.
 //
-//   wait ──pick-up──▶ JobRun ──settled──▶ completed (the answer is in the token log; BullMQ learns nothing)
-//    ▲                  │ lock lost ▶ stops silently: the queue gives the job to another worker
-//    └──at once─────────┤ drain's end ▶ "handover"
-//    └──a second later──┘ not for this worker ▶ "elsewhere"
-import { DelayedError, WaitingError, Worker, type ConnectionOptions, type Job } from "bullmq";
+//   wait ──pick-up──▶ JobProcessor        lock lost ▶ the run stops silently: the queue gives the job to another worker
+//    ▲                     │              drain ▶ no new jobs; what still runs after its time is handed over
+//    └──── handed over ────┘
+import { Worker, type ConnectionOptions, type Job } from "bullmq";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../telemetry/log.js";
 import type { ScaleOutMetrics, WorkerLevel } from "../../telemetry/scale-out-metrics.js";
-import type { OpenSpan, Tracing } from "../../telemetry/tracing/spans.js";
-import { attemptOf, maxStalledCount, maxStartedAttempts, queueName, readJobData } from "./bull-job.js";
-import type { JobData, JobTimings, Target } from "./bull-job.js";
-import { givenUp } from "./job-keeper.js";
-import { JobRun, type JobRunOptions, stopReason, type RunEnd } from "./job-run.js";
-import { RunningJobs, concurrencyFor, Watchdog } from "./running-jobs.js";
-import { tracedRun } from "./traced-run.js";
-type Told = "jobRedelivered" | "lockRenewalFailed" | "handedOver" | "watchdogRestarted";
+import { maxStalledCount, maxStartedAttempts, queueName, readJobData, type JobData } from "./bull-job.js";
+import { idOf, JobProcessor, type JobProcessorOptions } from "./job-processor.js";
+import { RunningJobs, concurrencyFor } from "./running-jobs.js";
+import { Watchdog } from "./watchdog.js";
 
-export interface BullWorkerOptions extends Omit<JobRunOptions, "id" | "attempt" | "onSurprise" | "trace"> {
-  readonly target: Target;
+type WorkerMetrics = "jobRedelivered" | "lockRenewalFailed" | "handedOver" | "watchdogRestarted";
+
+export interface BullWorkerOptions extends JobProcessorOptions {
   readonly prefix: string;
   /** In role "worker"; BullMQ makes another like it, to block on. */
   readonly connection: ConnectionOptions;
-  readonly timings: JobTimings;
   /** Rows its engines decode at a time. */
   readonly capacity: number;
-  readonly metrics: Pick<ScaleOutMetrics, Told>;
-  readonly logger: Logger;
-  readonly tracing: Tracing | null;
+  readonly metrics: Pick<ScaleOutMetrics, WorkerMetrics>;
   /** Jobs that wait in its queue. */
   readonly depth: () => Promise<number>;
   /** Wakes an idle worker of its queue. */
   readonly nudge: () => Promise<void>;
-  /** Deaf for so long, it is replaced. */
-  readonly patienceMs: number;
+  /** A worker that has room but takes no job for this long, though some wait, is replaced. */
+  readonly stallTimeoutMs: number;
 }
 
 type Bull = Worker<JobData, { ok: true }>;
@@ -45,8 +39,9 @@ export class BullWorker {
   readonly #options: BullWorkerOptions;
   readonly #logger: Logger;
   readonly #jobs = new RunningJobs(() => this.#adjust());
+  readonly #processor: JobProcessor;
   readonly #watchdog: Watchdog;
-  readonly #deaf: Bull[] = [];
+  readonly #stalled: Bull[] = [];
   readonly #timer: NodeJS.Timeout;
   #bull: Bull;
   #taken = 0;
@@ -55,9 +50,10 @@ export class BullWorker {
   constructor(options: BullWorkerOptions) {
     this.#options = options;
     this.#logger = options.logger.child({ model: options.target.model, worker: options.worker });
-    this.#watchdog = new Watchdog(options.patienceMs);
+    this.#processor = new JobProcessor({ ...options, logger: this.#logger }, this.#jobs);
+    this.#watchdog = new Watchdog(options.stallTimeoutMs);
     this.#bull = this.#listen();
-    this.#timer = setInterval(() => void this.#checkHearing(), options.patienceMs / 6);
+    this.#timer = setInterval(() => void this.#replaceIfStalled(), options.stallTimeoutMs / 6);
     this.#timer.unref();
   }
 
@@ -79,6 +75,7 @@ export class BullWorker {
   /** No new jobs; those that run may end until `timeoutMs` have passed, then they go back to the queue. */
   async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
+    this.#processor.drain();
     clearInterval(this.#timer);
     await this.#bull.pause(true);
     // A paused worker goes on waiting for one job more: it would be woken for what it hands over, and nobody else.
@@ -87,7 +84,7 @@ export class BullWorker {
     this.#jobs.stopAll("handover");
     await this.#jobs.idle(handoverMs);
     await this.#nudge();
-    const closing = [this.#bull.close(this.#jobs.size > 0), ...this.#deaf.map((bull) => bull.close(true))];
+    const closing = [this.#bull.close(this.#jobs.size > 0), ...this.#stalled.map((bull) => bull.close(true))];
     await within(handoverMs, Promise.allSettled(closing));
     await this.#nudge();
   }
@@ -101,7 +98,7 @@ export class BullWorker {
     const { target, prefix, connection, timings, worker, capacity } = this.#options;
     // Without a declared third parameter BullMQ gives no signal, and cancelJob does nothing, silently.
     const process = (job: Job<JobData>, token: string | undefined, signal: AbortSignal | undefined) =>
-      this.#process(job, token, signal);
+      this.#processor.process(job, token, signal);
     if (process.length !== 3) throw new Error("a processor must declare three parameters");
     const bull: Bull = new Worker(queueName(target), process, {
       connection,
@@ -141,103 +138,31 @@ export class BullWorker {
       if (job === undefined) return;
       this.#jobs.release(idOf(job));
       this.#logger.error({ generation_id: job.id, job_id: job.id, err: error }, "job failed");
-      void this.#giveUp(job);
+      void this.#processor.giveUp(job);
     });
     bull.on("error", (error) => this.#logger.debug({ err: error }, "worker's connection"));
-  }
-
-  async #process(job: Job<JobData>, token: string | undefined, signal: AbortSignal | undefined): Promise<{ ok: true }> {
-    const end = await this.#run(job, signal).finally(() => this.#jobs.release(idOf(job)));
-    if (end === "handover") await this.#handOver(job, token);
-    if (end === "elsewhere") await this.#leave(job, token);
-    return { ok: true };
-  }
-
-  async #run(job: Job<JobData>, signal: AbortSignal | undefined): Promise<RunEnd> {
-    const data = readJobData(job.data);
-    // A paused worker may still get the job it was waiting for.
-    if (this.#isDraining) return "handover";
-    if (data === null) return "elsewhere";
-    return tracedRun(this.#options, { data, job }, (span) => this.#go(data, job, signal, span));
-  }
-
-  async #go(data: JobData, job: Job<JobData>, signal: AbortSignal | undefined, span: OpenSpan | null): Promise<RunEnd> {
-    const fields = { generation_id: data.id, job_id: job.id, attempt: job.attemptsStarted };
-    const logger = this.#logger.child({ ...fields, ...span?.logFields });
-    const run = new JobRun({
-      ...this.#options,
-      id: data.id,
-      attempt: attemptOf(data, job),
-      trace: span?.headers,
-      onSurprise: (error) => logger.error({ err: error }, "unexpected error"),
-    });
-    this.#jobs.begin(data.id, run);
-    signal?.addEventListener("abort", () => run.stop(stopReason(signal.reason)), { once: true });
-    logger.debug("generation taken");
-    const end = await run.run().finally(() => this.#jobs.end(data.id, run));
-    logger.debug({ end }, "generation left");
-    return end;
-  }
-
-  // Where Redis is away, or the lock is lost, the job stalls and comes back that way.
-  async #handOver(job: Job<JobData>, token: string | undefined): Promise<never> {
-    try {
-      await job.moveToWait(token);
-      this.#options.metrics.handedOver(this.#options.target.model);
-      this.#logger.info({ generation_id: job.id, job_id: job.id }, "generation handed over");
-    } catch (error) {
-      this.#logger.debug({ job_id: job.id, err: error }, "hand-over failed");
-    }
-    throw new WaitingError();
-  }
-
-  async #leave(job: Job<JobData>, token: string | undefined): Promise<never> {
-    const until = Date.now() + this.#options.timings.elsewhereMs;
-    const tell = (err: unknown) => this.#logger.debug({ job_id: job.id, err }, "not left to others");
-    await job.moveToDelayed(until, token).catch(tell);
-    throw new DelayedError();
-  }
-
-  /** The queue gave the job up: whoever notices ends its log. */
-  async #giveUp(job: Job<JobData>): Promise<void> {
-    const { log, writer, worker } = this.#options;
-    const data = readJobData(job.data);
-    if (data === null) return;
-    try {
-      const claim = await log.claim(data.id, attemptOf(data, job), worker);
-      if (typeof claim === "string") return;
-      const tail = writer.open(claim, { onCancelled: () => undefined, onRefused: () => undefined });
-      tail.append(givenUp);
-      await tail.written();
-    } catch (error) {
-      this.#logger.warn({ generation_id: data.id, err: error }, "the end of a failed job is not logged yet");
-    }
   }
 
   #adjust(): void {
     this.#bull.concurrency = concurrencyFor(this.#jobs.rows, this.#options.capacity);
   }
 
-  async #checkHearing(): Promise<void> {
+  async #replaceIfStalled(): Promise<void> {
     this.#jobs.sweep();
     const depth = await this.#options.depth().catch(() => 0);
     if (this.#isDraining) return;
     const hasRoom = this.#jobs.size < this.#bull.concurrency;
-    if (!this.#watchdog.isDeaf({ depth, hasRoom, taken: this.#taken }, performance.now())) return;
+    if (!this.#watchdog.isStalled({ depth, hasRoom, taken: this.#taken }, performance.now())) return;
     this.#options.metrics.watchdogRestarted(this.#options.target.model);
     this.#logger.warn({ depth }, "worker takes no jobs: it is made anew");
-    // What it runs it finishes: only its ears are lost.
-    const deaf = this.#bull;
-    this.#deaf.push(deaf);
+    // It finishes the jobs that it runs, and takes no others.
+    const stalled = this.#bull;
+    this.#stalled.push(stalled);
     this.#bull = this.#listen();
-    await deaf.pause(true);
+    await stalled.pause(true);
   }
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
   await Promise.race([work.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
-}
-
-function idOf(job: Job<JobData>): string {
-  return job.id ?? "";
 }

@@ -21,7 +21,7 @@ export interface JobKeeperOptions {
   readonly jobs: Pick<JobQueues, "add" | "state" | "remove">;
   /** Names this node in the claims it takes to end what nobody else ends. */
   readonly node: string;
-  /** A generation that is silent for so long is looked after. */
+  /** Silence after which a generation's job is looked after. */
   readonly silenceMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

@@ -37,15 +37,10 @@ export interface JobRunOptions {
   readonly onEnded: (id: string, record: GenerationRecord | null) => Promise<void>;
   /** An error that is nobody's answer. */
   readonly onSurprise: (error: unknown) => void;
-  /** The log can't be reached: a claim is tried again after so long. */
+  /** Delay before a claim is tried again while the log can't be reached. */
   readonly retryMs: number;
   /** This run's span, where it is traced here. */
   readonly trace?: TraceHeaders | undefined;
-}
-
-/** Of whatever a signal was aborted with. */
-export function stopReason(reason: unknown): StopReason {
-  return reason === "cancelled" || reason === "handover" ? reason : "lost";
 }
 
 class Stopped extends Error {
@@ -117,12 +112,12 @@ export class JobRun {
   }
 
   async #generate(claim: Claim, tail: LogTail): Promise<RunEnd> {
-    const course = await this.#tokens(claim, tail);
+    const ending = await this.#tokens(claim, tail);
     if (this.#isLost) return "settled";
-    if (typeof course !== "string") tail.append(course);
+    if (typeof ending !== "string") tail.append(ending);
     await Promise.race([tail.written(), this.#lost]);
-    if (course === "open") return "handover";
-    if (course === "elsewhere") return "elsewhere";
+    if (ending === "open") return "handover";
+    if (ending === "elsewhere") return "elsewhere";
     if (!this.#isLost) await this.#options.onEnded(claim.record.id, claim.record);
     return "settled";
   }
@@ -141,11 +136,11 @@ export class JobRun {
       if (hasEnded) return "ended";
       throw new Error("the generation ended without a result");
     } catch (error) {
-      return hasEnded ? "ended" : this.#courseOf(error);
+      return hasEnded ? "ended" : this.#endingOf(error);
     }
   }
 
-  #courseOf(error: unknown): FailureEvent | "open" | "elsewhere" {
+  #endingOf(error: unknown): FailureEvent | "open" | "elsewhere" {
     if (this.#stopped !== null) return this.#stopped === "cancelled" ? cancelledFailure : "open";
     if (isAway(error)) return "elsewhere";
     if (error instanceof AppError) return { type: "failure", kind: error.kind, message: error.message };

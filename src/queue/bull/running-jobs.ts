@@ -1,4 +1,4 @@
-// What a worker holds: jobs it has fetched, the rows each takes, and the runs of those that have begun.
+// What a worker holds: jobs it has fetched, the rows each takes, and the runs of those that have begun; and how many it may hold.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobRun, StopReason } from "./job-run.js";
 
@@ -6,7 +6,7 @@ export class RunningJobs {
   readonly #onChange: () => void;
   readonly #rows = new Map<string, number>();
   readonly #runs = new Map<string, JobRun>();
-  /** Fetched and not begun when last swept. */
+  /** Fetched and not begun at the last sweep. */
   #idlers = new Set<string>();
   #onIdle = (): void => undefined;
 
@@ -52,7 +52,7 @@ export class RunningJobs {
     for (const run of this.#runs.values()) run.stop(reason);
   }
 
-  /** Resolves when it holds nothing, or after so long. */
+  /** Resolves when it holds nothing, or after `timeoutMs`. */
   async idle(timeoutMs: number): Promise<void> {
     if (this.#rows.size === 0) return;
     const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
@@ -67,12 +67,13 @@ export class RunningJobs {
   }
 }
 
-// How many jobs a worker may hold: those that run, one for each free row, and a few so that rows don't wait for Redis. Pure.
-//
-//   rows  ████████████░░░░ ++        the backlog stays in Redis, where any worker can take it
-//         running     free look-ahead
-
-/** A request with beams or several outputs takes several rows. */
+/**
+ * How many jobs a worker may hold: those that run, one for each free row, and a few so that rows don't wait for Redis. A request with beams or
+ * several outputs takes several rows.
+ *
+ *   rows  ████████████░░░░ ++        the backlog stays in Redis, where any worker can take it
+ *         running     free look-ahead
+ */
 export function concurrencyFor(rowsOfRunning: Iterable<number>, capacity: number): number {
   let running = 0;
   let used = 0;
@@ -85,39 +86,4 @@ export function concurrencyFor(rowsOfRunning: Iterable<number>, capacity: number
 
 function lookAhead(capacity: number): number {
   return Math.ceil(capacity / 16);
-}
-
-// Tells when a worker has gone deaf: jobs wait, rows are free, and yet it took none for long (bullmq #3185, #3088, #4378). Pure: time is passed in.
-
-export interface Hearing {
-  /** Jobs that wait in its queue. */
-  readonly depth: number;
-  /** It could take one. */
-  readonly hasRoom: boolean;
-  /** Jobs it has taken since it was made. */
-  readonly taken: number;
-}
-
-export class Watchdog {
-  readonly #patienceMs: number;
-  #taken = -1;
-  #deafSince: number | null = null;
-
-  constructor(patienceMs: number) {
-    this.#patienceMs = patienceMs;
-  }
-
-  /** True when it is time for a new worker; then the count begins anew. */
-  isDeaf({ depth, hasRoom, taken }: Hearing, nowMs: number): boolean {
-    const isIdle = depth > 0 && hasRoom && taken === this.#taken;
-    this.#taken = taken;
-    if (!isIdle) {
-      this.#deafSince = null;
-      return false;
-    }
-    this.#deafSince ??= nowMs;
-    if (nowMs - this.#deafSince < this.#patienceMs) return false;
-    this.#deafSince = null;
-    return true;
-  }
 }

@@ -29,8 +29,8 @@ export interface WorkerNodeOptions {
   readonly worker: string;
   readonly version: string;
   readonly timings?: JobTimings;
-  /** A worker that takes no jobs for so long while some wait is made anew. */
-  readonly patienceMs?: number;
+  /** Restart a worker that takes no jobs for this long although some are waiting. */
+  readonly stallTimeoutMs?: number;
 }
 
 interface Served {
@@ -139,7 +139,17 @@ export class WorkerNode {
   }
 
   async #serve(model: string): Promise<void> {
-    const { inference, prefix, capacity, metrics, logger, worker, version, timings, patienceMs } = this.#options;
+    const {
+      inference,
+      prefix,
+      capacity,
+      metrics,
+      logger,
+      worker,
+      version,
+      timings,
+      stallTimeoutMs: patienceMs,
+    } = this.#options;
     const target = { model, digest: await inference.digest(model) };
     const facts: EngineFacts | null = inference.facts(model);
     if (this.#isDraining) return;
@@ -162,7 +172,7 @@ export class WorkerNode {
       retryMs,
       depth: async () => (await this.#queues.counts(target)).waiting,
       nudge: () => this.#queues.nudge(target),
-      patienceMs: patienceMs ?? 30_000,
+      stallTimeoutMs: patienceMs ?? 30_000,
     });
     this.#served.set(model, { bull, announcement: { ...target, worker, variant, rows: capacity, version, facts } });
     this.#announcedAt = -Infinity;

@@ -12,8 +12,8 @@ export interface WorkerDirectoryOptions {
   readonly learn: (model: string, facts: unknown) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  /** Requests for a model wait for a worker so long; then they are refused. */
-  readonly patienceMs: number;
+  /** How long requests for a model wait for a worker; then they are refused. */
+  readonly workerWaitMs: number;
 }
 
 export class WorkerDirectory {
@@ -60,7 +60,7 @@ export class WorkerDirectory {
   /** Throws AppError "unavailable" when nobody has served it for long. */
   requireWorker(target: Target): void {
     const seenAt = this.#seenAt.get(queueName(target)) ?? this.#startedAt;
-    if (this.workersOf(target).length > 0 || this.#options.now() - seenAt < this.#options.patienceMs) return;
+    if (this.workersOf(target).length > 0 || this.#options.now() - seenAt < this.#options.workerWaitMs) return;
     throw new AppError("unavailable", `no worker serves model "${target.model}"`, {
       field: "model",
       isSentence: true,

@@ -1,4 +1,4 @@
-// Workers over a real Redis: takeover, hand-over, cancelling, fencing, deadlines, lost jobs, deaf workers. The inference is scripted, token by token.
+// Workers over a real Redis: takeover, hand-over, cancelling, fencing, deadlines, lost jobs, stalled workers. The inference is scripted, token by token.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -293,7 +293,7 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
   test("a job that Redis lost is added again", async () => {
     begin();
     const steps = new Steps();
-    const node = await api({ timings: { silenceMs: 300, workerPatienceMs: patience } });
+    const node = await api({ timings: { silenceMs: 300, workerWaitMs: patience } });
     const reader = new Reader(node, prepared());
     await until("the job is there", async () => (await client.zcard(`${prefix}:${queue}:prioritized`)) === 1);
     await client.del(...(await client.keys(`${prefix}:${queue}:*`)));
@@ -308,7 +308,7 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     const steps = new Steps();
     steps.holdAt = 4;
     worker(steps, "a");
-    const node = await api({ timings: { silenceMs: 300, workerPatienceMs: patience } });
+    const node = await api({ timings: { silenceMs: 300, workerWaitMs: patience } });
     const reader = new Reader(node, prepared());
     await until("three tokens", () => reader.ids.length === 3);
     await client.del(...(await client.keys(`${prefix}:${queue}:*`)));
@@ -331,7 +331,7 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
 
   test("without a worker for long, requests are refused by the model's name", async () => {
     begin();
-    const node = await api({ timings: { silenceMs: 300, workerPatienceMs: 100 } });
+    const node = await api({ timings: { silenceMs: 300, workerWaitMs: 100 } });
     await sleep(150);
     const error = await new Reader(node, prepared()).done;
     assert.ok(error instanceof AppError);
@@ -356,12 +356,12 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     await until("it has ended", async () => (await node.node.queue.depth()).running === 0);
   });
 
-  test("a worker that has gone deaf is made anew", async () => {
+  test("a worker that has stalled is replaced", async () => {
     begin();
     const steps = new Steps();
-    const deaf = worker(steps, "a", { patienceMs: 600 });
-    await until("it takes jobs", () => deaf.node.bulls.length === 1);
-    const { bull } = deaf.node.bulls[0]!;
+    const stalled = worker(steps, "a", { stallTimeoutMs: 600 });
+    await until("it takes jobs", () => stalled.node.bulls.length === 1);
+    const { bull } = stalled.node.bulls[0]!;
     // What a blocking connection in a bad state does: no answer, no error.
     bull.getBackend().waitForJob = () => new Promise(() => undefined);
     bull.getBackend().moveToActive = () => new Promise(() => undefined);
@@ -369,7 +369,7 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     const reader = new Reader(await api(), prepared());
     assert.equal(await reader.done, null);
     assert.deepEqual(reader.ids, whole(steps));
-    assert.equal(await metric(deaf, "worker_watchdog_restarts_total"), 1);
+    assert.equal(await metric(stalled, "worker_watchdog_restarts_total"), 1);
   });
 
   test("a job of a newer schema is left to newer workers", async () => {
@@ -429,7 +429,7 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     begin();
     const steps = new Steps();
     worker(steps, "a");
-    const node = await api({ timings: { silenceMs: 300, workerPatienceMs: 30_000 } });
+    const node = await api({ timings: { silenceMs: 300, workerWaitMs: 30_000 } });
     assert.equal(await new Reader(node, prepared()).done, null);
     for (let round = 0; round < 5; round += 1) {
       await client.script("FLUSH");

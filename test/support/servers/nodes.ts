@@ -71,7 +71,7 @@ export interface TestWorkerOptions extends NodeOptions {
   readonly variant?: string;
   readonly capacity?: number;
   readonly timings?: JobTimings;
-  readonly patienceMs?: number;
+  readonly stallTimeoutMs?: number;
 }
 
 export function startWorker(continueRun: Continue, options: TestWorkerOptions) {
@@ -94,7 +94,7 @@ export function startWorker(continueRun: Continue, options: TestWorkerOptions) {
     worker: `worker-${(nodes += 1)}`,
     version: "test",
     ...(options.timings === undefined ? {} : { timings: options.timings }),
-    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
+    ...(options.stallTimeoutMs === undefined ? {} : { stallTimeoutMs: options.stallTimeoutMs }),
   });
   node.start();
   const close = async (drainMs = 1000) => {

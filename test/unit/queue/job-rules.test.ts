@@ -1,4 +1,4 @@
-// The pure parts beside BullMQ: names, job data, concurrency, hearing, care for silent jobs.
+// The pure parts beside BullMQ: names, job data, concurrency, stalled workers, care for silent jobs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { queueName, readJobData, rowsOf } from "../../../src/queue/bull/bull-job.js";
@@ -6,7 +6,8 @@ import { careFor } from "../../../src/queue/bull/job-keeper.js";
 import { AppError } from "../../../src/errors.js";
 import { WorkerDirectory, type Announcement, readControl, writeControl } from "../../../src/queue/bull/workers.js";
 import { decoding } from "../../support/models/decoding.js";
-import { concurrencyFor, Watchdog } from "../../../src/queue/bull/running-jobs.js";
+import { concurrencyFor } from "../../../src/queue/bull/running-jobs.js";
+import { Watchdog } from "../../../src/queue/bull/watchdog.js";
 
 test("queues are apart by model and by digest, and BullMQ takes any name", () => {
   const digest = "0123456789abcdef";
@@ -54,19 +55,19 @@ test("a worker holds what runs, one job a free row, and a few more", () => {
   }
 });
 
-test("a worker is deaf when jobs wait, it has room and takes none for long", () => {
+test("a worker has stalled when jobs wait, it has room and takes none for long", () => {
   const dog = new Watchdog(30);
   const idle = { depth: 3, hasRoom: true, taken: 5 };
-  assert.equal(dog.isDeaf(idle, 0), false, "it may have taken some just now");
-  assert.equal(dog.isDeaf(idle, 10), false);
-  assert.equal(dog.isDeaf(idle, 39), false);
-  assert.equal(dog.isDeaf(idle, 40), true);
-  assert.equal(dog.isDeaf(idle, 41), false, "the new one gets its time");
-  assert.equal(dog.isDeaf({ ...idle, taken: 6 }, 100), false);
-  assert.equal(dog.isDeaf({ ...idle, depth: 0, taken: 6 }, 200), false);
-  assert.equal(dog.isDeaf({ ...idle, hasRoom: false, taken: 6 }, 300), false);
-  assert.equal(dog.isDeaf({ ...idle, taken: 6 }, 400), false, "counted from when it could have taken one");
-  assert.equal(dog.isDeaf({ ...idle, taken: 6 }, 430), true);
+  assert.equal(dog.isStalled(idle, 0), false, "it may have taken some just now");
+  assert.equal(dog.isStalled(idle, 10), false);
+  assert.equal(dog.isStalled(idle, 39), false);
+  assert.equal(dog.isStalled(idle, 40), true);
+  assert.equal(dog.isStalled(idle, 41), false, "the new one gets its time");
+  assert.equal(dog.isStalled({ ...idle, taken: 6 }, 100), false);
+  assert.equal(dog.isStalled({ ...idle, depth: 0, taken: 6 }, 200), false);
+  assert.equal(dog.isStalled({ ...idle, hasRoom: false, taken: 6 }, 300), false);
+  assert.equal(dog.isStalled({ ...idle, taken: 6 }, 400), false, "counted from when it could have taken one");
+  assert.equal(dog.isStalled({ ...idle, taken: 6 }, 430), true);
 });
 
 test("what a silent job needs depends on where BullMQ has it", () => {
@@ -95,7 +96,7 @@ test("facts are learnt once, of workers with the same files, and unlearnt when t
     targets: () => Promise.resolve([{ model: "m", digest }]),
     learn: (_model, facts) => void told.push(facts),
     now: () => now,
-    patienceMs: 100,
+    workerWaitMs: 100,
   });
   const refresh = async (...next: Announcement[]) => {
     announced = next;
