@@ -14,7 +14,7 @@ import { openAiModelRoutes, openAiRoutes } from "./routes/compatible/openai/rout
 import { explainSchemas } from "./routes/explain/schemas.js";
 import { explainRoute } from "./routes/explain/routes.js";
 import { answerSchemas, GenerateRequestSchema } from "./routes/generate/schemas.js";
-import { durableSchemas } from "./routes/generations/schemas.js";
+import { generationsSchemas } from "./routes/generations/schemas.js";
 import { eventsRoute } from "./routes/generations/events.js";
 import { lookupRoutes } from "./routes/generations/lookup.js";
 import { startRoute } from "./routes/generations/start.js";
@@ -67,7 +67,7 @@ export async function buildApp(config: Config, parts: Parts): Promise<BuiltApp> 
     ModelSchema,
     ...answerSchemas,
     ...explainSchemas,
-    ...durableSchemas,
+    ...generationsSchemas,
   ])
     app.addSchema(schema);
   await collectDocument(app, version, config.apiKeys.length > 0);
@@ -118,7 +118,7 @@ function createServer(log: Logger, bodyLimit: number): App {
     genReqId: requestId,
     // A whole request, headers and body: slow senders don't keep sockets for ever.
     requestTimeout: 60_000,
-    // Draining answers for itself: probes must still be told.
+    // While draining, routes answer for themselves: probes still get their answer.
     return503OnClosing: false,
     ajv: { customOptions: ajvOptions },
     // Response schemas are documentation, checked by tests; JSON.stringify never drops a field nor fails on an odd number.

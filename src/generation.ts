@@ -54,7 +54,7 @@ export interface Decoding {
   readonly maxLength: number;
   /** EOS is refused while there are fewer decoder ids than this, prefix included. */
   readonly minLength: number;
-  /** EOS is refused for so many ids after the prefix. */
+  /** Ids after the prefix for which EOS is refused. */
   readonly minNewTokens: number;
   readonly eosTokenIds: readonly number[];
   readonly padTokenId: number;
@@ -177,10 +177,10 @@ export type GenerationEvent = AcceptedEvent | TokenEvent | EndEvent;
  */
 export type Generate = (prepared: Prepared, signal: AbortSignal) => AsyncIterable<GenerationEvent>;
 
-/** Of a request that does not say: 1 is served first, 10 last. */
-export const usualPriority = 5;
+/** Of a request that names none: 1 is served first, 10 last. */
+export const defaultPriority = 5;
 
-/** Outputs whose tokens are told as they come: a beam search only tells of the best. */
+/** Outputs whose tokens are events as they come: a beam search streams only its best. */
 export function streamedOutputs({ numBeams, numReturnSequences }: Decoding): number {
   return numBeams > 1 ? 1 : numReturnSequences;
 }

@@ -6,7 +6,7 @@ import { Catalog, type CatalogOptions } from "./catalog/catalog.js";
 import type { EngineFacts } from "./catalog/engine-facts.js";
 import type { ModelInfo } from "./catalog/model-info.js";
 import { encodeSource, prepare } from "./request/prepare.js";
-import { scoring, type Scoring } from "./request/scoring.js";
+import { prepareScoring, type Scoring } from "./request/scoring.js";
 import type { SourceToken } from "./tokenizer/tokenizer.js";
 import { FairQueue } from "./host/fair-queue.js";
 
@@ -80,7 +80,7 @@ export async function createInference(options: InferenceOptions): Promise<Infere
     generate: (prepared, signal) => generateFrom(catalog.get(prepared.model), prepared, [], signal, options.onRan),
     continue: (prepared, log, signal) =>
       generateFrom(catalog.get(prepared.model), prepared, log, signal, options.onRan),
-    scoring: (prepared, output) => scoring(prepared, output, catalog.get(prepared.model).model, newId),
+    scoring: (prepared, output) => prepareScoring(prepared, output, catalog.get(prepared.model).model, newId),
     tokenize: async (model, text, truncate) => encodeSource(text, catalog.get(model).model, {}, truncate),
     detokenize: (model, ids, skipSpecialTokens) => catalog.get(model).model.target.decode(ids, skipSpecialTokens),
   };

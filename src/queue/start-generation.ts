@@ -2,7 +2,7 @@
 //
 //   submit ──▶ generations.start ──▶ accepted ──▶ follow its log ──▶ tokens, end        the reader leaves: the generation goes on
 import { AppError } from "../errors.js";
-import { usualPriority, type GenerationEvent, type Prepared } from "../generation.js";
+import { defaultPriority, type GenerationEvent, type Prepared } from "../generation.js";
 import type { Parameters } from "../parameters.js";
 import type { GenerationQueue } from "./queue.js";
 import type { Generations } from "./generations.js";
@@ -56,7 +56,7 @@ export interface WaitingRequest {
 export function queueFor(
   parts: Parts & { readonly queue: GenerationQueue },
   generations: readonly Generation[],
-  { owner, places, priority = usualPriority, parameters }: WaitingRequest,
+  { owner, places, priority = defaultPriority, parameters }: WaitingRequest,
 ): Pick<GenerationQueue, "submit"> {
   if (parameters.on_disconnect !== "continue") return parts.queue;
   const takePlace = () => places.pop() ?? (() => undefined);

@@ -31,7 +31,7 @@ export async function collectDocument(app: App, version: string, wantsKeys: bool
     transform: ({ schema, url }) => ({ url, schema: wantsKeys ? withKeys(schema) : schema }),
     // A copy without shared objects: YAML would write those as anchors.
     transformObject: (document) =>
-      "openapiObject" in document ? structuredCopy(document.openapiObject) : document.swaggerObject,
+      "openapiObject" in document ? plainCopy(document.openapiObject) : document.swaggerObject,
     convertConstToEnum: false,
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json["$id"] ?? `def-${i}`) },
   });
@@ -51,6 +51,6 @@ function withKeys(schema: FastifySchema): FastifySchema {
   return security === undefined ? schema : { ...schema, security };
 }
 
-function structuredCopy<T>(document: T): T {
+function plainCopy<T>(document: T): T {
   return JSON.parse(JSON.stringify(document)) as T;
 }

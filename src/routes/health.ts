@@ -8,7 +8,7 @@ import type { ChosenDevice } from "../inference/device/choose-device.js";
 import type { FastifyInstance } from "fastify";
 import type { Metrics } from "../telemetry/metrics.js";
 
-/** What models run on, as /info and /health tell it. */
+/** What models run on, as /info and /health show it. */
 export const DeviceSchema = Type.Object(
   {
     name: Type.String({ description: "cpu or cuda:<number>" }),
@@ -74,7 +74,7 @@ export function healthRoutes(app: App, parts: RouteParts): void {
     },
     async (_request, reply) => {
       const state = await readiness(parts);
-      return reply.code(state.status === "ready" ? 200 : 503).send({ ...state, ...shownDevice(parts) });
+      return reply.code(state.status === "ready" ? 200 : 503).send({ ...state, ...deviceField(parts) });
     },
   );
   app.get(
@@ -92,7 +92,7 @@ export function healthRoutes(app: App, parts: RouteParts): void {
       const state = await readiness(parts);
       return reply.code(state.status === "ready" ? 200 : 503).send({
         ...state,
-        ...shownDevice(parts),
+        ...deviceField(parts),
         version: parts.version,
         uptime_seconds: Math.round(process.uptime()),
         models: Object.fromEntries(parts.inference.models().map(({ name, state }) => [name, state])),
@@ -111,19 +111,19 @@ interface Readiness {
 /** Whether requests are answered now, and if not, why. */
 export async function readiness({ lifetime, inference, scaleOut, config }: RouteParts): Promise<Readiness> {
   if (lifetime.state !== "ready") return { status: lifetime.state };
-  if (scaleOut === null) return { status: hasModel(inference) };
+  if (scaleOut === null) return { status: modelsStatus(inference) };
   if (!scaleOut.isRedisUp) return { status: "unavailable", reason: "Redis can't be reached" };
   const workers = await scaleOut.workers();
   // What an API node needs of models is on workers: without any, requests wait for one.
-  return { status: config.role === "worker" ? hasModel(inference) : "ready", ...(workers !== null && { workers }) };
+  return { status: config.role === "worker" ? modelsStatus(inference) : "ready", ...(workers !== null && { workers }) };
 }
 
-function shownDevice({ device }: RouteParts) {
+function deviceField({ device }: RouteParts) {
   return device === null ? {} : { device: deviceBody(device) };
 }
 
 // One model that works is enough: the others' failures are in /health and /models.
-function hasModel(inference: Inference): "ready" | "failed" {
+function modelsStatus(inference: Inference): "ready" | "failed" {
   return inference.models().some(({ state }) => state === "ready" || state === "idle") ? "ready" : "failed";
 }
 

@@ -140,7 +140,7 @@ export function modelRoutes(app: App, { inference, config, version, device }: Ro
   app.get(
     "/models/:name",
     { schema: { ...common, operationId: "getModel", summary: "One model", params, response } },
-    async (request) => modelBody(modelNamed(inference, request.params.name)),
+    async (request) => modelBody(findModel(inference, request.params.name)),
   );
   const info = { ...common, operationId: "getInfo", summary: "The server", response: { 200: InfoSchema } };
   app.get("/info", { schema: info }, async () => {
@@ -168,7 +168,7 @@ export function modelRoutes(app: App, { inference, config, version, device }: Ro
   });
 }
 
-function modelNamed(inference: Inference, name: string): ModelInfo {
+function findModel(inference: Inference, name: string): ModelInfo {
   const models = inference.models();
   const found = models.find((model) => model.name === name);
   if (found !== undefined) return found;

@@ -95,11 +95,11 @@ function sendPageFile(
     .header("cross-origin-opener-policy", "same-origin")
     .header("cache-control", "no-cache")
     .header("etag", etag);
-  if (isKnown(headers["if-none-match"], etag)) void reply.code(304).send();
+  if (matchesEtag(headers["if-none-match"], etag)) void reply.code(304).send();
   else void reply.type(types[extname(name)] ?? "application/octet-stream").sendFile(name);
 }
 
-function isKnown(sent: string | undefined, etag: string): boolean {
+function matchesEtag(sent: string | undefined, etag: string): boolean {
   if (sent === undefined) return false;
   return sent.split(",").some((one) => one.trim() === "*" || one.trim().replace(/^W\//u, "") === etag);
 }

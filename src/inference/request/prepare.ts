@@ -1,6 +1,6 @@
 // From a request to a Prepared: every default filled, text turned into ids, lengths and ids checked. Wrong input ends here, as a 422 that names the field.
 import { AppError, refuse } from "../../errors.js";
-import { usualPriority, type GenerationRequest, type Prepared } from "../../generation.js";
+import { defaultPriority, type GenerationRequest, type Prepared } from "../../generation.js";
 import { withoutNulls, type Parameters } from "../../parameters.js";
 import { refuseLanguage, requestLanguages, type RequestLanguages } from "../catalog/languages.js";
 import { resolveDecoding } from "./resolve-decoding.js";
@@ -39,9 +39,9 @@ export async function prepare(
     sourceIds: source.map((token) => token.id),
     decoding: resolveDecoding(withLanguage(asked, languages), model, Math.floor(context.random * seedRange)),
     stop: [options.stop ?? []].flat(),
-    ...detailsOf(options, model),
+    ...resolveDetails(options, model),
     deadlineAt: timeoutMs === null ? null : context.now + timeoutMs,
-    priority: priorityOf(request),
+    priority: checkedPriority(request),
     ...(request.readsWhole === true ? { readsWhole: true } : {}),
     ...(request.trace === undefined ? {} : { trace: request.trace }),
   };
@@ -60,7 +60,7 @@ export async function encodeSource(
   const { maxInputTokens } = model.limits;
   const limit = Math.min(truncate ?? Infinity, maxInputTokens);
   if (tokens.length <= limit) return tokens;
-  if (truncate !== undefined) return truncated(tokens, limit);
+  if (truncate !== undefined) return truncateTokens(tokens, limit);
   return refuse("inputs", `${tokens.length} tokens, at most ${maxInputTokens} fit this model`, [
     { field: "parameters.truncate", text: "cuts" },
     { field: "parameters.split", text: '"sentences" decodes it sentence by sentence' },
@@ -73,7 +73,7 @@ function refuseText(error: unknown): never {
   throw error;
 }
 
-function priorityOf({ priority = usualPriority }: GenerationRequest): number {
+function checkedPriority({ priority = defaultPriority }: GenerationRequest): number {
   if (Number.isInteger(priority) && priority >= 1 && priority <= 10) return priority;
   return refuse("priority", "a whole number from 1 (first) to 10");
 }
@@ -83,7 +83,7 @@ function withLanguage(asked: Parameters, { forcedBosTokenId }: RequestLanguages)
   return forcedBosTokenId === undefined ? asked : { forced_bos_token_id: forcedBosTokenId, ...asked };
 }
 
-function detailsOf(
+function resolveDetails(
   { details, logprobs, attention, top_n_tokens = 0, best_of = 1 }: Parameters,
   { hasAttention }: ServedModel,
 ) {
@@ -91,11 +91,11 @@ function detailsOf(
   return {
     wantLogprobs: wantsAll || logprobs === true || top_n_tokens > 0 || best_of > 1,
     topN: top_n_tokens,
-    wantAttention: wantsAll && attention !== false && handsOutAttention(hasAttention, attention === true),
+    wantAttention: wantsAll && attention !== false && resolveAttention(hasAttention, attention === true),
   };
 }
 
-function handsOutAttention(hasAttention: boolean | null, isNeeded: boolean): boolean {
+function resolveAttention(hasAttention: boolean | null, isNeeded: boolean): boolean {
   if (hasAttention === null) {
     const reason = "no worker has told yet whether this model hands out attention (details and attention need to know)";
     throw new AppError("unavailable", reason, { retryAfterSeconds: 1 });
@@ -105,7 +105,7 @@ function handsOutAttention(hasAttention: boolean | null, isNeeded: boolean): boo
 }
 
 // As transformers truncates: text goes from the end, special tokens behind it stay.
-function truncated(tokens: readonly SourceToken[], limit: number): SourceToken[] {
+function truncateTokens(tokens: readonly SourceToken[], limit: number): SourceToken[] {
   const tail = tokens.slice(tokens.findLastIndex((token) => !token.special) + 1);
   return [...tokens.slice(0, Math.max(limit - tail.length, 0)), ...tail].slice(0, limit);
 }

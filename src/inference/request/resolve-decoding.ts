@@ -11,7 +11,7 @@ const defaultNewTokens = 256;
 const transformersMaxLength = 20;
 
 /** transformers' GenerationConfig where neither the request nor the model says anything. */
-const usual = {
+const transformersDefaults = {
   num_beams: 1,
   num_return_sequences: 1,
   length_penalty: 1,
@@ -31,32 +31,37 @@ const usual = {
   sequence_bias: [] as [number[], number][],
 } satisfies Parameters;
 
-type Options = Parameters & typeof usual;
+type Options = Parameters & typeof transformersDefaults;
 
 /** `asked` holds no nulls. Throws AppError "validation" that names the parameter. */
 export function resolveDecoding(asked: Parameters, model: ServedModel, randomSeed: number): Decoding {
-  const options: Options = { ...usual, ...model.defaults, ...asked };
+  const options: Options = { ...transformersDefaults, ...model.defaults, ...asked };
   const doSample = options.do_sample ?? isSampling(asked);
-  const prefix = prefixOf(options, model);
-  const numBeams = beamsOf(options, asked, doSample, model);
+  const prefix = resolvePrefix(options, model);
+  const numBeams = resolveBeams(options, asked, doSample, model);
   return {
     prefix,
-    ...lengthsOf(options, asked, prefix.length, model),
+    ...resolveLengths(options, asked, prefix.length, model),
     eosTokenIds: model.special.eos,
     padTokenId: model.special.pad,
-    numReturnSequences: outputsOf(options, numBeams, doSample, model),
+    numReturnSequences: resolveOutputs(options, numBeams, doSample, model),
     numBeams,
     lengthPenalty: options.length_penalty,
     earlyStopping: options.early_stopping,
     doSample,
     seed: options.seed ?? randomSeed,
-    ...warpersOf(options),
-    ...processorsOf(options, model),
+    ...warperOptions(options),
+    ...processorOptions(options, model),
   };
 }
 
 // A request that samples from a model whose default is beams means one beam; asking for both is refused.
-function beamsOf({ num_beams: numBeams }: Options, asked: Parameters, doSample: boolean, model: ServedModel): number {
+function resolveBeams(
+  { num_beams: numBeams }: Options,
+  asked: Parameters,
+  doSample: boolean,
+  model: ServedModel,
+): number {
   const { maxBeams } = model.limits;
   if (doSample && asked.num_beams === undefined) return 1;
   if (numBeams > maxBeams) refuse("parameters.num_beams", `at most ${maxBeams} for this model`);
@@ -64,7 +69,7 @@ function beamsOf({ num_beams: numBeams }: Options, asked: Parameters, doSample: 
   return numBeams;
 }
 
-function outputsOf(options: Options, numBeams: number, doSample: boolean, { limits }: ServedModel): number {
+function resolveOutputs(options: Options, numBeams: number, doSample: boolean, { limits }: ServedModel): number {
   const outputs = options.best_of ?? options.num_return_sequences;
   const name = options.best_of === undefined ? "num_return_sequences" : "best_of";
   if (outputs > limits.maxBeams) refuse(`parameters.${name}`, `at most ${limits.maxBeams} for this model`);
@@ -72,7 +77,7 @@ function outputsOf(options: Options, numBeams: number, doSample: boolean, { limi
   return outputs;
 }
 
-function prefixOf(options: Options, model: ServedModel): number[] {
+function resolvePrefix(options: Options, model: ServedModel): number[] {
   const ids = (options.decoder_input_ids ?? []).flat();
   checkIds("decoder_input_ids", ids, model);
   // As transformers does: the start token is put before ids that don't begin with it.
@@ -80,20 +85,20 @@ function prefixOf(options: Options, model: ServedModel): number[] {
 }
 
 /** transformers' precedence: max_new_tokens over max_length, min_new_tokens over min_length. All count decoder ids, prefix included. */
-function lengthsOf(options: Options, asked: Parameters, prefix: number, model: ServedModel) {
+function resolveLengths(options: Options, asked: Parameters, prefix: number, model: ServedModel) {
   const minNewTokens = options.min_new_tokens ?? 0;
   return {
-    maxLength: maxLengthOf(options, asked, prefix, model.limits.maxNewTokens),
+    maxLength: resolveMaxLength(options, asked, prefix, model.limits.maxNewTokens),
     minLength: options.min_new_tokens === undefined ? options.min_length : prefix + minNewTokens,
     minNewTokens,
   };
 }
 
 // What the request asks for must fit; what the model's files say is cut to what is allowed.
-function maxLengthOf(options: Options, asked: Parameters, prefix: number, maxNewTokens: number): number {
+function resolveMaxLength(options: Options, asked: Parameters, prefix: number, maxNewTokens: number): number {
   const longest = prefix + maxNewTokens;
   const byNew = options.max_new_tokens === undefined ? undefined : prefix + options.max_new_tokens;
-  const maxLength = byNew ?? wholeLength(options.max_length, prefix) ?? prefix + defaultNewTokens;
+  const maxLength = byNew ?? withPrefix(options.max_length, prefix) ?? prefix + defaultNewTokens;
   if (maxLength > longest && asked.max_new_tokens !== undefined)
     refuse("parameters.max_new_tokens", `at most ${maxNewTokens} for this model`);
   if (maxLength > longest && asked.max_length !== undefined)
@@ -102,11 +107,11 @@ function maxLengthOf(options: Options, asked: Parameters, prefix: number, maxNew
   return Math.min(maxLength, longest);
 }
 
-function wholeLength(maxLength: number | undefined, prefix: number): number | undefined {
+function withPrefix(maxLength: number | undefined, prefix: number): number | undefined {
   return maxLength === transformersMaxLength ? prefix + maxLength : maxLength;
 }
 
-function warpersOf(options: Options) {
+function warperOptions(options: Options) {
   return {
     temperature: options.temperature,
     topK: options.top_k,
@@ -118,7 +123,7 @@ function warpersOf(options: Options) {
   };
 }
 
-function processorsOf(options: Options, model: ServedModel) {
+function processorOptions(options: Options, model: ServedModel) {
   const ids = (field: keyof Parameters & string, value: unknown): number[] => checkIds(field, idList(value), model);
   const biased = options.sequence_bias.map(([sequence, bias]) => ({
     ids: checkIds("sequence_bias", sequence, model),

@@ -25,26 +25,27 @@ export interface Scoring {
  * `output` as text, or as all ids after the start token. Each Prepared gets an id of its own.
  * Throws AppError "validation" naming `output`.
  */
-export async function scoring(
+export async function prepareScoring(
   prepared: Prepared,
   output: string | readonly number[],
   model: ServedModel,
   newId: () => string,
 ): Promise<Scoring> {
-  const ids = typeof output === "string" ? await idsOf(output, prepared, model) : checkedIds(output, prepared, model);
+  const ids =
+    typeof output === "string" ? await outputIds(output, prepared, model) : checkedIds(output, prepared, model);
   const source = prepared.sourceIds.map((id) => ({
     id,
     text: model.source.piece(id) ?? "",
     special: model.source.isSpecial(id),
   }));
-  const whole = scored(prepared, ids, newId());
+  const whole = withScoredIds(prepared, ids, newId());
   const isEnough = source.filter(({ special }) => !special).length > 1;
   const without = source.map(({ special }, at) => (special || !isEnough ? null : withoutToken(whole, at, newId())));
   return { source, whole, without };
 }
 
 // The model's own distribution: rules, beams and stop strings of the request have no say in it.
-function scored(prepared: Prepared, ids: readonly number[], id: string): Prepared {
+function withScoredIds(prepared: Prepared, ids: readonly number[], id: string): Prepared {
   const prefix = prepared.decoding.prefix.slice(0, 1);
   const plain = { numBeams: 1, numReturnSequences: 1, doSample: false, maxLength: 1 + ids.length, prefix };
   return { ...prepared, id, decoding: { ...prepared.decoding, ...plain }, stop: [], wantLogprobs: true, scored: ids };
@@ -55,13 +56,13 @@ function withoutToken(whole: Prepared, at: number, id: string): Prepared {
 }
 
 // A text is a whole output: what the decoder must begin with before it, its end behind it.
-async function idsOf(text: string, { decoding }: Prepared, model: ServedModel): Promise<number[]> {
+async function outputIds(text: string, { decoding }: Prepared, model: ServedModel): Promise<number[]> {
   const { forcedBosTokenId, eosTokenIds } = decoding;
   const end = eosTokenIds.slice(0, 1);
-  return [...(forcedBosTokenId === null ? [] : [forcedBosTokenId]), ...(await textIds(text, model)), ...end];
+  return [...(forcedBosTokenId === null ? [] : [forcedBosTokenId]), ...(await encodeOutput(text, model)), ...end];
 }
 
-async function textIds(text: string, { target, folder }: ServedModel): Promise<number[]> {
+async function encodeOutput(text: string, { target, folder }: ServedModel): Promise<number[]> {
   const { join = "" } = folder.manifest.target ?? {};
   if (join !== "")
     return text.split(join).map((symbol) => target.idOf(symbol) ?? refuse(field, `no symbol "${symbol}"`));

@@ -8,7 +8,7 @@ import { GenerateRequestSchema, GenerationSchema, type Answer } from "../generat
 import { generate, generateEvents, wantsStream } from "../generate/routes.js";
 import type { RouteParts } from "../route-parts.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
-import { renamed } from "./translation.js";
+import { renameFields } from "./translation.js";
 import type { App } from "../http/app.js";
 
 const TaskParametersSchema = Type.Object(
@@ -81,7 +81,9 @@ export function rootRoutes(app: App, parts: RouteParts): void {
     },
     async (request, reply) => {
       const streams = wantsStream(request);
-      const answer = await asSent(request.body, () => generate(parts, asGenerate(request), reply, streams));
+      const answer = await withSentNames(request.body, () =>
+        generate(parts, toGenerateRequest(request), reply, streams),
+      );
       return streams ? reply : [answer as Answer | Answer[]].flat().map(withTaskTexts);
     },
   );
@@ -89,11 +91,11 @@ export function rootRoutes(app: App, parts: RouteParts): void {
 
 type Request = Pick<FastifyRequest, "headers" | "log" | "span"> & { readonly body: RootBody };
 
-function asGenerate({ headers, log, span, body }: Request) {
-  return { headers, log, span, body: { ...body, parameters: decodingOf(withoutNulls(body.parameters ?? {})) } };
+function toGenerateRequest({ headers, log, span, body }: Request) {
+  return { headers, log, span, body: { ...body, parameters: toParameters(withoutNulls(body.parameters ?? {})) } };
 }
 
-function decodingOf(sent: TaskParameters): Parameters {
+function toParameters(sent: TaskParameters): Parameters {
   const { generate_parameters, truncation, clean_up_tokenization_spaces: _, ...parameters } = sent;
   const inner = withoutNulls(generate_parameters ?? {});
   const twice = Object.keys(inner).find((name) => Object.hasOwn(parameters, name));
@@ -113,12 +115,12 @@ function withTaskTexts(answer: Answer) {
 }
 
 // Errors name a field where the client put it.
-async function asSent<T>({ parameters }: RootBody, work: () => Promise<T>): Promise<T> {
+async function withSentNames<T>({ parameters }: RootBody, work: () => Promise<T>): Promise<T> {
   const inner = withoutNulls(parameters?.generate_parameters ?? {});
   try {
     return await work();
   } catch (error) {
-    throw renamed(error, (field) => {
+    throw renameFields(error, (field) => {
       const name = field.replace(/^parameters\./u, "");
       return Object.hasOwn(inner, name.replace(/\[.*$/u, "")) ? `parameters.generate_parameters.${name}` : field;
     });

@@ -63,7 +63,7 @@ export async function serve(
     const finished = await withGenerations(parts, exchange, requests, readToEnd);
     return reply.send(translation.answer(finished));
   } catch (error) {
-    throw renamed(error, rename);
+    throw renameFields(error, rename);
   }
 }
 
@@ -89,6 +89,6 @@ function eventFormat(translation: StreamingTranslation): EventFormat {
 }
 
 /** The same error about the field as the client wrote it. */
-export function renamed(error: unknown, rename: (field: string) => string): unknown {
+export function renameFields(error: unknown, rename: (field: string) => string): unknown {
   return error instanceof AppError ? error.renamed(rename) : error;
 }

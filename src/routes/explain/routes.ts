@@ -6,7 +6,7 @@ import { AppError } from "../../errors.js";
 import type { Output, Prepared, TopToken } from "../../generation.js";
 import type { Scoring } from "../../inference/request/scoring.js";
 import type { Parameters } from "../../parameters.js";
-import { bounded, checkedExplain, checkTarget, hasOutput } from "./rules.js";
+import { limitTarget, checkedExplain, checkTarget, hasOutput } from "./rules.js";
 import { ExplainRequestSchema, ExplanationSchema, type ExplainBody, type Explanation } from "./schemas.js";
 import type { OpenRequest } from "../http/lifetime.js";
 import type { RouteParts } from "../route-parts.js";
@@ -35,7 +35,7 @@ export function explainRoute(app: App, parts: RouteParts): void {
   );
 }
 
-interface Run {
+interface ExplainContext {
   readonly parts: RouteParts;
   readonly open: OpenRequest;
 }
@@ -49,7 +49,7 @@ async function explain(parts: RouteParts, { body, span }: Request, reply: Fastif
     const { inputs, model } = body;
     const asked = { inputs, parameters: { ...parameters, details: true }, trace: span?.headers };
     const prepared = await parts.inference.prepare({ ...asked, ...(model == null ? {} : { model }) });
-    return await explained({ parts, open }, prepared, body, parameters);
+    return await explainPrepared({ parts, open }, prepared, body, parameters);
   } catch (error) {
     open.abort(error);
     throw error;
@@ -58,30 +58,30 @@ async function explain(parts: RouteParts, { body, span }: Request, reply: Fastif
   }
 }
 
-async function explained(
-  run: Run,
+async function explainPrepared(
+  run: ExplainContext,
   prepared: Prepared,
   body: ExplainBody,
   parameters: Parameters,
 ): Promise<Explanation> {
   const { inference, config } = run.parts;
-  const generates = bounded(prepared, parameters);
-  const output = hasOutput(body) ? (body.output ?? "") : (await outputOf(run, generates)).ids;
+  const generates = limitTarget(prepared, parameters);
+  const output = hasOutput(body) ? (body.output ?? "") : (await readOutput(run, generates)).ids;
   const asked = await inference.scoring(prepared, output);
   checkTarget(asked.whole.scored?.length ?? 0, prepared.sourceIds.length);
-  const whole = await outputOf(run, asked.whole);
-  const others = body.occlusion === false ? null : await occluded(run, asked, config.maxInputs);
+  const whole = await readOutput(run, asked.whole);
+  const others = body.occlusion === false ? null : await scoreWithoutTokens(run, asked, config.maxInputs);
   const given = hasOutput(body) ? whole.ids.length : prepared.decoding.prefix.length - 1;
   const piece = (id: number) => inference.detokenize(prepared.model, [id], false);
-  return explanation(asked, whole, others, (id, at) => ({ piece: piece(id), given: at < given }));
+  return explanationBody(asked, whole, others, (id, at) => ({ piece: piece(id), given: at < given }));
 }
 
 type Labels = (id: number, at: number) => { readonly piece: string; readonly given: boolean };
 
-function explanation(
+function explanationBody(
   { source, whole: asked }: Scoring,
   whole: Output,
-  others: Others | null,
+  others: OccludedOutputs | null,
   labels: Labels,
 ): Explanation {
   const { tokens } = whole;
@@ -90,11 +90,11 @@ function explanation(
     source: [...source],
     tokens: tokens.map(({ id, text, special, logprob = 0, entropy = 0, top = [] }, at) => {
       const { piece, given } = labels(id, at);
-      return { id, text, piece, special, given, logprob, entropy, top: top.map(alternative) };
+      return { id, text, piece, special, given, logprob, entropy, top: top.map(alternativeBody) };
     }),
     score: whole.score,
     attention: asked.wantAttention ? tokens.map(({ attention = [] }) => [...attention]) : null,
-    occlusion: others && tokens.map((token, at) => others.map((other) => drop(token, other?.tokens[at]))),
+    occlusion: others && tokens.map((token, at) => others.map((other) => logprobDrop(token, other?.tokens[at]))),
     model: asked.model,
     usage: {
       source_tokens: source.length,
@@ -104,44 +104,44 @@ function explanation(
   };
 }
 
-function alternative({ id, text, logprob }: TopToken) {
+function alternativeBody({ id, text, logprob }: TopToken) {
   return { id, text, logprob };
 }
 
-type Others = readonly (Output | null)[];
+type OccludedOutputs = readonly (Output | null)[];
 type Scored = { readonly logprob?: number };
 
-function drop({ logprob = 0 }: Scored, other: Scored | undefined): number | null {
+function logprobDrop({ logprob = 0 }: Scored, other: Scored | undefined): number | null {
   return other?.logprob === undefined ? null : logprob - other.logprob;
 }
 
 // A few at a time: as many as one request may have texts.
-async function occluded(run: Run, { without }: Scoring, atOnce: number): Promise<Others> {
+async function scoreWithoutTokens(run: ExplainContext, { without }: Scoring, atOnce: number): Promise<OccludedOutputs> {
   const outputs = new Map<Prepared, Output>();
   const all = without.filter((prepared) => prepared !== null);
   for (let at = 0; at < all.length; at += atOnce) {
     const some = all.slice(at, at + atOnce);
-    const ends = await outputsOf(run, some);
-    some.forEach((prepared, i) => outputs.set(prepared, ends[i] ?? missing()));
+    const ends = await readOutputs(run, some);
+    some.forEach((prepared, i) => outputs.set(prepared, ends[i] ?? throwMissing()));
   }
   return without.map((prepared) => (prepared === null ? null : (outputs.get(prepared) ?? null)));
 }
 
-async function outputOf(run: Run, prepared: Prepared): Promise<Output> {
-  const [output = missing()] = await outputsOf(run, [prepared]);
+async function readOutput(run: ExplainContext, prepared: Prepared): Promise<Output> {
+  const [output = throwMissing()] = await readOutputs(run, [prepared]);
   return output;
 }
 
-async function outputsOf({ parts: { queue }, open }: Run, all: readonly Prepared[]): Promise<Output[]> {
+async function readOutputs({ parts: { queue }, open }: ExplainContext, all: readonly Prepared[]): Promise<Output[]> {
   const generations = all.map((prepared) => ({ text: "", prepared }));
-  return (await readToEnd({ queue, generations, open })).map(({ end }) => best(end));
+  return (await readToEnd({ queue, generations, open })).map(({ end }) => completeOutput(end));
 }
 
-function best({ outputs: [output = missing()] }: { readonly outputs: readonly Output[] }): Output {
+function completeOutput({ outputs: [output = throwMissing()] }: { readonly outputs: readonly Output[] }): Output {
   if (output.finishReason === "deadline") throw new AppError("deadline", "the deadline passed before all was scored");
   return output;
 }
 
-function missing(): never {
+function throwMissing(): never {
   throw new AppError("internal", "a generation ended without an output");
 }

@@ -9,28 +9,28 @@ import { wantsDetails } from "./rules.js";
 export type Piece = (id: number) => string;
 
 /** Where an event stands in a stream: its number and, with several inputs, whose it is. */
-export interface EventPlace {
+export interface EventPosition {
   readonly index: number;
   readonly input?: number;
 }
 
 /** The answer to one input. */
-export function answer(generation: Generation, end: EndEvent, parameters: Parameters, piece: Piece): Answer {
-  const outputs = ranked(end.outputs, parameters);
-  const details = wantsDetails(parameters) ? detailsOf(generation, outputs, parameters, piece) : undefined;
+export function generationBody(generation: Generation, end: EndEvent, parameters: Parameters, piece: Piece): Answer {
+  const outputs = rankOutputs(end.outputs, parameters);
+  const details = wantsDetails(parameters) ? toDetails(generation, outputs, parameters, piece) : undefined;
   return {
     generated_text: fullText(generation, outputs[0], parameters),
-    ...ending(generation, end, outputs),
+    ...endFields(generation, end, outputs),
     ...(details === undefined ? {} : { details }),
   };
 }
 
 /** One token of a stream. */
-export function tokenEvent(event: TokenEvent, parameters: Parameters, place: EventPlace): TokenEventBody {
+export function tokenEvent(event: TokenEvent, parameters: Parameters, place: EventPosition): TokenEventBody {
   return {
     ...place,
     ...((parameters.num_return_sequences ?? 1) > 1 ? { output: event.index } : {}),
-    token: tokenOf(event),
+    token: tokenBody(event),
     generated_text: null,
     details: null,
     ...(event.top === undefined ? {} : { top_tokens: [...event.top] }),
@@ -43,16 +43,16 @@ export function endEvent(
   generation: Generation,
   end: EndEvent,
   parameters: Parameters,
-  place: EventPlace,
+  place: EventPosition,
 ): EndEventBody {
   const { prepared } = generation;
-  const outputs = ranked(end.outputs, parameters);
+  const outputs = rankOutputs(end.outputs, parameters);
   const [first] = outputs;
-  const finishReason = reasonOf(first);
+  const finishReason = finishReasonOf(first);
   const details = {
     finish_reason: finishReason,
     generated_tokens: first?.tokens.length ?? 0,
-    seed: seedOf(generation),
+    seed: usedSeed(generation),
     input_length: end.usage.sourceTokens,
   };
   return {
@@ -61,11 +61,11 @@ export function endEvent(
     generated_text: fullText(generation, first, parameters),
     details: wantsDetails(parameters) ? details : null,
     finish_reason: finishReason,
-    ...ending(generation, end, outputs),
+    ...endFields(generation, end, outputs),
   };
 }
 
-function ending({ prepared }: Generation, { usage, timings }: EndEvent, outputs: readonly Output[]) {
+function endFields({ prepared }: Generation, { usage, timings }: EndEvent, outputs: readonly Output[]) {
   return {
     outputs: outputs.map(({ text, ids, score, finishReason }) => ({
       text,
@@ -77,25 +77,25 @@ function ending({ prepared }: Generation, { usage, timings }: EndEvent, outputs:
     id: prepared.id,
     usage: { source_tokens: usage.sourceTokens, generated_tokens: usage.generatedTokens },
     timings: {
-      queue_ms: milliseconds(timings.queueMs),
-      encode_ms: milliseconds(timings.encodeMs),
-      decode_ms: milliseconds(timings.decodeMs),
-      total_ms: milliseconds(timings.totalMs),
+      queue_ms: roundMs(timings.queueMs),
+      encode_ms: roundMs(timings.encodeMs),
+      decode_ms: roundMs(timings.decodeMs),
+      total_ms: roundMs(timings.totalMs),
     },
   };
 }
 
 // best_of is TGI's: sample several, the best by mean log-probability comes first.
-function ranked(outputs: readonly Output[], { best_of = 1 }: Parameters): readonly Output[] {
+function rankOutputs(outputs: readonly Output[], { best_of = 1 }: Parameters): readonly Output[] {
   if (best_of === 1) return outputs;
   return [...outputs].sort((left, right) => (right.score ?? -Infinity) - (left.score ?? -Infinity));
 }
 
-function detailsOf(generation: Generation, outputs: readonly Output[], parameters: Parameters, piece: Piece) {
+function toDetails(generation: Generation, outputs: readonly Output[], parameters: Parameters, piece: Piece) {
   const [first, ...others] = outputs;
   const prefix = parameters.decoder_input_details === true ? generation.prepared.decoding.prefix : [];
   const prefill = prefix.map((id) => ({ id, text: piece(id), logprob: null }));
-  const sequence = (output: Output | undefined) => sequenceOf(output, generation, prefill);
+  const sequence = (output: Output | undefined) => toSequence(output, generation, prefill);
   return {
     ...sequence(first),
     ...(others.length === 0
@@ -104,7 +104,7 @@ function detailsOf(generation: Generation, outputs: readonly Output[], parameter
   };
 }
 
-function sequenceOf(
+function toSequence(
   output: Output | undefined,
   generation: Generation,
   prefill: { id: number; text: string; logprob: null }[],
@@ -113,9 +113,9 @@ function sequenceOf(
   const { topN } = generation.prepared;
   const hasAttention = tokens.some(({ attention }) => attention !== undefined);
   return {
-    finish_reason: reasonOf(output),
+    finish_reason: finishReasonOf(output),
     generated_tokens: tokens.length,
-    seed: seedOf(generation),
+    seed: usedSeed(generation),
     prefill,
     tokens: tokens.map(listedToken),
     ...(topN > 0 ? { top_tokens: tokens.map(({ top }) => (top ?? []).map(listedAlternative)) } : {}),
@@ -123,14 +123,14 @@ function sequenceOf(
   };
 }
 
-export function tokenOf({ id, text, logprob, sampledLogprob, special }: OutputToken) {
+export function tokenBody({ id, text, logprob, sampledLogprob, special }: OutputToken) {
   const drawn: { sampled_logprob?: number } = sampledLogprob === undefined ? {} : { sampled_logprob: sampledLogprob };
   return { id, text, logprob: logprob ?? null, ...drawn, special };
 }
 
 // Members stand in the order of the document, which answers always had.
 export function listedToken(token: OutputToken) {
-  const { sampled_logprob, ...shown } = tokenOf(token);
+  const { sampled_logprob, ...shown } = tokenBody(token);
   return sampled_logprob === undefined ? shown : { ...shown, sampled_logprob };
 }
 
@@ -142,15 +142,15 @@ function fullText({ text }: Generation, output: Output | undefined, { return_ful
   return `${return_full_text === true ? text : ""}${output?.text ?? ""}`;
 }
 
-function seedOf({ prepared: { decoding } }: Generation): number | null {
+function usedSeed({ prepared: { decoding } }: Generation): number | null {
   return decoding.doSample ? decoding.seed : null;
 }
 
-function reasonOf(output: Output | undefined): FinishReason {
+function finishReasonOf(output: Output | undefined): FinishReason {
   return output?.finishReason ?? "length";
 }
 
 /** Microseconds are enough. */
-function milliseconds(value: number): number {
+function roundMs(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

@@ -9,11 +9,11 @@ export interface Merged<T> {
 /** Yields from all iterators until all are done; the first failure is thrown, once what came before it has been yielded. */
 export async function* merge<T>(iterators: readonly AsyncIterator<T>[]): AsyncGenerator<Merged<T>, void, void> {
   const [only] = iterators;
-  const arrivals = only !== undefined && iterators.length === 1 ? single(only) : pumped(iterators);
+  const arrivals = only !== undefined && iterators.length === 1 ? mergeOne(only) : mergeSeveral(iterators);
   yield* arrivals;
 }
 
-async function* single<T>(iterator: AsyncIterator<T>): AsyncGenerator<Merged<T>, void, void> {
+async function* mergeOne<T>(iterator: AsyncIterator<T>): AsyncGenerator<Merged<T>, void, void> {
   for (;;) {
     const next = await iterator.next();
     if (next.done === true) return;
@@ -23,7 +23,7 @@ async function* single<T>(iterator: AsyncIterator<T>): AsyncGenerator<Merged<T>,
 
 // Each iterator is read by a loop of its own into one list, which a generation's length bounds. Racing their next() calls instead
 // would pile up reactions on those that stay silent.
-async function* pumped<T>(iterators: readonly AsyncIterator<T>[]): AsyncGenerator<Merged<T>, void, void> {
+async function* mergeSeveral<T>(iterators: readonly AsyncIterator<T>[]): AsyncGenerator<Merged<T>, void, void> {
   let arrived: Merged<T>[] = [];
   let open = iterators.length;
   let failure: { readonly reason: unknown } | null = null;

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { refuse } from "../../errors.js";
 import type { Parameters } from "../../parameters.js";
 import { errorBody } from "../http/errors.js";
-import { answer, endEvent, tokenEvent } from "./answer.js";
+import { generationBody, endEvent, tokenEvent } from "./answer.js";
 import {
   EndEventSchema,
   GenerateRequestSchema,
@@ -19,7 +19,7 @@ import { readToEnd, streamEvents, withGenerations, type EventFormat, type Finish
 import { errorAnswers, ErrorSchema, keyed, ref, eventStream } from "../http/schemas.js";
 import type { App } from "../http/app.js";
 import { isOfReading } from "../../queue/log/token-log.js";
-import { readInTurns } from "../http/hooks.js";
+import { readOnePerTick } from "../http/hooks.js";
 
 const errors = errorAnswers(400, 401, 404, 413, 415, 422, 424, 429, 500, 503, 504);
 /** Of this route and of TGI's root. */
@@ -29,7 +29,7 @@ const answers = "One object for one text, an array in order for an array; or eve
 
 export function generateRoutes(app: App, parts: RouteParts): void {
   const body = ref(GenerateRequestSchema);
-  readInTurns(app);
+  readOnePerTick(app);
   app.post(
     "/generate",
     {
@@ -125,7 +125,7 @@ export function answerBody(
   { generation, end }: FinishedGeneration,
 ): Answer {
   const piece = (id: number) => inference.detokenize(generation.prepared.model, [id], false);
-  return answer(generation, end, parameters, piece);
+  return generationBody(generation, end, parameters, piece);
 }
 
 function eventFormat({ parameters, isList }: AnswerShape, isDurable: boolean): EventFormat {

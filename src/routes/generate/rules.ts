@@ -26,7 +26,7 @@ export function checkedInputs(inputs: string | readonly string[], maxInputs: num
 export function checkedParameters(sent: Parameters | undefined, context: RequestContext): Parameters {
   const parameters = withoutNulls(sent ?? {});
   for (const rule of rules) rule(parameters, context);
-  return { ...parameters, ...implied(parameters) };
+  return { ...parameters, ...impliedParameters(parameters) };
 }
 
 /** Whether the answer needs `details`: asked for, or for something that is only there. */
@@ -54,7 +54,7 @@ const rules: readonly Rule[] = [
 ];
 
 // The values that change nothing: clients send them by habit.
-const neutral: Readonly<Record<(typeof samplingNames)[number], number>> = {
+const neutralValues: Readonly<Record<(typeof samplingNames)[number], number>> = {
   temperature: 1,
   top_k: 0,
   top_p: 1,
@@ -66,7 +66,7 @@ const neutral: Readonly<Record<(typeof samplingNames)[number], number>> = {
 
 function samplingOptionsNeedSampling(parameters: Parameters): void {
   if (parameters.do_sample !== false) return;
-  const name = samplingNames.find((option) => (parameters[option] ?? neutral[option]) !== neutral[option]);
+  const name = samplingNames.find((option) => (parameters[option] ?? neutralValues[option]) !== neutralValues[option]);
   if (name !== undefined) refuse(`parameters.${name}`, "only means something when sampling, but do_sample is false");
 }
 
@@ -146,7 +146,7 @@ function splitTextsAreWhole(parameters: Parameters): void {
   if (name !== undefined) refuse("parameters.split", `not together with ${name}`);
 }
 
-function implied(parameters: Parameters): Partial<Parameters> {
+function impliedParameters(parameters: Parameters): Partial<Parameters> {
   const bestOf = parameters.best_of ?? 1;
   return {
     ...(isSampling(parameters) ? { do_sample: true } : {}),

@@ -9,7 +9,7 @@ import type { EndEvent, GenerationEvent, Prepared, TokenEvent } from "../../gene
 import type { GenerationQueue } from "../../queue/queue.js";
 import { queueFor } from "../../queue/start-generation.js";
 import { logError, toAppError } from "../http/errors.js";
-import { ownerOf } from "../http/hooks.js";
+import { requestOwner } from "../http/hooks.js";
 import type { OpenRequest } from "../http/lifetime.js";
 import { SseStream, type SseEvent } from "../http/sse.js";
 import type { RouteParts } from "../route-parts.js";
@@ -65,7 +65,7 @@ export async function withGenerations<T>(
   requests: readonly GenerateRequest[],
   work: (prepared: PreparedRequest) => Promise<T>,
 ): Promise<T> {
-  const owner = ownerOf(request.headers, parts.config.apiKeys);
+  const owner = requestOwner(request.headers, parts.config.apiKeys);
   // A generation that continues is durable: its reader may leave without stopping it, and it keeps its place until it ends.
   const open = parts.lifetime.begin(reply.raw, false);
   let places: (() => void)[] = [];
@@ -144,12 +144,12 @@ export async function submitAll(
   const iterators = rows.flat();
   const first = await Promise.allSettled(iterators.map((iterator) => iterator.next()));
   const refusal = first.find((result) => result.status === "rejected");
-  if (refusal === undefined) return generations.flatMap((generation, i) => asOne(generation, rows[i] ?? []));
+  if (refusal === undefined) return generations.flatMap((generation, i) => joinRow(generation, rows[i] ?? []));
   await closeAll(iterators);
   throw refusal.reason;
 }
 
-function asOne({ rest }: Generation, rows: readonly Events[]): readonly Events[] {
+function joinRow({ rest }: Generation, rows: readonly Events[]): readonly Events[] {
   return rest === undefined ? rows : [joinSentences(rows, ["", ...rest.map(({ before }) => before)])];
 }
 

@@ -11,7 +11,7 @@ export interface Sentence {
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 
 // Unicode's rules end a sentence at every full stop before a capital: "Dr. Doe", "J. Doe". Two sentences in one are no harm, half a one is.
-const notTheEnd =
+const abbreviation =
   /(?:^|\s)(?:\p{Lu}|Mr|Mrs|Ms|Mx|Dr|Prof|St|Sen|Gen|Capt|Nr|vs|cf|e\.g|i\.e|z\.B|bzw|Mme|Sr|Sra|Sig)\.[ \u00A0]+$/u;
 
 /** Sentences in order. White space around the whole text is dropped, as a model drops it. */
@@ -21,16 +21,16 @@ export function splitSentences(text: string): Sentence[] {
   let open = "";
   for (const { segment } of segmenter.segment(text)) {
     open += segment;
-    if (notTheEnd.test(open)) continue;
-    before = take(open, before, sentences);
+    if (abbreviation.test(open)) continue;
+    before = addSentence(open, before, sentences);
     open = "";
   }
-  take(open, before, sentences);
+  addSentence(open, before, sentences);
   return sentences;
 }
 
 // Gives back the white space that stands before the next sentence.
-function take(segment: string, before: string, sentences: Sentence[]): string {
+function addSentence(segment: string, before: string, sentences: Sentence[]): string {
   const text = segment.trim();
   if (text === "") return before + segment;
   const start = segment.indexOf(text);
@@ -39,7 +39,7 @@ function take(segment: string, before: string, sentences: Sentence[]): string {
   return segment.slice(start + text.length);
 }
 
-// Sentences of one text, decoded as rows of one batch, told as one generation: events in the order of the text, however the rows end.
+// Sentences of one text, decoded as rows of one batch, become one generation again: events in the order of the text, whatever row ends first.
 //
 //   sentence 1 ──▶ passed on as they come ─────┐
 //   sentence 2 ──▶ held until 1 has ended ─────┼──▶ one row of token events, one end
@@ -47,9 +47,9 @@ function take(segment: string, before: string, sentences: Sentence[]): string {
 
 type Rows = readonly AsyncIterator<GenerationEvent>[];
 
-/** `gaps` has what stands before each sentence. Closing it closes all rows, begun or not. */
+/** `gaps` has what stands before each sentence. Closing it closes all rows, read or not. */
 export function joinSentences(rows: Rows, gaps: readonly string[]): AsyncIterator<GenerationEvent> {
-  const events = inOrder(rows, new Joint(gaps));
+  const events = eventsInOrder(rows, new SentenceJoiner(gaps));
   return {
     next: () => events.next(),
     return: async () => {
@@ -59,7 +59,7 @@ export function joinSentences(rows: Rows, gaps: readonly string[]): AsyncIterato
   };
 }
 
-async function* inOrder(rows: Rows, joint: Joint): AsyncGenerator<GenerationEvent, void, void> {
+async function* eventsInOrder(rows: Rows, joint: SentenceJoiner): AsyncGenerator<GenerationEvent, void, void> {
   const held: GenerationEvent[][] = rows.map(() => []);
   let current = 0;
   for await (const { input, event } of merge(rows)) {
@@ -76,8 +76,8 @@ async function* inOrder(rows: Rows, joint: Joint): AsyncGenerator<GenerationEven
   yield joint.whole();
 }
 
-/** What has been told so far. */
-class Joint {
+/** What has been passed on so far, as one output. */
+class SentenceJoiner {
   readonly #gaps: readonly string[];
   readonly #ends: EndEvent[] = [];
   /** White space that the next token begins with. */
@@ -116,7 +116,7 @@ class Joint {
           ids: outputs.flatMap(({ ids }) => ids),
           score: null,
           finishReason: outputs.find(({ finishReason }) => finishReason !== "eos_token")?.finishReason ?? "eos_token",
-          tokens: outputs.flatMap(({ tokens }, i) => spaced(tokens, this.#gaps[i] ?? "")),
+          tokens: outputs.flatMap(({ tokens }, i) => withGap(tokens, this.#gaps[i] ?? "")),
         },
       ],
       usage: {
@@ -133,7 +133,7 @@ class Joint {
   }
 }
 
-function spaced([first, ...others]: readonly OutputToken[], gap: string): OutputToken[] {
+function withGap([first, ...others]: readonly OutputToken[], gap: string): OutputToken[] {
   return first === undefined ? [] : [{ ...first, text: gap + first.text }, ...others].map(withoutAttention);
 }
 

@@ -1,9 +1,9 @@
-// What is told of a durable generation: its state, and each entry of its log as the event that /generate streams.
+// What clients see of a generation that can be looked up: its state, and each entry of its log as the event that /generate streams.
 import { type ErrorKind } from "../../errors.js";
 import type { GenerationStatus, LogEntry, LookupRecord, LookupStatus } from "../../queue/log/token-log.js";
 import type { StateBody, StatusName, Summary } from "./schemas.js";
 import { errorBody } from "../http/errors.js";
-import { answer, endEvent, tokenEvent, type EventPlace } from "../generate/answer.js";
+import { generationBody, endEvent, tokenEvent } from "../generate/answer.js";
 import type { SseEvent } from "../http/sse.js";
 import type { Inference } from "../../inference/inference.js";
 import { failureError } from "../../queue/log/token-log.js";
@@ -32,7 +32,7 @@ export function stateBody(status: LookupStatus, pieceOf: PieceOf): StateBody {
   const end = terminal?.type === "end" ? terminal : null;
   return {
     ...summaryBody(status),
-    result: end && answer({ text: request.text, prepared }, end, request.parameters, piece),
+    result: end && generationBody({ text: request.text, prepared }, end, request.parameters, piece),
     error: terminal?.type === "failure" ? errorBody(failureError(terminal)) : null,
   };
 }
@@ -42,21 +42,18 @@ export function webhookWriter({ detokenize }: Pick<Inference, "detokenize">): (s
   return (status) => JSON.stringify(stateBody(status, (model, id) => detokenize(model, [id], false)));
 }
 
-/** An entry as an event; its number is the log's. */
-export function logEvent({ prepared, request }: LookupRecord, { seq, event }: LogEntry, place?: EventPlace): SseEvent {
-  const at = place ?? { index: seq };
-  if (event.type === "token") return { id: at.index, data: tokenEvent(event, request.parameters, at) };
-  if (event.type === "failure") return { id: at.index, event: "error", data: errorBody(failureError(event)) };
-  return {
-    id: at.index,
-    event: "end",
-    data: endEvent({ text: request.text, prepared }, event, request.parameters, at),
-  };
+/** An entry as an event, numbered as in the log. */
+export function logEvent({ prepared, request }: LookupRecord, { seq, event }: LogEntry): SseEvent {
+  const { text, parameters } = request;
+  const position = { index: seq };
+  if (event.type === "token") return { id: seq, data: tokenEvent(event, parameters, position) };
+  if (event.type === "failure") return { id: seq, event: "error", data: errorBody(failureError(event)) };
+  return { id: seq, event: "end", data: endEvent({ text, prepared }, event, parameters, position) };
 }
 
-const failed: Partial<Record<ErrorKind, StatusName>> = { cancelled: "cancelled" };
+const statusOfFailure: Partial<Record<ErrorKind, StatusName>> = { cancelled: "cancelled" };
 
 function statusName({ state, terminal }: GenerationStatus): StatusName {
   if (state !== "ended" || terminal === null) return state === "queued" ? "queued" : "running";
-  return terminal.type === "end" ? "succeeded" : (failed[terminal.kind] ?? "failed");
+  return terminal.type === "end" ? "succeeded" : (statusOfFailure[terminal.kind] ?? "failed");
 }

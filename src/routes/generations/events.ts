@@ -1,13 +1,13 @@
-// GET /generations/{id}/events: a generation's log as server-sent events, from any number on, as often and by as many readers as like.
+// GET /generations/{id}/events: a generation's log as server-sent events. Any number of readers may start behind any event, again and again.
 //
-//   Last-Event-ID ──▶ 204 nothing left · 410 expired or lost · else events after it … terminal event ──▶ end
+//   after = Last-Event-ID, or 0 ──▶ 204 nothing left · 410 expired or lost · else entries with seq > after … terminal one ──▶ end
 //                                                     the server drains ──▶ event: reconnect ──▶ end
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { AppError } from "../../errors.js";
 import type { ResumeResult } from "../../telemetry/metrics.js";
 import { logEvent } from "./answer.js";
-import { ownGeneration, unknownGeneration } from "./lookup.js";
+import { findOwnGeneration, unknownGeneration } from "./lookup.js";
 import { ReconnectEventSchema, idParam } from "./schemas.js";
 import { errorBody, logError, toAppError } from "../http/errors.js";
 import { EndEventSchema, TokenEventSchema } from "../generate/schemas.js";
@@ -18,11 +18,11 @@ import { SseStream, type SseEvent } from "../http/sse.js";
 import type { App } from "../http/app.js";
 import type { LookupStatus } from "../../queue/log/token-log.js";
 
-/** After which EventSource comes back. */
+/** Time after which EventSource comes back. */
 const retryMs = 1000;
 
-const eventNumber = "^[0-9]{1,15}$";
-const lastEventId = "Number of the last event that was seen: those after it follow. The header wins.";
+const seqPattern = "^[0-9]{1,15}$";
+const afterDescription = "Number of the last event that was seen: those after it follow. The header wins.";
 const events = eventStream({
   message: [TokenEventSchema],
   end: [EndEventSchema],
@@ -54,8 +54,8 @@ export function eventsRoute(app: App, parts: RouteParts): void {
           {
             last_event_id: Type.Optional(
               Type.String({
-                pattern: eventNumber,
-                description: `For clients that can't set headers. ${lastEventId}`,
+                pattern: seqPattern,
+                description: `For clients that can't set headers. ${afterDescription}`,
                 examples: ["12"],
               }),
             ),
@@ -65,13 +65,13 @@ export function eventsRoute(app: App, parts: RouteParts): void {
         headers: {
           type: "object",
           properties: {
-            "Last-Event-ID": { type: "string", pattern: eventNumber, description: lastEventId, examples: ["12"] },
+            "Last-Event-ID": { type: "string", pattern: seqPattern, description: afterDescription, examples: ["12"] },
           },
         },
         response,
       },
     },
-    (request, reply) => answerEvents(parts, request, reply),
+    (request, reply) => readEvents(parts, request, reply),
   );
 }
 
@@ -80,28 +80,28 @@ interface Request extends Pick<FastifyRequest, "headers" | "log"> {
   readonly query: { readonly last_event_id?: string };
 }
 
-async function answerEvents(parts: RouteParts, request: Request, reply: FastifyReply): Promise<FastifyReply> {
-  const sent = sentLastEventId(request);
-  const count = (result: ResumeResult) => (sent === null ? undefined : parts.metrics.resumed(result));
-  const after = sent ?? 0;
-  const status = await counted(count, () => ownGeneration(parts, request, request.params.id));
+async function readEvents(parts: RouteParts, request: Request, reply: FastifyReply): Promise<FastifyReply> {
+  const sentAfter = readAfter(request);
+  const count = (result: ResumeResult) => (sentAfter === null ? undefined : parts.metrics.resumed(result));
+  const after = sentAfter ?? 0;
+  const status = await countFailure(count, () => findOwnGeneration(parts, request, request.params.id));
   if (status.state === "ended" && after >= status.top) {
     count("ended");
     return reply.code(204).send(null);
   }
-  await counted(count, async () => requireKept(status, after));
+  await countFailure(count, async () => requireLogged(status, after));
   const open = parts.lifetime.follow(reply.raw);
   count("resumed");
   reply.header("x-generation-id", status.record.id);
   try {
-    await passOn(parts, { request, reply, open, status, after });
+    await streamLog(parts, { request, reply, open, status, after });
     return reply;
   } finally {
     open.end();
   }
 }
 
-interface Reading {
+interface LogReading {
   readonly request: Request;
   readonly reply: FastifyReply;
   readonly open: OpenRequest;
@@ -109,7 +109,7 @@ interface Reading {
   readonly after: number;
 }
 
-async function passOn(parts: RouteParts, { request, reply, open, status, after }: Reading): Promise<void> {
+async function streamLog(parts: RouteParts, { request, reply, open, status, after }: LogReading): Promise<void> {
   const { record } = status;
   const stream = new SseStream(reply, parts.sse, parts.metrics);
   stream.retry(retryMs);
@@ -120,39 +120,40 @@ async function passOn(parts: RouteParts, { request, reply, open, status, after }
   } catch (thrown) {
     const error = toAppError(thrown);
     logError(error, request);
-    await stream.send(lastWord(error));
+    await stream.send(closingEvent(error));
   } finally {
     stream.end();
   }
 }
 
 // Not an event of the generation: without an id, so that a reader who comes back asks for what it did not see.
-function lastWord(error: AppError): SseEvent {
+function closingEvent(error: AppError): SseEvent {
   if (error.kind === "unavailable") return { event: "reconnect", data: {} };
   return { event: "error", data: errorBody(error) };
 }
 
-function sentLastEventId({ headers, query }: Request): number | null {
-  const sent = headers["last-event-id"] ?? query.last_event_id;
-  return sent === undefined ? null : Number(sent);
+/** The number of the last event that the client has; null when it sent none. */
+function readAfter({ headers, query }: Request): number | null {
+  const after = headers["last-event-id"] ?? query.last_event_id;
+  return after === undefined ? null : Number(after);
 }
 
-function requireKept({ top }: LookupStatus, after: number): void {
+function requireLogged({ top }: LookupStatus, after: number): void {
   if (after <= top) return;
   throw new AppError("log_lost", `the log ends at ${top}, before event ${after}: start a new generation`);
 }
 
-const results: Partial<Record<AppError["kind"], ResumeResult>> = {
+const resultOfKind: Partial<Record<AppError["kind"], ResumeResult>> = {
   gone: "expired",
   log_lost: "log_lost",
   not_found: "unknown",
 };
 
-async function counted<T>(count: (result: ResumeResult) => void, work: () => Promise<T>): Promise<T> {
+async function countFailure<T>(count: (result: ResumeResult) => void, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const result = error instanceof AppError ? results[error.kind] : undefined;
+    const result = error instanceof AppError ? resultOfKind[error.kind] : undefined;
     if (result !== undefined) count(result);
     throw error;
   }

@@ -9,10 +9,10 @@ import type { RouteParts } from "../route-parts.js";
 import { described, errorAnswers, ErrorSchema, keyed, ref } from "../http/schemas.js";
 import type { App } from "../http/app.js";
 import { pagePositionPattern } from "../../queue/log/token-log.js";
-import { ownerOf } from "../http/hooks.js";
+import { requestOwner } from "../http/hooks.js";
 
 const tags = ["durable"];
-const usualPage = 20;
+const defaultPageSize = 20;
 
 /** No such generation, or somebody else's. */
 export const unknownGeneration = described(ref(ErrorSchema), "No such generation among those of this key");
@@ -22,8 +22,8 @@ const pageQuery = Type.Object(
     limit: Type.Optional(
       Type.String({
         pattern: "^([1-9][0-9]?|100)$",
-        description: `1 to 100; ${usualPage} when absent.`,
-        examples: [String(usualPage)],
+        description: `1 to 100; ${defaultPageSize} when absent.`,
+        examples: [String(defaultPageSize)],
       }),
     ),
     before: Type.Optional(Type.String({ pattern: pagePositionPattern, description: "`next` of the page before." })),
@@ -38,14 +38,14 @@ export function lookupRoutes(app: App, parts: RouteParts): void {
 }
 
 /** The generation, if the caller's. Throws AppError "not_found", or "gone" when it has expired. */
-export async function ownGeneration(
+export async function findOwnGeneration(
   { generations, config }: RouteParts,
   { headers }: Pick<FastifyRequest, "headers">,
   id: string,
 ): Promise<LookupStatus> {
   const found = /^[\da-f]{32}$/u.test(id) ? await generations.find(id) : "gone";
   if (found === "expired") throw new AppError("gone", "this generation is not kept any longer (GENERATION_TTL)");
-  if (found === "gone" || found.record.owner !== ownerOf(headers, config.apiKeys)) {
+  if (found === "gone" || found.record.owner !== requestOwner(headers, config.apiKeys)) {
     throw new AppError("not_found", "no such generation");
   }
   return found;
@@ -66,8 +66,8 @@ function listRoute(app: App, parts: RouteParts): void {
       },
     },
     async ({ headers, query }) => {
-      const page = { before: query.before ?? null, limit: Number(query.limit ?? usualPage) };
-      const { statuses, next } = await parts.generations.list(ownerOf(headers, parts.config.apiKeys), page);
+      const page = { before: query.before ?? null, limit: Number(query.limit ?? defaultPageSize) };
+      const { statuses, next } = await parts.generations.list(requestOwner(headers, parts.config.apiKeys), page);
       return { generations: statuses.map(summaryBody), next };
     },
   );
@@ -93,7 +93,7 @@ function stateRoute(app: App, parts: RouteParts): void {
       },
     },
     async (request) => {
-      const status = await ownGeneration(parts, request, request.params.id);
+      const status = await findOwnGeneration(parts, request, request.params.id);
       return stateBody(status, (model, id) => inference.detokenize(model, [id], false));
     },
   );
@@ -121,7 +121,7 @@ function cancelRoute(app: App, parts: RouteParts): void {
     },
     async (request, reply) => {
       const { id } = request.params;
-      const before = await ownGeneration(parts, request, id);
+      const before = await findOwnGeneration(parts, request, id);
       if (!(await parts.generations.cancel(id))) return reply.code(204).send(null);
       const now = await parts.generations.find(id);
       return reply.code(202).send(summaryBody(typeof now === "object" ? now : before));

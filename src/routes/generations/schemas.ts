@@ -1,4 +1,4 @@
-// Shapes of /generations: how a durable generation is started, what is told of it, and pages of them.
+// Shapes of /generations: starting a generation, its state, and pages of them.
 import { Type, type Static } from "typebox";
 import { ParametersSchema, type Parameters } from "../../parameters.js";
 import { GenerationSchema, priority, type Answer } from "../generate/schemas.js";
@@ -103,4 +103,4 @@ export const noQuery = Type.Object({}, { additionalProperties: false });
 
 export const idParam = Type.Object({ id: Type.String({ description: "A generation's id.", examples: [exampleId] }) });
 
-export const durableSchemas = [StartRequestSchema, SummarySchema, StateSchema, PageSchema, ReconnectEventSchema];
+export const generationsSchemas = [StartRequestSchema, SummarySchema, StateSchema, PageSchema, ReconnectEventSchema];

@@ -6,13 +6,13 @@ import { summaryBody } from "./answer.js";
 import { noQuery, StartRequestSchema, SummarySchema, type StartBody, type Summary } from "./schemas.js";
 import { startGeneration } from "../../queue/start-generation.js";
 import { inputField, prepareGeneration, type GenerateRequest } from "../generate/prepare.js";
-import { bodyHash, idempotencyKey, startOnce } from "./idempotency.js";
+import { hashBody, idempotencyKey, startOnce } from "./idempotency.js";
 import type { RouteParts } from "../route-parts.js";
 import { checkedInputs, checkedParameters } from "../generate/rules.js";
 import { errorAnswers, keyed, ref } from "../http/schemas.js";
 import type { App } from "../http/app.js";
-import { usualPriority } from "../../generation.js";
-import { ownerOf } from "../http/hooks.js";
+import { defaultPriority } from "../../generation.js";
+import { requestOwner } from "../http/hooks.js";
 import type { Config } from "../../config/config.js";
 import { isPublicAddress, literalAddress } from "../../queue/webhooks/webhook-address.js";
 
@@ -29,7 +29,7 @@ const headers = {
   },
 };
 
-const accepted = {
+const acceptedResponse = {
   ...ref(SummarySchema),
   description: "It is admitted",
   headers: {
@@ -53,11 +53,11 @@ export function startRoute(app: App, parts: RouteParts): void {
         headers,
         querystring: noQuery,
         body: ref(StartRequestSchema),
-        response: { 202: accepted, ...errorAnswers(400, 401, 404, 409, 410, 413, 415, 422, 429, 500, 503) },
+        response: { 202: acceptedResponse, ...errorAnswers(400, 401, 404, 409, 410, 413, 415, 422, 429, 500, 503) },
       },
-      preValidation: async ({ body }) => refuseOfOtherRoutes(body),
+      preValidation: async ({ body }) => refuseFieldsOfGenerate(body),
     },
-    (request, reply) => start(parts, request, reply),
+    (request, reply) => answerStart(parts, request, reply),
   );
 }
 
@@ -69,21 +69,21 @@ interface Start extends GenerateRequest {
   readonly webhookUrl: string | null;
 }
 
-async function start(parts: RouteParts, request: Request, reply: FastifyReply): Promise<Summary> {
+async function answerStart(parts: RouteParts, request: Request, reply: FastifyReply): Promise<Summary> {
   const { headers, body } = request;
   const key = idempotencyKey(headers["idempotency-key"]);
   const asked = checkedStart(parts, request);
-  const owner = ownerOf(headers, parts.config.apiKeys);
+  const owner = requestOwner(headers, parts.config.apiKeys);
   // Who leaves before the answer has started it all the same.
   const open = parts.lifetime.begin(reply.raw, true);
   try {
     const id = randomBytes(16).toString("hex");
-    const begin = (under: string) => begun(parts, asked, { owner, id: under });
+    const startAs = (under: string) => startWithId(parts, asked, { owner, id: under });
     const started =
       key === null
-        ? await begin(id).then(() => ({ id, isReplay: false }))
-        : await startOnce(parts.generations, { owner, key, bodyHash: bodyHash(body), id, start: begin });
-    const summary = await summaryOf(parts, started.id);
+        ? await startAs(id).then(() => ({ id, isReplay: false }))
+        : await startOnce(parts.generations, { owner, key, bodyHash: hashBody(body), id, start: startAs });
+    const summary = await readSummary(parts, started.id);
     if (started.isReplay) reply.header("idempotent-replayed", "true");
     reply.header("location", `/generations/${started.id}`).header("x-generation-id", started.id).code(202);
     return summary;
@@ -92,7 +92,11 @@ async function start(parts: RouteParts, request: Request, reply: FastifyReply): 
   }
 }
 
-async function begun(parts: RouteParts, asked: Start, { owner, id }: { owner: string; id: string }): Promise<void> {
+async function startWithId(
+  parts: RouteParts,
+  asked: Start,
+  { owner, id }: { owner: string; id: string },
+): Promise<void> {
   const places = parts.openGenerations.enter(owner, 1);
   try {
     const { text, prepared } = await prepareGeneration(parts.inference, asked);
@@ -105,7 +109,7 @@ async function begun(parts: RouteParts, asked: Start, { owner, id }: { owner: st
   }
 }
 
-async function summaryOf({ generations }: RouteParts, id: string): Promise<Summary> {
+async function readSummary({ generations }: RouteParts, id: string): Promise<Summary> {
   const found = await generations.find(id);
   if (typeof found === "object") return summaryBody(found);
   throw new AppError("gone", "the generation that this key began is not kept any longer");
@@ -125,23 +129,24 @@ function checkedStart({ config }: RouteParts, { body, span }: Request): Start {
     field: inputField(false, 0),
     model: body.model ?? undefined,
     parameters,
-    priority: body.priority ?? usualPriority,
+    priority: body.priority ?? defaultPriority,
     webhookUrl: url === null ? null : checkedWebhookUrl(url, config),
     trace: span?.headers,
   };
 }
 
 // Fields that /generate takes: "unknown field" would not say where else to turn.
-function refuseOfOtherRoutes(body: unknown): void {
+function refuseFieldsOfGenerate(body: unknown): void {
   if (typeof body !== "object" || body === null) return;
   const { stream, inputs } = body as { readonly stream?: unknown; readonly inputs?: unknown };
   if (stream !== undefined) refuse("stream", "not here: read the events at GET /generations/{id}/events");
   if (Array.isArray(inputs)) refuse("inputs", "must be one text: start a generation for each of several");
 }
 
-// What can be told of a webhook_url before anything is sent: the rest is checked at the moment of connecting (queue/webhooks.ts).
-
-/** The URL as it will be called; throws AppError "validation" naming `webhook_url`. */
+/**
+ * The URL as it will be called. Where its name leads to is checked at the moment of connecting (queue/webhooks/).
+ * Throws AppError "validation" naming `webhook_url`.
+ */
 export function checkedWebhookUrl(
   sent: string,
   { webhookSecret, webhookPrivate }: Pick<Config, "webhookSecret" | "webhookPrivate">,

@@ -24,7 +24,7 @@ export function observeRequests(app: App, metrics: Metrics): void {
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "unknown";
     const { statusCode: status, elapsedTime } = reply;
-    metrics.httpAnswered({ route, method: knownMethod(request.method), status, seconds: elapsedTime / 1000 });
+    metrics.httpAnswered({ route, method: methodLabel(request.method), status, seconds: elapsedTime / 1000 });
     const line = { method: request.method, route, status, ms: Math.round(elapsedTime * 10) / 10 };
     if (isProbe(request.method, route)) request.log.debug(line, "answered");
     else request.log.info(line, "answered");
@@ -57,18 +57,18 @@ export function keyCheck(
   keys: readonly string[],
 ): ((request: Pick<FastifyRequest, "headers">) => Promise<void>) | null {
   if (keys.length === 0) return null;
-  const known = keys.map(digest);
+  const known = keys.map(sha256);
   return async ({ headers }) => {
-    const sent = sentKey(headers);
+    const sent = bearerKey(headers);
     if (sent === null) throw new AppError("unauthorized", "authorization: needs a key, as Bearer");
-    const given = digest(sent);
+    const given = sha256(sent);
     // Digests have one length, and all keys are compared: the time taken tells nothing.
     const isKnown = known.map((key) => timingSafeEqual(key, given)).includes(true);
     if (!isKnown) throw new AppError("unauthorized", "authorization: no such key");
   };
 }
 
-function digest(text: string): Buffer {
+function sha256(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
@@ -91,7 +91,7 @@ function answerPreflight(reply: FastifyReply): FastifyReply {
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 // Clients may send any word as a method: labels must stay few.
-function knownMethod(method: string): string {
+function methodLabel(method: string): string {
   return methods.has(method) ? method : "other";
 }
 
@@ -101,32 +101,34 @@ export function isProbe(method: string, route: string): boolean {
   return /^(?:\/v2)?\/health(?:\/|$)/u.test(route) || route === "/metrics" || route === "/";
 }
 
-// Whose a request is: generations that can be looked up are bound to the API key that began them.
-
 /** The key of `Authorization: Bearer <key>`, or null. */
-export function sentKey({ authorization }: Pick<IncomingHttpHeaders, "authorization">): string | null {
+export function bearerKey({ authorization }: Pick<IncomingHttpHeaders, "authorization">): string | null {
   return /^bearer (.+)$/iu.exec(authorization ?? "")?.[1] ?? null;
 }
 
-/** A digest of the request's key, which a hook has checked; "" on a server without keys, where all callers are one. */
-export function ownerOf(headers: IncomingHttpHeaders, keys: readonly string[]): string {
-  const key = keys.length === 0 ? null : sentKey(headers);
+/**
+ * Whose a request is: generations that can be looked up are bound to the API key that started them. A digest of the key, which a hook
+ * has checked; "" on a server without keys, where all callers are one.
+ */
+export function requestOwner(headers: IncomingHttpHeaders, keys: readonly string[]): string {
+  const key = keys.length === 0 ? null : bearerKey(headers);
   return key === null ? "" : createHash("sha256").update(key).digest("hex");
 }
 
-// Bodies are read in turns, a few requests of each model per turn of the event loop: a request that comes with a burst on another model does
-// not wait for all of the burst's bodies. Whom a body asks for is known when it is read; until then a request counts as its connection's last.
-
-/** For the routes of `app` that are registered after this. */
-export function readInTurns(app: App, turns = new FairQueue()): void {
+/**
+ * Bodies are read one of each model per tick of the event loop, so that a request which comes with a burst on another model does not wait
+ * for all of the burst's bodies. Which model a body names is known once it is read: until then its connection's last request stands for it.
+ * For the routes of `app` that are registered after this.
+ */
+export function readOnePerTick(app: App, queue = new FairQueue()): void {
   const lastModels = new WeakMap<Socket, string>();
-  app.addHook("onRequest", ({ raw: { socket } }) => turns.enter(lastModels.get(socket) ?? ""));
+  app.addHook("onRequest", ({ raw: { socket } }) => queue.enter(lastModels.get(socket) ?? ""));
   app.addHook("preHandler", async ({ raw: { socket }, body }) => {
-    lastModels.set(socket, modelIn(body));
+    lastModels.set(socket, modelOfBody(body));
   });
 }
 
-function modelIn(body: unknown): string {
+function modelOfBody(body: unknown): string {
   const { model } = (body ?? {}) as { readonly model?: unknown };
   return typeof model === "string" ? model : "";
 }

@@ -1,4 +1,4 @@
-// A span for every request but probes: under the caller's traceparent, told back as traceresponse, its ids on the request's log lines.
+// A span for every request but probes: under the caller's traceparent, sent back as traceresponse, its ids on the request's log lines.
 import type { FastifyRequest } from "fastify";
 import type { OpenSpan, Tracing } from "../../telemetry/tracing/spans.js";
 import { requestEnd, requestStart } from "../../telemetry/tracing/http-spans.js";
@@ -19,7 +19,7 @@ export function traceRequests(app: App, tracing: Tracing | null): void {
   if (tracing === null) return;
   app.addHook("onRequest", async (request, reply) => {
     if (isProbe(request.method, request.routeOptions.url ?? "")) return;
-    const span = tracing.start(startOf(request), sentContext(request));
+    const span = tracing.start(spanStart(request), callerContext(request));
     request.span = span;
     request.log = reply.log = request.log.child(span.logFields);
     reply.header("traceresponse", span.headers.traceparent);
@@ -29,7 +29,7 @@ export function traceRequests(app: App, tracing: Tracing | null): void {
   });
 }
 
-function startOf({ method, url, protocol, headers, raw, routeOptions }: FastifyRequest) {
+function spanStart({ method, url, protocol, headers, raw, routeOptions }: FastifyRequest) {
   return requestStart({
     method,
     route: routeOptions.url,
@@ -41,7 +41,7 @@ function startOf({ method, url, protocol, headers, raw, routeOptions }: FastifyR
   });
 }
 
-function sentContext({ headers: { traceparent, tracestate } }: FastifyRequest): TraceHeaders | undefined {
+function callerContext({ headers: { traceparent, tracestate } }: FastifyRequest): TraceHeaders | undefined {
   if (typeof traceparent !== "string") return undefined;
   return { traceparent, ...(typeof tracestate === "string" ? { tracestate } : {}) };
 }

@@ -28,7 +28,7 @@ export function validationError(errors: readonly FastifySchemaValidationError[],
   if (first === undefined) return new AppError("validation", "is not valid", { field: part });
   const path = fieldPath(first);
   const field = path === "" ? part : (headerNames.get(path) ?? path);
-  return new AppError("validation", problem(first, field), { field });
+  return new AppError("validation", describeProblem(first, field), { field });
 }
 
 // "/parameters/stop/1" → parameters.stop[1]
@@ -36,22 +36,22 @@ function fieldPath({ instancePath, keyword, params }: VerboseError): string {
   const inner = instancePath.split("/").slice(1).map(unescaped);
   const path = inner.reduce((outer, name) => {
     if (/^\d+$/u.test(name)) return `${outer}[${name}]`;
-    return inside(outer, name);
+    return joinPath(outer, name);
   }, "");
-  if (keyword === "additionalProperties") return inside(path, short(params["additionalProperty"]));
-  if (keyword === "required") return inside(path, short(params["missingProperty"]));
+  if (keyword === "additionalProperties") return joinPath(path, shorten(params["additionalProperty"]));
+  if (keyword === "required") return joinPath(path, shorten(params["missingProperty"]));
   return path;
 }
 
-function inside(outer: string, name: string): string {
+function joinPath(outer: string, name: string): string {
   const shown = name === "" ? '""' : name;
   return outer === "" ? shown : `${outer}.${shown}`;
 }
 
-function problem(error: VerboseError, field: string): string {
+function describeProblem(error: VerboseError, field: string): string {
   const refusal = refusalReason(error.instancePath.replace(/^\/(?:parameters\/)?/u, ""));
   if (refusal !== null) return refusal;
-  const described = describe(error, field);
+  const described = describeRule(error, field);
   const hint = hints.get(field);
   return hint === undefined ? described : `${described}; ${hint}`;
 }
@@ -69,30 +69,30 @@ const forms: ReadonlyMap<string, string> = new Map([
   ["Last-Event-ID", "the number of an event"],
 ]);
 
-const words: Readonly<Record<string, (error: VerboseError) => string>> = {
+const ruleTexts: Readonly<Record<string, (error: VerboseError) => string>> = {
   additionalProperties: ({ params, parentSchema }) =>
     `unknown field${suggestion(String(params["additionalProperty"]), Object.keys(parentSchema?.properties ?? {}))}`,
   required: () => "is required",
-  type: (error) => `must be ${typeNames(error)}${got(error)}`,
-  enum: (error) => `must be one of ${allowed(error.params["allowedValues"])}${got(error)}`,
-  minimum: bound,
-  maximum: bound,
-  exclusiveMinimum: bound,
-  exclusiveMaximum: bound,
+  type: (error) => `must be ${typeNames(error)}${gotSuffix(error)}`,
+  enum: (error) => `must be one of ${allowedValues(error.params["allowedValues"])}${gotSuffix(error)}`,
+  minimum: boundText,
+  maximum: boundText,
+  exclusiveMinimum: boundText,
+  exclusiveMaximum: boundText,
   minLength: () => "must not be empty",
   maxLength: ({ params }) => `must have at most ${String(params["limit"])} characters`,
   minItems: ({ params }) => `must have at least ${String(params["limit"])} item${params["limit"] === 1 ? "" : "s"}`,
   maxItems: ({ params }) => `must have at most ${String(params["limit"])} items`,
 };
 
-function describe(error: VerboseError, field: string): string {
+function describeRule(error: VerboseError, field: string): string {
   const form = error.keyword === "pattern" ? forms.get(field) : undefined;
   if (form !== undefined) return `must be ${form}`;
-  return words[error.keyword]?.(error) ?? error.message ?? "is not valid";
+  return ruleTexts[error.keyword]?.(error) ?? error.message ?? "is not valid";
 }
 
-function bound(error: VerboseError): string {
-  return `must be ${String(error.params["comparison"])} ${String(error.params["limit"])}${got(error)}`;
+function boundText(error: VerboseError): string {
+  return `must be ${String(error.params["comparison"])} ${String(error.params["limit"])}${gotSuffix(error)}`;
 }
 
 const typeWords: Readonly<Record<string, string>> = {
@@ -111,24 +111,24 @@ function typeNames({ params }: VerboseError): string {
   return named.join(" or ");
 }
 
-function allowed(values: unknown): string {
+function allowedValues(values: unknown): string {
   const shown = Array.isArray(values) ? values.filter((value) => value !== null) : [];
   return shown.map((value) => JSON.stringify(value)).join(", ");
 }
 
 // Only numbers, booleans and kinds are repeated: text may be a user's.
-function got({ data }: VerboseError): string {
+function gotSuffix({ data }: VerboseError): string {
   if (typeof data === "number" || typeof data === "boolean") return ` (got ${String(data)})`;
   if (data === null) return " (got null)";
   if (data === undefined) return "";
   return ` (got ${Array.isArray(data) ? "an array" : typeof data === "object" ? "an object" : "a string"})`;
 }
 
-function short(name: unknown): string {
+function shorten(name: unknown): string {
   const text = String(name);
   return text.length > 64 ? `${text.slice(0, 64)}…` : text;
 }
 
 function unescaped(segment: string): string {
-  return short(segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return shorten(segment.replaceAll("~1", "/").replaceAll("~0", "~"));
 }

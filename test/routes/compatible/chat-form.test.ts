@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkManifest } from "../../../src/inference/folder/manifest.js";
-import { sourceOf } from "../../../src/routes/compatible/openai/messages.js";
+import { chatToText } from "../../../src/routes/compatible/openai/messages.js";
 import { modelInfo, ScriptedInference, testServer } from "../../support/servers/scripted.js";
 
 const chat = { system: "{}\n", user: "User: {}\n", assistant: "Bot: {}\n", prompt: "Bot:" };
@@ -20,7 +20,7 @@ test("every message is written in its role's form, texts with $ as they are", ()
       ],
     },
   ];
-  assert.equal(sourceOf(messages, chat), "Be kind.\nUser: It costs $& {}\nBot: Too much\nUser: Why?\nBot:");
+  assert.equal(chatToText(messages, chat), "Be kind.\nUser: It costs $& {}\nBot: Too much\nUser: Why?\nBot:");
 });
 
 test("a role without a form is refused by its place", () => {
@@ -28,7 +28,7 @@ test("a role without a form is refused by its place", () => {
     { role: "system", content: "x" },
     { role: "user", content: "y" },
   ];
-  assert.throws(() => sourceOf(messages, { user: "{}" }), { field: "messages[0].role" });
+  assert.throws(() => chatToText(messages, { user: "{}" }), { field: "messages[0].role" });
 });
 
 test("a model's form is used over HTTP", async () => {

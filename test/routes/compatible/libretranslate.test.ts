@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Translate } from "translate";
-import { detectedAmong, detectedSource } from "../../../src/routes/compatible/libretranslate/detector.js";
-import { modelFor, languageList } from "../../../src/routes/compatible/libretranslate/languages.js";
+import { servedCandidates, chooseSource } from "../../../src/routes/compatible/libretranslate/detector.js";
+import { findModel, languageList } from "../../../src/routes/compatible/libretranslate/languages.js";
 import { modelInfo, ScriptedInference, testServer } from "../../support/servers/scripted.js";
 import { zooServer, type ZooServer } from "../../support/servers/zoo-server.js";
 
@@ -204,18 +204,18 @@ describe("which of the served languages a text is in", () => {
   ];
 
   test("a served neighbour may be meant, a far one is refused with what the text looks like", () => {
-    assert.deepEqual(detectedSource(close, ["dan_Latn", "nld_Latn"]), { confidence: 78, language: "da" });
-    assert.throws(() => detectedSource(close, ["nl"]), { field: "source", message: /looks like "no"/u });
-    assert.throws(() => detectedSource([], ["nl"]), { field: "source", message: /cannot be told/u });
+    assert.deepEqual(chooseSource(close, ["dan_Latn", "nld_Latn"]), { confidence: 78, language: "da" });
+    assert.throws(() => chooseSource(close, ["nl"]), { field: "source", message: /looks like "no"/u });
+    assert.throws(() => chooseSource([], ["nl"]), { field: "source", message: /cannot be told/u });
   });
 
   test("only served languages are told; English without confidence where none is left", () => {
     assert.deepEqual(
-      detectedAmong(close, ["dan_Latn", "nld_Latn"]).map(({ language }) => language),
+      servedCandidates(close, ["dan_Latn", "nld_Latn"]).map(({ language }) => language),
       ["da", "nl"],
     );
-    assert.equal(detectedAmong(close, []).length, 3);
-    assert.deepEqual(detectedAmong(close, ["fi"]), [{ confidence: 0, language: "en" }]);
+    assert.equal(servedCandidates(close, []).length, 3);
+    assert.deepEqual(servedCandidates(close, ["fi"]), [{ confidence: 0, language: "en" }]);
   });
 });
 
@@ -252,7 +252,7 @@ describe("keys and models", () => {
       inference.requests.map((request) => request.model),
       ["en-fr", "en-de", "de-en"],
     );
-    assert.throws(() => modelFor(inference.models(), "de", "fr"), { field: "target" });
+    assert.throws(() => findModel(inference.models(), "de", "fr"), { field: "target" });
     assert.deepEqual(languageList(inference.models()), [
       { code: "en", name: "English", targets: ["de", "fr"] },
       { code: "de", name: "German", targets: ["en"] },
@@ -261,7 +261,7 @@ describe("keys and models", () => {
   });
 
   test("models that declare no languages are told so, models that load are waited for", () => {
-    assert.throws(() => modelFor([modelInfo()], "en", "de"), /no served model declares languages/u);
-    assert.throws(() => modelFor([modelInfo({ state: "loading" })], "en", "de"), { kind: "unavailable" });
+    assert.throws(() => findModel([modelInfo()], "en", "de"), /no served model declares languages/u);
+    assert.throws(() => findModel([modelInfo({ state: "loading" })], "en", "de"), { kind: "unavailable" });
   });
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../../src/errors.js";
 import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
-import { bodyHash, startOnce, type KeyedStart } from "../../../src/routes/generations/idempotency.js";
+import { hashBody, startOnce, type KeyedStart } from "../../../src/routes/generations/idempotency.js";
 import { recordOf } from "../../support/contracts/generations-contract.js";
 
 function log(): MemoryTokenLog {
@@ -59,8 +59,8 @@ test("a first one whose node died before it had started is started by the second
 });
 
 test("bodies are the same when their JSON is, in any order of keys", () => {
-  assert.equal(bodyHash({ a: 1, b: { c: [1, 2], d: null } }), bodyHash({ b: { d: null, c: [1, 2] }, a: 1 }));
+  assert.equal(hashBody({ a: 1, b: { c: [1, 2], d: null } }), hashBody({ b: { d: null, c: [1, 2] }, a: 1 }));
   for (const other of [{ a: 1, b: { c: [2, 1], d: null } }, { a: "1" }, { a: 1 }, [], {}, null, "x"]) {
-    assert.notEqual(bodyHash({ a: 1, b: { c: [1, 2], d: null } }), bodyHash(other));
+    assert.notEqual(hashBody({ a: 1, b: { c: [1, 2], d: null } }), hashBody(other));
   }
 });

@@ -1,4 +1,4 @@
-// What /v2 tells of the server and its models, and which model a path means.
+// GET /v2 and below: facts about the server and its models; and which model a path means.
 import { Type } from "typebox";
 import { AppError } from "../../../errors.js";
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
@@ -14,31 +14,35 @@ const tags = ["compatible"];
 /** Open, as /models and /health are. */
 export function kserveModelRoutes(app: App, parts: RouteParts): void {
   const { inference, version } = parts;
-  const told = (operationId: string, summary: string, response: object) => ({
+  const withSchema = (operationId: string, summary: string, response: object) => ({
     schema: { tags, security: open, operationId, summary: `KServe: ${summary}`, response },
   });
   app.get(
     "/v2",
-    told("kserveServer", "the server", { 200: described(ServerSchema, "Name, version, extensions") }),
+    withSchema("kserveServer", "the server", { 200: described(ServerSchema, "Name, version, extensions") }),
     async () => {
       return { name: "seqserve", version, extensions: ["generate"] };
     },
   );
-  app.get("/v2/health/live", told("kserveLive", "alive?", { 200: described(LiveSchema, "Alive") }), async () => ({
+  app.get("/v2/health/live", withSchema("kserveLive", "alive?", { 200: described(LiveSchema, "Alive") }), async () => ({
     live: true,
   }));
   const readyAnswers = { 200: described(ReadySchema, "Ready"), 503: described(ReadySchema, "Not ready") };
-  app.get("/v2/health/ready", told("kserveReady", "ready for traffic?", readyAnswers), async (_request, reply) => {
-    const ready = (await readiness(parts)).status === "ready";
-    return reply.code(ready ? 200 : 503).send({ ready });
-  });
+  app.get(
+    "/v2/health/ready",
+    withSchema("kserveReady", "ready for traffic?", readyAnswers),
+    async (_request, reply) => {
+      const ready = (await readiness(parts)).status === "ready";
+      return reply.code(ready ? 200 : 503).send({ ready });
+    },
+  );
   eachPath("", "kserveModel", (url, path) => {
-    const { schema } = told(path.operationId, "a model", {
+    const { schema } = withSchema(path.operationId, "a model", {
       200: described(KserveModelSchema, "Its versions and tensors"),
       ...errorAnswers(404),
     });
     app.get(url, { schema: { ...schema, ...path } }, async (request) => {
-      return modelBody(modelOf(inference.models(), request.params));
+      return modelBody(findModel(inference.models(), request.params));
     });
   });
   const stateAnswers = {
@@ -47,9 +51,9 @@ export function kserveModelRoutes(app: App, parts: RouteParts): void {
     ...errorAnswers(404),
   };
   eachPath("ready", "kserveModelReady", (url, path) => {
-    const { schema } = told(path.operationId, "is a model ready?", stateAnswers);
+    const { schema } = withSchema(path.operationId, "is a model ready?", stateAnswers);
     app.get(url, { schema: { ...schema, ...path } }, async (request, reply) => {
-      const { name, state } = modelOf(inference.models(), request.params);
+      const { name, state } = findModel(inference.models(), request.params);
       const ready = state === "ready" || state === "idle";
       return reply.code(ready ? 200 : 503).send({ name, ready });
     });
@@ -78,7 +82,7 @@ export function eachPath(name: string, operationId: string, add: (url: string, p
 }
 
 /** Throws AppError "not_found" that names model or version. */
-export function modelOf(models: readonly ModelInfo[], params: unknown): ModelInfo {
+export function findModel(models: readonly ModelInfo[], params: unknown): ModelInfo {
   const { model, version } = params as { model: string; version?: string };
   const found = models.find(({ name }) => name === model);
   if (found === undefined) {
@@ -88,17 +92,17 @@ export function modelOf(models: readonly ModelInfo[], params: unknown): ModelInf
     );
     throw new AppError("not_found", `no such model${hint}`, { field: "model" });
   }
-  const served = versionOf(found);
+  const served = modelVersion(found);
   if (version === undefined || version === served) return found;
   throw new AppError("not_found", `this model is served in version ${served}`, { field: "version" });
 }
 
-export function versionOf({ version }: Pick<ModelInfo, "version">): string {
+export function modelVersion({ version }: Pick<ModelInfo, "version">): string {
   return version ?? "1";
 }
 
 function modelBody(model: ModelInfo) {
   const text = (name: string) => [{ name, datatype: "BYTES", shape: [1] }];
-  const versions = [versionOf(model)];
+  const versions = [modelVersion(model)];
   return { name: model.name, versions, platform: "seqserve", inputs: text("text_input"), outputs: text("text_output") };
 }

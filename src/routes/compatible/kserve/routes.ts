@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { RouteParts } from "../../route-parts.js";
 import { errorAnswers, ErrorSchema, keyed, ref, eventStream } from "../../http/schemas.js";
 import { serve } from "../translation.js";
-import { eachPath, modelOf } from "./models.js";
+import { eachPath, findModel } from "./models.js";
 import { KserveAnswerSchema, KserveParametersSchema, KserveRequestSchema, type KserveBody } from "./schemas.js";
 import { KserveTranslation } from "./translation.js";
 import type { App } from "../../http/app.js";
@@ -30,7 +30,7 @@ export function kserveRoutes(app: App, parts: RouteParts): void {
 
 function generate(parts: RouteParts, request: FastifyRequest, reply: FastifyReply, streams: boolean) {
   const body = request.body as KserveBody;
-  const read = () => new KserveTranslation(body, modelOf(parts.inference.models(), request.params), streams);
+  const read = () => new KserveTranslation(body, findModel(parts.inference.models(), request.params), streams);
   return serve(parts, { request, reply }, (field) => clientName(field, body), read);
 }
 

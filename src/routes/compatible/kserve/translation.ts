@@ -4,13 +4,13 @@ import type { EndEvent, Output, OutputToken, TokenEvent } from "../../../generat
 import type { ModelInfo } from "../../../inference/catalog/model-info.js";
 import { withoutNulls, type Parameters } from "../../../parameters.js";
 import { errorBody } from "../../http/errors.js";
-import { listedToken, tokenOf } from "../../generate/answer.js";
-import { chosen } from "../openai/choices.js";
-import { temperatureOf } from "../openai/options.js";
+import { listedToken, tokenBody } from "../../generate/answer.js";
+import { bestOutputs } from "../openai/choices.js";
+import { temperatureParameters } from "../openai/options.js";
 import { checkedInputs, checkedParameters, wantsDetails } from "../../generate/rules.js";
 import type { FinishedGeneration, EventContext } from "../../generate/run.js";
 import type { Row, StreamingTranslation } from "../translation.js";
-import { versionOf } from "./models.js";
+import { modelVersion } from "./models.js";
 import type { KserveBody } from "./schemas.js";
 
 export class KserveTranslation implements StreamingTranslation {
@@ -27,21 +27,21 @@ export class KserveTranslation implements StreamingTranslation {
     const isOther = body.stream != null && body.stream !== streams;
     if (isOther)
       refuse("stream", streams ? "this path always streams" : "this path never streams: use generate_stream");
-    const parameters = checkedParameters(decodingOf(withoutNulls(body.parameters ?? {})), { streams });
+    const parameters = checkedParameters(toParameters(withoutNulls(body.parameters ?? {})), { streams });
     const [text = ""] = checkedInputs(body.text_input, 1);
     const id = body.id == null ? {} : { id: body.id };
     this.model = model.name;
     this.rows = [{ text, parameters }];
     this.streams = streams;
     this.#parameters = parameters;
-    this.#head = { ...id, model_name: model.name, model_version: versionOf(model) };
+    this.#head = { ...id, model_name: model.name, model_version: modelVersion(model) };
   }
 
   answer([finished]: readonly FinishedGeneration[]) {
-    const [output] = chosen(finished?.end.outputs ?? [], 1);
+    const [output] = bestOutputs(finished?.end.outputs ?? [], 1);
     const details = this.#details(finished, output, {
       logprobs: output?.tokens.map(listedToken),
-      ...topOf(output?.tokens),
+      ...topTokens(output?.tokens),
     });
     const { id, ...model } = this.#head;
     return { ...model, text_output: output?.text ?? "", ...(id === undefined ? {} : { id }), ...details };
@@ -49,7 +49,9 @@ export class KserveTranslation implements StreamingTranslation {
 
   token(event: TokenEvent) {
     this.#sent += event.text.length;
-    const details = wantsDetails(this.#parameters) ? { details: { token: tokenOf(event), ...topOf([event]) } } : {};
+    const details = wantsDetails(this.#parameters)
+      ? { details: { token: tokenBody(event), ...topTokens([event]) } }
+      : {};
     return [{ ...this.#head, text_output: event.text, done: false, ...details }];
   }
 
@@ -78,28 +80,28 @@ export class KserveTranslation implements StreamingTranslation {
 
 type Sent = NonNullable<KserveBody["parameters"]>;
 
-function decodingOf(sent: Sent): Parameters {
+function toParameters(sent: Sent): Parameters {
   const { max_tokens, temperature, exclude_input_in_output: _, ...parameters } = sent;
   if (max_tokens !== undefined && parameters.max_new_tokens !== undefined) {
     refuse("parameters.max_tokens", "not together with max_new_tokens");
   }
-  onlyOneText(parameters);
+  refuseSeveralTexts(parameters);
   return {
     ...parameters,
     ...((parameters.best_of ?? 1) > 1 ? {} : { num_return_sequences: 1 }),
-    ...(temperature === undefined ? {} : temperatureOf({ temperature, ...parameters })),
+    ...(temperature === undefined ? {} : temperatureParameters({ temperature, ...parameters })),
     ...(max_tokens === undefined ? {} : { max_new_tokens: max_tokens }),
   };
 }
 
-function onlyOneText({ num_return_sequences: returned = 1, ...parameters }: Parameters): void {
+function refuseSeveralTexts({ num_return_sequences: returned = 1, ...parameters }: Parameters): void {
   if (returned > 1) refuse("parameters.num_return_sequences", "this surface answers with one text: use /generate");
   for (const name of ["attention", "decoder_input_details", "return_full_text"] as const) {
     if (parameters[name] === true) refuse(`parameters.${name}`, "not supported here: use /generate");
   }
 }
 
-function topOf(tokens: readonly OutputToken[] = []) {
+function topTokens(tokens: readonly OutputToken[] = []) {
   const has = tokens.some(({ top }) => top !== undefined);
   return has ? { top_tokens: tokens.map(({ top }) => top ?? []) } : {};
 }

@@ -29,24 +29,24 @@ export async function loadDetector(setting: string | null): Promise<Detect | nul
   };
 }
 
-const shown = 3;
+const maxCandidates = 3;
 
-/** Served ones only, where any are declared. Never empty: where nothing is told it is English without confidence, as LibreTranslate has it. */
-export function detectedAmong(candidates: readonly Candidate[], served: readonly string[]): Detected[] {
+/** Served languages only, where any are declared. Never empty: an unknown language is English without confidence, as in LibreTranslate. */
+export function servedCandidates(candidates: readonly Candidate[], served: readonly string[]): Detected[] {
   const known = candidates.filter(({ language }) => served.length === 0 || languageNamed(language, served) !== null);
   if (known.length === 0) return [{ confidence: 0, language: "en" }];
-  return known.slice(0, shown).map((candidate) => percent(candidate, served));
+  return known.slice(0, maxCandidates).map((candidate) => toDetected(candidate, served));
 }
 
-/** A served language that fits nearly as well as the best of all may be meant; one that fits worse would be a guess. */
-const nearlyAsWell = 0.9;
+/** Of the best score of all: a served language that scores less would be a guess. */
+const minShareOfBest = 0.9;
 
 /** The language to translate from. Throws AppError "validation" that names `source`. */
-export function detectedSource(candidates: readonly Candidate[], served: readonly string[]): Detected {
+export function chooseSource(candidates: readonly Candidate[], served: readonly string[]): Detected {
   const [best] = candidates;
   if (best === undefined) refuse("source", "the language of this text cannot be told; name it");
   const known = candidates.find(({ language }) => languageNamed(language, served) !== null);
-  if (known !== undefined && known.score >= best.score * nearlyAsWell) return percent(known, served);
+  if (known !== undefined && known.score >= best.score * minShareOfBest) return toDetected(known, served);
   return refuse(
     "source",
     `this text looks like "${best.language}", which no served model translates; name the language`,
@@ -54,7 +54,7 @@ export function detectedSource(candidates: readonly Candidate[], served: readonl
 }
 
 // By the code that /languages has.
-function percent({ language, score }: Candidate, served: readonly string[]): Detected {
+function toDetected({ language, score }: Candidate, served: readonly string[]): Detected {
   const own = languageNamed(language, served);
   return { confidence: Math.round(score * 1000) / 10, language: own === null ? language : shortCode(own, served) };
 }

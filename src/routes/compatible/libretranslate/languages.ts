@@ -12,7 +12,7 @@ export interface Language {
 }
 
 /** The default model where it can, else the first that can. Throws AppError that names `source` or `target`. */
-export function modelFor(models: readonly Model[], source: string, target: string): Model {
+export function findModel(models: readonly Model[], source: string, target: string): Model {
   const declared = translators(models);
   const fromSource = declared.filter(({ languages }) => languageNamed(source, languages.source) !== null);
   const found = fromSource.filter(({ languages }) => languageNamed(target, languages.target) !== null);
@@ -22,8 +22,8 @@ export function modelFor(models: readonly Model[], source: string, target: strin
     throw new AppError("unavailable", "models are loading", { retryAfterSeconds: 1 });
   }
   if (declared.length === 0) refuse("target", "no served model declares languages (`languages` in seqserve.json)");
-  if (fromSource.length === 0) refuse("source", unknown(source, declared, "source"));
-  return refuse("target", unknown(target, fromSource, "target"));
+  if (fromSource.length === 0) refuse("source", unknownLanguage(source, declared, "source"));
+  return refuse("target", unknownLanguage(target, fromSource, "target"));
 }
 
 /** Every source language and what it can become; short codes (de) where they mean the model's own (deu_Latn). */
@@ -36,7 +36,7 @@ export function languageList(models: readonly Model[]): Language[] {
       targets.set(short, new Set([...(targets.get(short) ?? []), ...into]));
     }
   }
-  return [...targets].map(([code, into]) => ({ code, name: nameOf(code), targets: [...into] }));
+  return [...targets].map(([code, into]) => ({ code, name: languageName(code), targets: [...into] }));
 }
 
 /** Codes of every language that some model translates from. */
@@ -48,20 +48,20 @@ function translators(models: readonly Model[]): readonly Model[] {
   return models.filter(({ languages }) => languages.source.length > 0 && languages.target.length > 0);
 }
 
-function unknown(wanted: string, models: readonly Model[], side: "source" | "target"): string {
+function unknownLanguage(wanted: string, models: readonly Model[], side: "source" | "target"): string {
   return wrongLanguage(wanted, [...new Set(models.flatMap(({ languages }) => languages[side]))]);
 }
 
 /** The model's own code where no shorter one leads back to it. */
 export function shortCode(code: string, known: readonly string[]): string {
-  const locale = localeOf(code);
+  const locale = parseLocale(code);
   if (locale === null) return code;
   const { language, script } = locale;
   const candidates = script === undefined ? [language] : [language, `${language}-${script}`];
   return candidates.find((short) => languageNamed(short, known) === code) ?? code;
 }
 
-function localeOf(code: string): Intl.Locale | null {
+function parseLocale(code: string): Intl.Locale | null {
   try {
     return new Intl.Locale(code.replaceAll("_", "-"));
   } catch {
@@ -71,7 +71,7 @@ function localeOf(code: string): Intl.Locale | null {
 
 const englishNames = new Intl.DisplayNames(["en"], { type: "language" });
 
-function nameOf(code: string): string {
-  const locale = localeOf(code);
+function languageName(code: string): string {
+  const locale = parseLocale(code);
   return locale === null ? code : (englishNames.of(locale.baseName) ?? code);
 }

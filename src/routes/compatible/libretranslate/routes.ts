@@ -5,7 +5,7 @@ import { keyCheck } from "../../http/hooks.js";
 import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswers, keyed, open, ref } from "../../http/schemas.js";
 import { serve } from "../translation.js";
-import { detectedAmong, loadDetector } from "./detector.js";
+import { servedCandidates, loadDetector } from "./detector.js";
 import { languageList, sourceLanguages } from "./languages.js";
 import {
   DetectAnswerSchema,
@@ -27,7 +27,7 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
   app.addContentTypeParser(
     "application/x-www-form-urlencoded",
     { parseAs: "string" },
-    async (_: unknown, body: string) => formOf(body),
+    async (_: unknown, body: string) => parseForm(body),
   );
   const check = keyCheck(config.apiKeys);
   if (check !== null) app.addHook("preValidation", async (request) => check(withBodyKey(request)));
@@ -72,7 +72,7 @@ export async function libreTranslateRoutes(app: App, parts: RouteParts): Promise
       if (detect === null) {
         throw new AppError("not_implemented", "no language detector is configured (LANGUAGE_DETECTOR)");
       }
-      return detectedAmong(detect(body.q), sourceLanguages(inference.models()));
+      return servedCandidates(detect(body.q), sourceLanguages(inference.models()));
     },
   );
 }
@@ -106,7 +106,7 @@ function clientName(field: string): string {
 }
 
 // Forms know only text; a name that comes several times is a list.
-function formOf(body: string): object {
+function parseForm(body: string): object {
   const form = new URLSearchParams(body);
   const entries = [...new Set(form.keys())].map((name): [string, unknown] => {
     const [first = "", ...others] = form.getAll(name);

@@ -5,8 +5,8 @@ import type { Parameters } from "../../../parameters.js";
 import { checkedInputs, checkedParameters } from "../../generate/rules.js";
 import type { FinishedGeneration } from "../../generate/run.js";
 import type { Row, Translation } from "../translation.js";
-import { detectedSource, type Detect, type Detected } from "./detector.js";
-import { modelFor, sourceLanguages } from "./languages.js";
+import { chooseSource, type Detect, type Detected } from "./detector.js";
+import { findModel, sourceLanguages } from "./languages.js";
 import type { TranslateBody } from "./schemas.js";
 
 export class LibreTranslation implements Translation {
@@ -25,12 +25,12 @@ export class LibreTranslation implements Translation {
     this.#alternatives = alternatives ?? 0;
     const sources = perText("source", body.source, texts);
     const targets = perText("target", body.target, texts);
-    this.#detected = texts.map((text, i) => (sources[i] === "auto" ? detected(text, models, detect) : null));
+    this.#detected = texts.map((text, i) => (sources[i] === "auto" ? detectSource(text, models, detect) : null));
     this.rows = texts.map((text, i) => {
       const [source = "", target = ""] = [this.#detected[i]?.language ?? sources[i], targets[i]];
-      const parameters = checkedParameters(parametersFor(source, target, this.#alternatives), { streams: false });
-      const model = modelFor(models, source, target);
-      alternativesFit(this.#alternatives, model.limits.maxBeams);
+      const parameters = checkedParameters(toParameters(source, target, this.#alternatives), { streams: false });
+      const model = findModel(models, source, target);
+      requireAlternativesFit(this.#alternatives, model.limits.maxBeams);
       return { text, parameters, model: model.name };
     });
   }
@@ -49,24 +49,24 @@ export class LibreTranslation implements Translation {
   }
 }
 
-function detected(text: string, models: readonly ModelInfo[], detect: Detect | null): Detected | null {
+function detectSource(text: string, models: readonly ModelInfo[], detect: Detect | null): Detected | null {
   if (detect === null) {
     const reason = "no language detector is configured (LANGUAGE_DETECTOR); name the language";
     throw new AppError("not_implemented", reason, { field: "source" });
   }
   const served = sourceLanguages(models);
   // What is missing then is a model, and modelFor says so.
-  return served.length === 0 ? null : detectedSource(detect(text), served);
+  return served.length === 0 ? null : chooseSource(detect(text), served);
 }
 
 // A long text is translated sentence by sentence; alternatives are the next best beams, which only a whole text has.
-function parametersFor(source: string, target: string, alternatives: number): Parameters {
+function toParameters(source: string, target: string, alternatives: number): Parameters {
   const languages = { src_lang: source, tgt_lang: target };
   if (alternatives === 0) return { ...languages, split: "sentences", num_return_sequences: 1 };
   return { ...languages, num_beams: alternatives + 1, num_return_sequences: alternatives + 1 };
 }
 
-function alternativesFit(alternatives: number, maxBeams: number): void {
+function requireAlternativesFit(alternatives: number, maxBeams: number): void {
   if (alternatives < maxBeams) return;
   refuse("alternatives", `at most ${maxBeams - 1} for this model (got ${alternatives})`);
 }

@@ -5,10 +5,10 @@ import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import { checkedInputs } from "../../generate/rules.js";
 import type { FinishedGeneration, EventContext } from "../../generate/run.js";
 import type { Row, StreamingTranslation } from "../translation.js";
-import { chatLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
+import { chatLogprobs, finishReason, SentTexts, sumUsage, type RequestFacts } from "./choices.js";
 import { openAiError } from "./error.js";
-import { sourceOf } from "./messages.js";
-import { modelAsked, optionsOf, type Options } from "./options.js";
+import { chatToText } from "./messages.js";
+import { requestedModel, readOptions, type Options } from "./options.js";
 import type { ChatBody } from "./schemas.js";
 
 export class ChatTranslation implements StreamingTranslation {
@@ -17,14 +17,14 @@ export class ChatTranslation implements StreamingTranslation {
   readonly streams: boolean;
   readonly endsWithDone = true;
   readonly #options: Options;
-  readonly #facts: Facts;
+  readonly #facts: RequestFacts;
   readonly #sent = new SentTexts();
 
   /** Throws AppError "validation", partly in our names of fields. */
-  constructor(body: ChatBody, form: ChatForm | null, facts: Facts) {
-    const options = optionsOf(body);
-    const [text = ""] = checkedInputs(sourceOf(body.messages, form), 1);
-    this.model = modelAsked(body.model);
+  constructor(body: ChatBody, form: ChatForm | null, facts: RequestFacts) {
+    const options = readOptions(body);
+    const [text = ""] = checkedInputs(chatToText(body.messages, form), 1);
+    this.model = requestedModel(body.model);
     this.rows = [{ text, parameters: options.parameters }];
     this.streams = options.streams;
     this.#options = options;
@@ -40,7 +40,7 @@ export class ChatTranslation implements StreamingTranslation {
         return { index, logprobs: this.#logprobs(tokens), finish_reason: finishReason(reason), message };
       });
     const { object, choices: listed, ...head } = this.#head("chat.completion", finished[0], choices);
-    return { ...head, object, choices: listed, usage: usageOf(finished) };
+    return { ...head, object, choices: listed, usage: sumUsage(finished) };
   }
 
   token(event: TokenEvent, context: EventContext) {
@@ -61,7 +61,7 @@ export class ChatTranslation implements StreamingTranslation {
 
   closing(finished: readonly FinishedGeneration[]) {
     if (!this.#options.includesUsage) return [];
-    return [{ ...this.#head("chat.completion.chunk", finished[0], []), usage: usageOf(finished) }];
+    return [{ ...this.#head("chat.completion.chunk", finished[0], []), usage: sumUsage(finished) }];
   }
 
   error(error: AppError) {

@@ -3,7 +3,7 @@ import type { FinishReason, Output, OutputToken } from "../../../generation.js";
 import type { FinishedGeneration } from "../../generate/run.js";
 
 /** What only the route knows of a request. */
-export interface Facts {
+export interface RequestFacts {
   /** Random, for the answer's id. */
   readonly id: string;
   readonly version: string;
@@ -13,7 +13,7 @@ export interface Facts {
 }
 
 /** Best first where more were drawn than asked for. */
-export function chosen(outputs: readonly Output[], n: number): readonly Output[] {
+export function bestOutputs(outputs: readonly Output[], n: number): readonly Output[] {
   if (outputs.length <= n) return outputs;
   return [...outputs].sort((left, right) => (right.score ?? -Infinity) - (left.score ?? -Infinity)).slice(0, n);
 }
@@ -23,7 +23,7 @@ export function finishReason(reason: FinishReason): "stop" | "length" {
   return reason === "eos_token" || reason === "stop_sequence" ? "stop" : "length";
 }
 
-export function usageOf(finished: readonly FinishedGeneration[]) {
+export function sumUsage(finished: readonly FinishedGeneration[]) {
   const sum = (count: (row: FinishedGeneration) => number) => finished.reduce((total, row) => total + count(row), 0);
   const prompt = sum(({ end }) => end.usage.sourceTokens);
   const completion = sum(({ end }) => end.usage.generatedTokens);

@@ -5,9 +5,9 @@ import { endEvent, tokenEvent } from "../../generate/answer.js";
 import { checkedInputs } from "../../generate/rules.js";
 import type { FinishedGeneration, EventContext } from "../../generate/run.js";
 import type { Row, StreamingTranslation } from "../translation.js";
-import { chosen, completionLogprobs, finishReason, SentTexts, usageOf, type Facts } from "./choices.js";
+import { bestOutputs, completionLogprobs, finishReason, SentTexts, sumUsage, type RequestFacts } from "./choices.js";
 import { openAiError } from "./error.js";
-import { modelAsked, optionsOf, type Options } from "./options.js";
+import { requestedModel, readOptions, type Options } from "./options.js";
 import type { CompletionBody } from "./schemas.js";
 
 export class CompletionTranslation implements StreamingTranslation {
@@ -16,13 +16,13 @@ export class CompletionTranslation implements StreamingTranslation {
   readonly streams: boolean;
   readonly endsWithDone = true;
   readonly #options: Options;
-  readonly #facts: Facts;
+  readonly #facts: RequestFacts;
   readonly #sent = new SentTexts();
 
   /** Throws AppError "validation" in our names of fields. */
-  constructor(body: CompletionBody, facts: Facts) {
-    const options = optionsOf(body);
-    this.model = modelAsked(body.model);
+  constructor(body: CompletionBody, facts: RequestFacts) {
+    const options = readOptions(body);
+    this.model = requestedModel(body.model);
     this.rows = checkedInputs(body.prompt, facts.maxInputs).map((text) => ({ text, parameters: options.parameters }));
     this.streams = options.streams;
     this.#options = options;
@@ -32,10 +32,10 @@ export class CompletionTranslation implements StreamingTranslation {
   answer(finished: readonly FinishedGeneration[]) {
     const { n } = this.#options;
     const choices = finished.flatMap(({ end }, row) => {
-      return chosen(end.outputs, n).map((output, k) => this.#whole(row * n + k, output));
+      return bestOutputs(end.outputs, n).map((output, k) => this.#whole(row * n + k, output));
     });
     const { object, choices: listed, ...head } = this.#head(finished[0], choices);
-    return { ...head, object, choices: listed, usage: usageOf(finished) };
+    return { ...head, object, choices: listed, usage: sumUsage(finished) };
   }
 
   token(event: TokenEvent, context: EventContext) {
@@ -55,7 +55,7 @@ export class CompletionTranslation implements StreamingTranslation {
   }
 
   closing(finished: readonly FinishedGeneration[]) {
-    return this.#options.includesUsage ? [{ ...this.#head(finished[0], []), usage: usageOf(finished) }] : [];
+    return this.#options.includesUsage ? [{ ...this.#head(finished[0], []), usage: sumUsage(finished) }] : [];
   }
 
   error(error: AppError) {

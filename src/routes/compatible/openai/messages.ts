@@ -4,11 +4,11 @@ import type { ChatForm } from "../../../inference/catalog/model-info.js";
 import type { ChatMessage } from "./schemas.js";
 
 /** Throws AppError "validation" that names a message. */
-export function sourceOf(messages: readonly ChatMessage[], form: ChatForm | null): string {
-  const texts = messages.map(textOf);
+export function chatToText(messages: readonly ChatMessage[], form: ChatForm | null): string {
+  const texts = messages.map(messageText);
   const last = messages.length - 1;
   if (messages[last]?.role !== "user") refuse(`messages[${last}].role`, "the last message must be the user's");
-  if (form !== null) return formatted(messages, texts, form);
+  if (form !== null) return formatChat(messages, texts, form);
   const other = messages.findIndex(({ role }) => role !== "user" && role !== "assistant");
   if (other >= 0)
     refuse(`messages[${other}].role`, "this model takes the last user message only: no instructions beside it");
@@ -17,7 +17,7 @@ export function sourceOf(messages: readonly ChatMessage[], form: ChatForm | null
   return text;
 }
 
-function formatted(messages: readonly ChatMessage[], texts: readonly string[], form: ChatForm): string {
+function formatChat(messages: readonly ChatMessage[], texts: readonly string[], form: ChatForm): string {
   const turns = messages.map(({ role }, i) => {
     const pattern = { system: form.system, developer: form.system, user: form.user, assistant: form.assistant }[role];
     if (pattern === undefined) refuse(`messages[${i}].role`, `this model has no form for it (chat in seqserve.json)`);
@@ -27,7 +27,7 @@ function formatted(messages: readonly ChatMessage[], texts: readonly string[], f
   return turns.join("") + (form.prompt ?? "");
 }
 
-function textOf({ content }: ChatMessage, i: number): string {
+function messageText({ content }: ChatMessage, i: number): string {
   if (typeof content === "string") return content;
   return content
     .map(({ type, text }, k) => {

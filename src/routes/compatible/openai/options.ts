@@ -17,7 +17,7 @@ export interface Options {
 }
 
 /** Names that mean "whatever is served": clients that were given a URL have to send some model. */
-export function modelAsked(model: string | null | undefined): string | undefined {
+export function requestedModel(model: string | null | undefined): string | undefined {
   const isPlaceholder = model == null || model === "dummy" || model === "tgi" || /^https?:\/\//u.test(model);
   if (isPlaceholder) return undefined;
   if (model.length > 256) refuse("model", "must have at most 256 characters, unless it is a URL");
@@ -25,20 +25,20 @@ export function modelAsked(model: string | null | undefined): string | undefined
 }
 
 /** Throws AppError "validation" that names a field, ours or the client's: `clientName` makes it the client's. */
-export function optionsOf(body: Body): Options {
+export function readOptions(body: Body): Options {
   const sent = withoutNulls(body);
   for (const rule of rules) rule(sent);
   const { n = 1 } = sent;
   const bestOf = ("best_of" in sent ? sent.best_of : undefined) ?? n;
   const streams = sent.stream === true;
   const parameters = {
-    ...passedOn(sent),
-    ...temperatureOf(sent),
-    ...lengthOf(sent),
-    ...logprobsOf(sent),
+    ...passedParameters(sent),
+    ...temperatureParameters(sent),
+    ...lengthParameters(sent),
+    ...logprobParameters(sent),
     num_return_sequences: bestOf,
     ...(bestOf > n ? { logprobs: true } : {}),
-    ...biasOf(sent),
+    ...biasParameters(sent),
   };
   return {
     parameters: checkedParameters(parameters, { streams }),
@@ -74,19 +74,19 @@ const ownFields: ReadonlySet<string> = new Set(
   ),
 );
 
-function passedOn(sent: Body): Parameters {
+function passedParameters(sent: Body): Parameters {
   return Object.fromEntries(Object.entries(sent).filter(([name]) => !ownFields.has(name))) as Parameters;
 }
 
 /** Clients of OpenAI's kind ask for greedy decoding with 0. */
-export function temperatureOf({ temperature, do_sample }: Pick<Body, "temperature" | "do_sample">): Parameters {
+export function temperatureParameters({ temperature, do_sample }: Pick<Body, "temperature" | "do_sample">): Parameters {
   if (temperature === undefined) return {};
   if (temperature > 0) return { temperature };
   if (do_sample === true) refuse("temperature", "must be > 0 with do_sample");
   return { do_sample: false };
 }
 
-function lengthOf(sent: Body): Parameters {
+function lengthParameters(sent: Body): Parameters {
   const { max_tokens, max_new_tokens } = sent;
   const max_completion_tokens = "max_completion_tokens" in sent ? sent.max_completion_tokens : undefined;
   const given = Object.entries({ max_tokens, max_completion_tokens, max_new_tokens }).flatMap(([name, length]) =>
@@ -98,7 +98,7 @@ function lengthOf(sent: Body): Parameters {
   return refuse(first.name, "give only one of max_tokens, max_completion_tokens and max_new_tokens");
 }
 
-function logprobsOf(sent: Body): Parameters {
+function logprobParameters(sent: Body): Parameters {
   const { logprobs, top_n_tokens = 0 } = sent;
   const asked = ("top_logprobs" in sent ? sent.top_logprobs : undefined) ?? (isCount(logprobs) ? logprobs : 0);
   const alternatives = Math.max(asked, top_n_tokens);
@@ -108,7 +108,7 @@ function logprobsOf(sent: Body): Parameters {
   };
 }
 
-function biasOf({ logit_bias: biases, sequence_bias = [] }: Body): Parameters {
+function biasParameters({ logit_bias: biases, sequence_bias = [] }: Body): Parameters {
   const pairs = Object.entries(biases ?? {}).map(([id, bias]): [number[], number] => [[Number(id)], bias]);
   return pairs.length === 0 ? {} : { sequence_bias: [...sequence_bias, ...pairs] };
 }

@@ -8,10 +8,10 @@ import type { RouteParts } from "../../route-parts.js";
 import { described, errorAnswersAs, keyed, open, ref, eventStreamUntilDone } from "../../http/schemas.js";
 import { serve } from "../translation.js";
 import { ChatTranslation } from "./chat.js";
-import type { Facts } from "./choices.js";
+import type { RequestFacts } from "./choices.js";
 import { CompletionTranslation } from "./completions.js";
 import { answerOpenAiError } from "./error.js";
-import { clientName, modelAsked } from "./options.js";
+import { clientName, requestedModel } from "./options.js";
 import {
   ChatCompletionSchema,
   ChatRequestSchema,
@@ -55,7 +55,7 @@ function completionRoutes(app: App, parts: RouteParts): void {
     },
     (request, reply) => {
       const { body } = request;
-      const read = () => new CompletionTranslation(body, factsOf(parts));
+      const read = () => new CompletionTranslation(body, requestFacts(parts));
       return serve(parts, { request, reply }, clientName(body), read);
     },
   );
@@ -72,7 +72,7 @@ function completionRoutes(app: App, parts: RouteParts): void {
     },
     (request, reply) => {
       const { body } = request;
-      const read = () => new ChatTranslation(body, chatFormOf(parts, body.model), factsOf(parts));
+      const read = () => new ChatTranslation(body, findChatForm(parts, body.model), requestFacts(parts));
       return serve(parts, { request, reply }, clientName(body), read);
     },
   );
@@ -129,13 +129,13 @@ function modelBody(id: string) {
   return { id, object: "model" as const, created: 0, owned_by: "seqserve" };
 }
 
-function chatFormOf({ inference }: RouteParts, model: string | null | undefined) {
-  const name = modelAsked(model);
+function findChatForm({ inference }: RouteParts, model: string | null | undefined) {
+  const name = requestedModel(model);
   const info = inference.models().find((one) => (name === undefined ? one.isDefault : one.name === name));
   return info?.chat ?? null;
 }
 
-function factsOf({ config, version }: RouteParts): Facts {
+function requestFacts({ config, version }: RouteParts): RequestFacts {
   const id = randomBytes(12).toString("hex");
   return { id, version, maxInputs: config.maxInputs, now: Math.floor(Date.now() / 1000) };
 }

@@ -1,4 +1,4 @@
-// Bodies in turns, over real connections, on an event loop whose turns the test gives.
+// One body of each model per tick, over real connections, on an event loop whose ticks the test gives.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
@@ -7,7 +7,7 @@ import { test, type TestContext } from "node:test";
 import Fastify from "fastify";
 import { FairQueue } from "../../src/inference/host/fair-queue.js";
 import type { App } from "../../src/routes/http/app.js";
-import { readInTurns } from "../../src/routes/http/hooks.js";
+import { readOnePerTick } from "../../src/routes/http/hooks.js";
 
 async function serverByHand(t: TestContext) {
   const deferred: (() => void)[] = [];
@@ -15,7 +15,7 @@ async function serverByHand(t: TestContext) {
   const handled: string[] = [];
   const app = Fastify();
   app.addHook("onRequest", async ({ headers }) => void arrived.push(String(headers["x-label"])));
-  readInTurns(app as unknown as App, new FairQueue((next) => deferred.push(next)));
+  readOnePerTick(app as unknown as App, new FairQueue((next) => deferred.push(next)));
   app.post("/", async ({ headers }) => {
     handled.push(String(headers["x-label"]));
     return "";
@@ -23,8 +23,8 @@ async function serverByHand(t: TestContext) {
   await app.listen({ port: 0, host: "127.0.0.1" });
   t.after(() => app.close());
   const { port } = app.server.address() as AddressInfo;
-  const turn = () => deferred.shift()?.();
-  return { port, arrived, handled, turn };
+  const tick = () => deferred.shift()?.();
+  return { port, arrived, handled, tick };
 }
 
 /** A client with one connection that stays open. */
@@ -45,7 +45,7 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 test("connections that asked for one model wait for each other, not another model's", async (t) => {
-  const { port, arrived, handled, turn } = await serverByHand(t);
+  const { port, arrived, handled, tick } = await serverByHand(t);
   const [first, second, quiet] = [clientOf(t, port), clientOf(t, port), clientOf(t, port)];
   for (const [send, model] of [
     [first, "busy"],
@@ -53,7 +53,7 @@ test("connections that asked for one model wait for each other, not another mode
     [quiet, "quiet"],
   ] as const) {
     await send("before", model);
-    turn();
+    tick();
   }
   const one = first("busy 1", "busy");
   await until(() => arrived.includes("busy 1"));
@@ -61,7 +61,7 @@ test("connections that asked for one model wait for each other, not another mode
   await until(() => arrived.includes("busy 2"));
   await Promise.all([one, quiet("quiet", "quiet")]);
   assert.deepEqual(handled.slice(3), ["busy 1", "quiet"]);
-  turn();
+  tick();
   await two;
   assert.deepEqual(handled.slice(3), ["busy 1", "quiet", "busy 2"]);
 });
