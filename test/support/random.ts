@@ -4,13 +4,13 @@ const scale = Number(process.env["TEST_SCALE"] ?? 0.2);
 if (!(scale > 0)) throw new Error("TEST_SCALE: a number above 0, such as 0.2 or 1");
 
 /** How often a random test is repeated, where `count` times is its full length. */
-export function scaled(count: number): number {
-  return Math.max(1, Math.round(count * scale));
+export function scaled(count: number, least = 1): number {
+  return Math.max(least, Math.round(count * scale));
 }
 
 /** As many of them as TEST_SCALE says, spread evenly from the first to the last. */
 export function thinned<T>(values: readonly T[]): T[] {
-  const count = Math.min(values.length, Math.max(2, scaled(values.length)));
+  const count = Math.min(values.length, scaled(values.length, 2));
   if (count === values.length) return [...values];
   return Array.from({ length: count }, (_, i) => values[Math.round((i * (values.length - 1)) / (count - 1))] as T);
 }
