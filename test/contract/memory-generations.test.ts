@@ -65,7 +65,7 @@ test("an event that comes after a cancel in the queue is not kept, and the place
   release();
   await generations.close();
   assert.deepEqual(await queue.depth(), { queuedRequests: 0, queuedTokens: 0, running: 0 });
-  assert.deepEqual([ended.length, ended[0]?.top, ended[0]?.terminal?.type], [1, 1, "failure"]);
+  assert.deepEqual([ended.length, ended[0]?.lastSeq, ended[0]?.terminal?.type], [1, 1, "failure"]);
 });
 
 test("close ends what still runs after the time to drain, and its followers hear why", async () => {

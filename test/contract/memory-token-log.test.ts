@@ -47,14 +47,14 @@ test("of too many ended tokens the oldest generations expire early, open ones ne
     found.map((one) => typeof one === "string"),
     [true, true, false, false, false, false],
   );
-  assert.equal((await log.read(open.id, 0)).top, 200);
+  assert.equal((await log.read(open.id, 0)).lastSeq, 200);
 });
 
 test("one generation that is too much alone is kept until the next", async () => {
   const log = new MemoryTokenLog({ ttlMs: 60_000, now: () => 0, maxEndedTokens: 10 });
   const first = await running(log, 50);
   await log.append(first.id, first.writer, [end(51)]);
-  assert.equal((await log.read(first.id, 0)).top, 51);
+  assert.equal((await log.read(first.id, 0)).lastSeq, 51);
   const second = await running(log, 1);
   await log.append(second.id, second.writer, [end(2)]);
   assert.equal((await log.read(first.id, 0)).state, "expired");

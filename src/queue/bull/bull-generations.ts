@@ -150,14 +150,14 @@ export class BullGenerations implements Generations {
   }
 
   // The node that began it may be gone, or have lost Redis before the job was there: somebody asks for it here, so it is looked after here.
-  #adopt({ record, top }: GenerationStatus): void {
+  #adopt({ record, lastSeq }: GenerationStatus): void {
     const { keeper } = this.#options;
     const { id, priority, prepared, digest } = record;
     if (digest === undefined || keeper.has(id)) return;
     const data = jobOf(id, prepared);
     const target = { model: prepared.model, digest };
     // A deadline is for those without a token.
-    keeper.keep({ data, target, priority, deadlineAt: top === 0 ? prepared.deadlineAt : null });
+    keeper.keep({ data, target, priority, deadlineAt: lastSeq === 0 ? prepared.deadlineAt : null });
   }
 
   async *#entries(

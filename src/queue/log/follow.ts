@@ -1,4 +1,4 @@
-// Follows one log from any number to its end: pushes as they come, readings where they leave holes or fall silent. Survives that the log is away for a while.
+// Follows one log after any seq to its end: pushes as they come, readings where they leave holes or fall silent. Survives that the log is away for a while.
 //
 //   watch first ──▶ read ──▶ pass on ──▶ wait: a push, or pollMs of silence ──▶ hole or silence: read ──▶ …        terminal: done
 //                  └ but not what is expected: nothing was there before the watch
@@ -9,7 +9,7 @@ import type { LogEntry, TokenLog } from "./token-log.js";
 import type { Watch } from "./watchers.js";
 
 export interface FollowOptions {
-  /** Reads the log after so much silence, in case a push was lost; after four times as much while an expected one has no entries. */
+  /** Silence after which the log is read, in case a push was lost; four times as long while an expected one has no entries. */
   readonly pollMs?: number;
   /** How long the log may be away before followers give up. */
   readonly unreachableMs?: number;
@@ -18,8 +18,8 @@ export interface FollowOptions {
 }
 
 const usualPollMs = 1500;
-/** Until it begins, what was started here is silent because it waits in the queue: it is read that much more seldom. */
-const patienceWhileExpected = 4;
+/** Until it begins, what was started here is silent because it waits in the queue: it is read more seldom by this factor. */
+const expectedPollFactor = 4;
 const usualUnreachableMs = 30_000;
 
 /**
@@ -75,7 +75,7 @@ class Following implements Expected {
     this.#frontier = frontier;
     this.#isDue = !frontier.isKnown;
     this.#pollMs = options.pollMs ?? usualPollMs;
-    this.#silenceMs = frontier.isKnown ? this.#pollMs * patienceWhileExpected : this.#pollMs;
+    this.#silenceMs = frontier.isKnown ? this.#pollMs * expectedPollFactor : this.#pollMs;
     this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
     this.#now = options.now ?? (() => performance.now());
   }

@@ -1,26 +1,26 @@
-// How pushes and readings of one log become one sequence: each entry once, in order, and never two stories. Pure.
+// Merges pushed and read entries of one log into one ordered sequence without duplicates; throws if they contradict. Pure.
 //
-//   passed on … last │ last+1 … (held until the hole is filled)
-//        ▲ trusted: the log has been seen to hold the same up to here; lower after the log got shorter, or may have
+//   passed on … lastSeq │ lastSeq + 1 … (held until the hole is filled)
+//        ▲ trustedSeq: the log has been seen to hold the same up to here; lower after the log got shorter, or may have
 import { AppError } from "../../errors.js";
 import { terminalOf, type LogEntry, type Reading } from "./token-log.js";
 
 export class Frontier {
   readonly #after: number;
-  /** What was passed on, by which it is recognised: its first has number after + 1. */
+  /** What was passed on, by which it is recognised: its first has seq after + 1. */
   readonly #passed: string[] = [];
   readonly #held = new Map<number, LogEntry>();
-  #trusted: number;
+  #trustedSeq: number;
   #isKnown = false;
   #isOver = false;
 
-  /** @param after the last number that the reader has already */
+  /** @param after the seq of the last entry that the reader has already */
   constructor(after: number) {
     this.#after = after;
-    this.#trusted = after;
+    this.#trustedSeq = after;
   }
 
-  /** Of a log that this process creates: it is known to be there, with nothing in it. */
+  /** For a log that this process creates: it is known to be there, with nothing in it. */
   static ofNew(): Frontier {
     const frontier = new Frontier(0);
     frontier.#isKnown = true;
@@ -42,19 +42,19 @@ export class Frontier {
     return this.#held.size > 0 && this.#next() === undefined;
   }
 
-  /** Read what comes after this number. */
+  /** The `after` of the next reading. */
   get readAfter(): number {
-    return this.#trusted;
+    return this.#trustedSeq;
   }
 
-  get #last(): number {
+  get #lastSeq(): number {
     return this.#after + this.#passed.length;
   }
 
   /** The log may have been rewritten meanwhile: believe nothing that was only pushed, compare all that was passed on. */
   suspect(): void {
     this.#held.clear();
-    this.#trusted = this.#after;
+    this.#trustedSeq = this.#after;
   }
 
   /** Throws AppError "log_lost" for an entry that contradicts what was passed on. */
@@ -67,9 +67,9 @@ export class Frontier {
     this.#checkThere(reading);
     this.#checkLength(reading);
     this.#isKnown = true;
-    this.#trusted = Math.min(this.#trusted, Math.max(reading.top, this.#after));
+    this.#trustedSeq = Math.min(this.#trustedSeq, Math.max(reading.lastSeq, this.#after));
     this.offer(reading.entries);
-    if (reading.state === "ended" && reading.top === this.#last) this.#isOver = true;
+    if (reading.state === "ended" && reading.lastSeq === this.#lastSeq) this.#isOver = true;
   }
 
   /** What can be passed on now, in order. */
@@ -88,30 +88,30 @@ export class Frontier {
   }
 
   // One that got shorter may grow again, as long as somebody may write to it.
-  #checkLength({ entries, state, top }: Reading): void {
-    if (top > this.#trusted && entries.at(-1)?.seq !== top) throw lost();
-    if (top < this.#last && (!this.#isKnown || state === "ended")) throw lost();
+  #checkLength({ entries, state, lastSeq }: Reading): void {
+    if (lastSeq > this.#trustedSeq && entries.at(-1)?.seq !== lastSeq) throw lost();
+    if (lastSeq < this.#lastSeq && (!this.#isKnown || state === "ended")) throw lost();
   }
 
   #next(): LogEntry | undefined {
-    return this.#isOver || this.#trusted < this.#last ? undefined : this.#held.get(this.#last + 1);
+    return this.#isOver || this.#trustedSeq < this.#lastSeq ? undefined : this.#held.get(this.#lastSeq + 1);
   }
 
   #pass(entry: LogEntry): void {
     this.#held.delete(entry.seq);
     this.#passed.push(identityOf(entry));
-    this.#trusted = entry.seq;
+    this.#trustedSeq = entry.seq;
     if (terminalOf(entry) !== null) this.#isOver = true;
   }
 
   #offer(entry: LogEntry): void {
-    if (entry.seq > this.#last) this.#held.set(entry.seq, entry);
+    if (entry.seq > this.#lastSeq) this.#held.set(entry.seq, entry);
     else if (entry.seq > this.#after) this.#compare(entry);
   }
 
   #compare(entry: LogEntry): void {
     if (this.#passed[entry.seq - this.#after - 1] !== identityOf(entry)) throw lost();
-    if (entry.seq === this.#trusted + 1) this.#trusted = entry.seq;
+    if (entry.seq === this.#trustedSeq + 1) this.#trustedSeq = entry.seq;
   }
 }
 

@@ -16,7 +16,7 @@ export interface FailureEvent {
 /** What a log holds: tokens, then one end or one failure, which is its last entry. */
 export type LogEvent = TokenEvent | EndEvent | FailureEvent;
 
-/** Numbered from 1 without gaps; a token's seq is its own, the terminal event's is one more than the last token's. */
+/** Numbered by seq, from 1 without gaps; a token's is its own, the terminal event's is one more than the last token's. */
 export interface LogEntry {
   readonly seq: number;
   readonly event: LogEvent;
@@ -56,8 +56,8 @@ export type GenerationState = "queued" | "running" | "ended";
 export interface GenerationStatus {
   readonly record: GenerationRecord;
   readonly state: GenerationState;
-  /** Number of the last entry, 0 for none. */
-  readonly top: number;
+  /** Of the last entry, 0 for none. */
+  readonly lastSeq: number;
   /** The last entry once it has ended. */
   readonly terminal: EndEvent | FailureEvent | null;
   /** Somebody asked to stop it. */
@@ -90,19 +90,19 @@ export interface Claim {
 export type Refusal = "ended" | "fenced" | "gone";
 
 export interface Appended {
-  /** "gap": firstSeq is beyond the top's successor: the log lost entries, append again from top + 1. */
+  /** "gap": the first entry is not the last one's successor: the log lost entries, append again those after lastSeq. */
   readonly result: "ok" | "gap" | Refusal;
-  /** Number of the last entry now. */
-  readonly top: number;
+  /** Of the last entry now. */
+  readonly lastSeq: number;
   /** Somebody asked to stop it: end it with a failure of kind "cancelled". */
   readonly isCancelled: boolean;
 }
 
 export interface Reading {
-  /** Entries after the asked seq, in order. */
+  /** Entries with a seq above `after`, in order. */
   readonly entries: readonly LogEntry[];
   readonly state: GenerationState | "expired" | "gone";
-  readonly top: number;
+  readonly lastSeq: number;
 }
 
 /** A page of one owner's generations, newest first. */

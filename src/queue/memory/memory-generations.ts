@@ -110,7 +110,7 @@ class Writer {
   readonly #log: MemoryTokenLog;
   readonly #id: string;
   #name: string | null = null;
-  #top = 0;
+  #lastSeq = 0;
 
   constructor(log: MemoryTokenLog, id: string) {
     this.#log = log;
@@ -119,12 +119,12 @@ class Writer {
 
   /** Throws AppError "cancelled" when the log takes nothing more. */
   async write(event: LogEvent): Promise<void> {
-    const seq = event.type === "token" ? event.seq : this.#top + 1;
+    const seq = event.type === "token" ? event.seq : this.#lastSeq + 1;
     const name = await this.#claimed();
-    const { result, top } = await this.#log.append(this.#id, name, [{ seq, event }]);
-    if (result === "gap") throw new AppError("internal", "internal error", { cause: `event ${seq} after ${top}` });
+    const { result, lastSeq } = await this.#log.append(this.#id, name, [{ seq, event }]);
+    if (result === "gap") throw new AppError("internal", "internal error", { cause: `event ${seq} after ${lastSeq}` });
     if (result !== "ok") throw new AppError("cancelled", cancelledFailure.message);
-    this.#top = top;
+    this.#lastSeq = lastSeq;
   }
 
   /** False when the log had ended already: by a cancel while it was queued. */

@@ -104,17 +104,17 @@ export class MemoryTokenLog implements TokenLog {
   async append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended> {
     checkBatch(entries);
     const kept = this.#find(id);
-    if (kept === undefined) return { result: "gone", top: 0, isCancelled: false };
+    if (kept === undefined) return { result: "gone", lastSeq: 0, isCancelled: false };
     const result = judge(kept, writer, entries);
-    const fresh = result === "ok" ? entries.slice(Math.max(0, topOf(kept) + 1 - (entries[0]?.seq ?? 0))) : [];
+    const fresh = result === "ok" ? entries.slice(Math.max(0, lastSeqOf(kept) + 1 - (entries[0]?.seq ?? 0))) : [];
     this.#write(id, kept, fresh);
-    return { result, top: topOf(kept), isCancelled: kept.isCancelled };
+    return { result, lastSeq: lastSeqOf(kept), isCancelled: kept.isCancelled };
   }
 
   async read(id: string, after: number): Promise<Reading> {
     const kept = this.#find(id);
-    if (kept === undefined) return { entries: [], state: this.#absence(id), top: 0 };
-    return { entries: kept.entries.slice(after), state: kept.state, top: topOf(kept) };
+    if (kept === undefined) return { entries: [], state: this.#absence(id), lastSeq: 0 };
+    return { entries: kept.entries.slice(after), state: kept.state, lastSeq: lastSeqOf(kept) };
   }
 
   async cancel(id: string): Promise<Cancelled> {
@@ -123,7 +123,7 @@ export class MemoryTokenLog implements TokenLog {
     if (kept.state === "ended") return { result: "ended", worker: null };
     kept.isCancelled = true;
     if (kept.state === "running") return { result: "asked", worker: kept.worker };
-    this.#write(id, kept, [{ seq: topOf(kept) + 1, event: cancelledFailure }]);
+    this.#write(id, kept, [{ seq: lastSeqOf(kept) + 1, event: cancelledFailure }]);
     return { result: "cancelled", worker: null };
   }
 
@@ -180,21 +180,27 @@ export class MemoryTokenLog implements TokenLog {
   }
 }
 
-function topOf({ entries }: Kept): number {
+function lastSeqOf({ entries }: Kept): number {
   return entries.length;
 }
 
 function judge(kept: Kept, writer: string, entries: readonly LogEntry[]): Appended["result"] {
   if (kept.writer !== writer || writer === "") return "fenced";
   const last = entries.at(-1);
-  if (last !== undefined && last.seq <= topOf(kept)) return "ok";
+  if (last !== undefined && last.seq <= lastSeqOf(kept)) return "ok";
   if (kept.state === "ended") return "ended";
-  return entries[0] !== undefined && entries[0].seq > topOf(kept) + 1 ? "gap" : "ok";
+  return entries[0] !== undefined && entries[0].seq > lastSeqOf(kept) + 1 ? "gap" : "ok";
 }
 
 function statusOf({ record, state, entries, isCancelled }: Kept): GenerationStatus {
   const last = entries.at(-1);
-  return { record, state, top: entries.length, terminal: last === undefined ? null : terminalOf(last), isCancelled };
+  return {
+    record,
+    state,
+    lastSeq: entries.length,
+    terminal: last === undefined ? null : terminalOf(last),
+    isCancelled,
+  };
 }
 
 /** Attention and source ids weigh by their numbers, an end event repeats its tokens, and a record weighs something however short it is. */

@@ -26,7 +26,7 @@ export interface LogWriterOptions {
   readonly wholeGatherMs: number;
 }
 
-type Reply = Pick<AppendedTo, "result" | "top" | "isCancelled">;
+type Reply = Pick<AppendedTo, "result" | "lastSeq" | "isCancelled">;
 
 export interface TailListener {
   /** Somebody asked to stop it. */
@@ -137,7 +137,7 @@ export class LogWriter {
       } catch (error) {
         if (error instanceof AppError) continue;
         this.#options.onFault(tail.id, error);
-        this.#deliver(tail, { result: "gone", top: 0, isCancelled: false });
+        this.#deliver(tail, { result: "gone", lastSeq: 0, isCancelled: false });
       }
     }
   }
@@ -152,7 +152,7 @@ export class LogTail {
   /** The whole log, as Redis may forget its end. */
   readonly #entries: LogEntry[];
   readonly #onWritten: (() => void)[] = [];
-  #top: number;
+  #lastSeq: number;
   #isOpen = true;
 
   constructor(claim: Claim, listener: TailListener, gatherMs: number, wake: (tail: LogTail) => void) {
@@ -160,7 +160,7 @@ export class LogTail {
     this.gatherMs = gatherMs;
     this.#writer = claim.writer;
     this.#entries = [...claim.entries];
-    this.#top = this.#entries.length;
+    this.#lastSeq = this.#entries.length;
     this.#listener = listener;
     this.#wake = wake;
   }
@@ -172,7 +172,7 @@ export class LogTail {
   /** Somebody waits for it: for its first token, its end, or for all of it to be written. */
   get isUrgent(): boolean {
     const last = this.#entries.at(-1);
-    return this.#top === 0 || this.#onWritten.length > 0 || (last !== undefined && terminalOf(last) !== null);
+    return this.#lastSeq === 0 || this.#onWritten.length > 0 || (last !== undefined && terminalOf(last) !== null);
   }
 
   append(event: LogEvent): void {
@@ -183,7 +183,7 @@ export class LogTail {
 
   /** Resolves when everything appended is in the log, or nothing more will be. */
   async written(): Promise<void> {
-    if (!this.#isOpen || this.#top >= this.#entries.length) return;
+    if (!this.#isOpen || this.#lastSeq >= this.#entries.length) return;
     await new Promise<void>((resolve) => {
       this.#onWritten.push(resolve);
       this.#wake(this);
@@ -198,15 +198,15 @@ export class LogTail {
 
   /** What is not known to be in the log. */
   request(): AppendRequest {
-    return { id: this.id, writer: this.#writer, entries: this.#entries.slice(this.#top) };
+    return { id: this.id, writer: this.#writer, entries: this.#entries.slice(this.#lastSeq) };
   }
 
   /** What became of the request that was sent last. */
-  receive({ result, top, isCancelled }: Reply): void {
+  receive({ result, lastSeq, isCancelled }: Reply): void {
     if (!this.#isOpen) return;
     if (result === "ok" || result === "gap") {
-      this.#top = Math.min(top, this.#entries.length);
-      if (this.#top < this.#entries.length) this.#wake(this);
+      this.#lastSeq = Math.min(lastSeq, this.#entries.length);
+      if (this.#lastSeq < this.#entries.length) this.#wake(this);
       else this.#settle();
       if (isCancelled) this.#listener.onCancelled();
       return;

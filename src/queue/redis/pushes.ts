@@ -51,10 +51,10 @@ export interface Pushed {
 /** Null for what no publishPushes of this version sent. */
 export function parsePushes(message: string): Pushed | null {
   try {
-    const [atMs, ...parts] = JSON.parse(message) as [number, ...[id: string, first: number, events: LogEvent[]][]];
+    const [atMs, ...parts] = JSON.parse(message) as [number, ...[id: string, firstSeq: number, events: LogEvent[]][]];
     if (typeof atMs !== "number" || parts.length === 0) return null;
-    const pushes = parts.map(([id, first, events]) => {
-      return { id, entries: events.map((event, i) => ({ seq: first + i, event })) };
+    const pushes = parts.map(([id, firstSeq, events]) => {
+      return { id, entries: events.map((event, i) => ({ seq: firstSeq + i, event })) };
     });
     return { atMs, pushes };
   } catch {
@@ -69,7 +69,7 @@ function addTo(parts: Map<string, string[]>, node: string, part: string): void {
 }
 
 function partOf({ id, entries }: Push): string {
-  const first = entries[0]?.seq ?? 0;
-  const part = JSON.stringify([id, first, entries.map(({ event }) => event)]);
-  return part.length > maxPushCharacters ? JSON.stringify([id, first, []]) : part;
+  const firstSeq = entries[0]?.seq ?? 0;
+  const part = JSON.stringify([id, firstSeq, entries.map(({ event }) => event)]);
+  return part.length > maxPushCharacters ? JSON.stringify([id, firstSeq, []]) : part;
 }

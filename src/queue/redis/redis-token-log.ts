@@ -116,6 +116,7 @@ export class RedisTokenLog implements TokenLog {
   }
 
   async read(id: string, after: number): Promise<Reading> {
+    // A stream's range begins with an inclusive bound.
     const call = this.#call(id, [Math.min(after, Number.MAX_SAFE_INTEGER - 1) + 1]);
     return readingOf(await runScript(this.#client, scripts.readScript, call));
   }
@@ -123,8 +124,8 @@ export class RedisTokenLog implements TokenLog {
   async cancel(id: string): Promise<Cancelled> {
     const args = [JSON.stringify(cancelledFailure), this.#ttlMs, this.#traceMs];
     const reply = await runScript(this.#client, scripts.cancelScript, this.#call(id, args));
-    const [result, worker, top, nodes] = reply as [Cancelled["result"], string, number, string];
-    if (result === "cancelled") await this.#pushFailure(id, top, namesIn(nodes));
+    const [result, worker, lastSeq, nodes] = reply as [Cancelled["result"], string, number, string];
+    if (result === "cancelled") await this.#pushFailure(id, lastSeq, namesIn(nodes));
     return { result, worker: result === "asked" ? worker : null };
   }
 
@@ -211,8 +212,8 @@ export class RedisTokenLog implements TokenLog {
 }
 
 function appendedOf(reply: unknown): AppendedTo {
-  const [result, top, cancel, nodes] = reply as [Appended["result"], number, number, string];
-  return { result, top, isCancelled: cancel === 1, nodes: namesIn(nodes) };
+  const [result, lastSeq, cancel, nodes] = reply as [Appended["result"], number, number, string];
+  return { result, lastSeq, isCancelled: cancel === 1, nodes: namesIn(nodes) };
 }
 
 function namesIn(nodes: string): string[] {
@@ -229,17 +230,17 @@ export function entriesOf(raw: readonly RawEntry[]): LogEntry[] {
 }
 
 export function readingOf(reply: unknown): Reading {
-  const [state, top, entries] = reply as [Reading["state"], number | undefined, RawEntry[] | undefined];
-  return { state, top: top ?? 0, entries: entriesOf(entries ?? []) };
+  const [state, lastSeq, entries] = reply as [Reading["state"], number | undefined, RawEntry[] | undefined];
+  return { state, lastSeq: lastSeq ?? 0, entries: entriesOf(entries ?? []) };
 }
 
 export function foundOf(reply: unknown): Found {
-  const [state, record, top, cancel, last] = reply as [GenerationState, string, number, number, string];
+  const [state, record, lastSeq, cancel, last] = reply as [GenerationState, string, number, number, string];
   if (!isThere(state)) return state;
   return {
     record: JSON.parse(record) as GenerationRecord,
     state,
-    top,
+    lastSeq,
     terminal: last === "" ? null : (JSON.parse(last) as EndEvent | FailureEvent),
     isCancelled: cancel === 1,
   };

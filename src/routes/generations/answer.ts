@@ -13,14 +13,14 @@ export type PieceOf = (model: string, id: number) => string;
 
 /** Without what it gave. */
 export function summaryBody(status: GenerationStatus): Summary {
-  const { record, top } = status;
+  const { record, lastSeq } = status;
   return {
     id: record.id,
     status: statusName(status),
     model: record.prepared.model,
     created_at: new Date(record.createdAt).toISOString(),
     priority: record.priority,
-    last_event_id: top,
+    last_event_id: lastSeq,
   };
 }
 

@@ -85,7 +85,7 @@ async function readEvents(parts: RouteParts, request: Request, reply: FastifyRep
   const count = (result: ResumeResult) => (sentAfter === null ? undefined : parts.metrics.resumed(result));
   const after = sentAfter ?? 0;
   const status = await countFailure(count, () => findOwnGeneration(parts, request, request.params.id));
-  if (status.state === "ended" && after >= status.top) {
+  if (status.state === "ended" && after >= status.lastSeq) {
     count("ended");
     return reply.code(204).send(null);
   }
@@ -138,9 +138,9 @@ function readAfter({ headers, query }: Request): number | null {
   return after === undefined ? null : Number(after);
 }
 
-function requireLogged({ top }: LookupStatus, after: number): void {
-  if (after <= top) return;
-  throw new AppError("log_lost", `the log ends at ${top}, before event ${after}: start a new generation`);
+function requireLogged({ lastSeq }: LookupStatus, after: number): void {
+  if (after <= lastSeq) return;
+  throw new AppError("log_lost", `the log ends at ${lastSeq}, before event ${after}: start a new generation`);
 }
 
 const resultOfKind: Partial<Record<AppError["kind"], ResumeResult>> = {

@@ -188,8 +188,8 @@ test("a Redis that lost the last entries asks for them by a gap", { skip: withou
     await client.del(`${stem}:log`);
     for (const [entry, fields] of left) await client.xadd(`${stem}:log`, entry, ...fields);
     await client.hset(`${stem}:meta`, "top", 3);
-    const { result, top } = await log.append(id, writer, [token(6)]);
-    assert.deepEqual([result, top], ["gap", 3]);
+    const { result, lastSeq } = await log.append(id, writer, [token(6)]);
+    assert.deepEqual([result, lastSeq], ["gap", 3]);
     assert.equal((await log.append(id, writer, tokens(4, 6))).result, "ok");
     assert.deepEqual((await log.read(id, 0)).entries, tokens(1, 6));
   });

@@ -419,7 +419,7 @@ test(
       await admin.script("FLUSH");
       const answers = await worker.flush(generations.map((one) => ({ ...one, entries: [token(seq)] })));
       assert.deepEqual(
-        answers.map(({ result, top }) => [result, top]),
+        answers.map(({ result, lastSeq }) => [result, lastSeq]),
         [
           ["ok", seq],
           ["ok", seq],
@@ -427,7 +427,7 @@ test(
         ],
       );
       await admin.script("FLUSH");
-      assert.equal((await worker.log.read(generations[0]?.id ?? "", 0)).top, seq);
+      assert.equal((await worker.log.read(generations[0]?.id ?? "", 0)).lastSeq, seq);
     }
   },
 );
@@ -447,7 +447,7 @@ test("in a flush each generation has its own answer", { skip: withoutRedis }, as
   requests[1] = { ...ended, entries: [token(3)] };
   const answers = await worker.flush(requests);
   assert.deepEqual(
-    answers.map(({ result, top }) => [result, top]),
+    answers.map(({ result, lastSeq }) => [result, lastSeq]),
     [
       ["ok", 3],
       ["ended", 2],
@@ -631,7 +631,7 @@ test(
     // Whoever resumes above the log is told, not left waiting.
     await fails(node.follow(one.id, 15, open()).next(), "log_lost");
     assert.deepEqual(
-      (await worker.flush([{ ...one, entries: [token(16)] }])).map(({ result, top }) => [result, top]),
+      (await worker.flush([{ ...one, entries: [token(16)] }])).map(({ result, lastSeq }) => [result, lastSeq]),
       [["gap", 10]],
     );
     await worker.flush([{ ...one, entries: tokens(11, 13) }]);

@@ -244,12 +244,12 @@ describe("workers over Redis", { skip: withoutRedis }, () => {
     const node = await api();
     const record = recordOf();
     await node.node.generations.start(record);
-    await until("three tokens", async () => (await log().read(record.id, 0)).top === 3);
+    await until("three tokens", async () => (await log().read(record.id, 0)).lastSeq === 3);
     const thief = await log().claim(record.id, 99, "thief", "v1");
     assert.ok(typeof thief === "object");
     steps.holdAt = Infinity;
     await until("the run is stopped", () => steps.runs[0]?.signal.aborted);
-    assert.equal((await log().read(record.id, 0)).top, 3);
+    assert.equal((await log().read(record.id, 0)).lastSeq, 3);
     assert.equal(await metric(first, "fenced_appends_total"), 1);
   });
 

@@ -87,7 +87,7 @@ test("a number that is none is a 422 that names where it stood", async () => {
   }
 });
 
-test("a number above an open log's top is a 410 log_lost", async () => {
+test("a number above an open log's last one is a 410 log_lost", async () => {
   const id = await client.start({ inputs: "a !wait" });
   await client.untilStatus(id, "running");
   assert.deepEqual(await refusal(await client.openEvents(id, 2)), [410, "log_lost", undefined]);

@@ -61,7 +61,7 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     const record = recordOf({ tokens: 6 });
     await generations.start(record);
     await script.untilHeld();
-    await until(async () => topOf(await generations.find(record.id)) >= 2);
+    await until(async () => lastSeqOf(await generations.find(record.id)) >= 2);
     const early = [0, 1, 2].map((after) => followed(generations, record.id, after));
     await sleep(20);
     script.release();
@@ -126,12 +126,12 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     assert.deepEqual(numbers(await followed(generations, record.id)), [1]);
   });
 
-  check("find tells record, state and top as it goes", {}, async (generations, script) => {
+  check("find gives record, state and the last number as it goes", {}, async (generations, script) => {
     script.hold(3);
     const record = recordOf({ tokens: 4 });
     await generations.start(record);
     await script.untilHeld();
-    await until(async () => topOf(await generations.find(record.id)) === 2);
+    await until(async () => lastSeqOf(await generations.find(record.id)) === 2);
     const running = await generations.find(record.id);
     assert.ok(typeof running === "object");
     // Where jobs go by it, the model's digest is kept with the record.
@@ -139,7 +139,7 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     assert.deepEqual(kept, {
       record: { ...record, digest: undefined },
       state: "running",
-      top: 2,
+      lastSeq: 2,
       terminal: null,
       isCancelled: false,
     });
@@ -147,7 +147,7 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     await followed(generations, record.id);
     const ended = await generations.find(record.id);
     assert.ok(typeof ended === "object");
-    assert.deepEqual([ended.state, ended.top, ended.terminal?.type], ["ended", 5, "end"]);
+    assert.deepEqual([ended.state, ended.lastSeq, ended.terminal?.type], ["ended", 5, "end"]);
   });
 
   check("before its first event it is queued; a cancel ends it there", {}, async (generations, script) => {
@@ -168,7 +168,7 @@ export function testGenerationsContract(name: string, build: Build, runsHere = t
     const record = recordOf({ tokens: 1_000_000 });
     await generations.start(record);
     const readings = [followed(generations, record.id), followed(generations, record.id)];
-    await until(async () => topOf(await generations.find(record.id)) > 2);
+    await until(async () => lastSeqOf(await generations.find(record.id)) > 2);
     assert.equal(await generations.cancel(record.id), true);
     const [first, second] = await Promise.all(readings);
     assert.deepEqual(first!.at(-1), second!.at(-1));
@@ -382,8 +382,8 @@ function kinds(entries: readonly LogEntry[]): string[] {
   return entries.map(({ event }) => event.type);
 }
 
-function topOf(found: Found): number {
-  return typeof found === "string" ? 0 : found.top;
+function lastSeqOf(found: Found): number {
+  return typeof found === "string" ? 0 : found.lastSeq;
 }
 
 function stateOf(found: Found): string {

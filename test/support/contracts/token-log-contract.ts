@@ -44,11 +44,11 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.deepEqual(await log.find(record.id), {
       record,
       state: "queued",
-      top: 0,
+      lastSeq: 0,
       terminal: null,
       isCancelled: false,
     });
-    assert.deepEqual(await log.read(record.id, 0), { entries: [], state: "queued", top: 0 });
+    assert.deepEqual(await log.read(record.id, 0), { entries: [], state: "queued", lastSeq: 0 });
   });
 
   check("what was never created is gone for every method", async (log) => {
@@ -56,7 +56,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.equal(await log.find(id), "gone");
     assert.equal(await log.claim(id, 1, "w"), "gone");
     assert.equal((await log.append(id, "nobody", [token(1)])).result, "gone");
-    assert.deepEqual(await log.read(id, 0), { entries: [], state: "gone", top: 0 });
+    assert.deepEqual(await log.read(id, 0), { entries: [], state: "gone", lastSeq: 0 });
     assert.deepEqual(await log.cancel(id), { result: "gone", worker: null });
   });
 
@@ -69,7 +69,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.deepEqual(await statusOf(log, record.id), {
       record,
       state: "running",
-      top: 2,
+      lastSeq: 2,
       terminal: null,
       isCancelled: false,
     });
@@ -81,15 +81,15 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     const claim = await claimed(log, record.id);
     assert.deepEqual({ ...claim, writer: "" }, { writer: "", record, entries: [], variant: "", isCancelled: false });
     const appended = { result: "ok", isCancelled: false };
-    assertAppended(await log.append(record.id, claim.writer, [token(1)]), { ...appended, top: 1 });
-    assertAppended(await log.append(record.id, claim.writer, [token(2), token(3)]), { ...appended, top: 3 });
-    assertAppended(await log.append(record.id, claim.writer, [end(4)]), { ...appended, top: 4 });
+    assertAppended(await log.append(record.id, claim.writer, [token(1)]), { ...appended, lastSeq: 1 });
+    assertAppended(await log.append(record.id, claim.writer, [token(2), token(3)]), { ...appended, lastSeq: 3 });
+    assertAppended(await log.append(record.id, claim.writer, [end(4)]), { ...appended, lastSeq: 4 });
     const status = await statusOf(log, record.id);
-    assert.deepEqual(status, { record, state: "ended", top: 4, terminal: end(4).event, isCancelled: false });
+    assert.deepEqual(status, { record, state: "ended", lastSeq: 4, terminal: end(4).event, isCancelled: false });
     assert.deepEqual(await log.read(record.id, 0), {
       entries: [...tokens(1, 3), end(4)],
       state: "ended",
-      top: 4,
+      lastSeq: 4,
     });
   });
 
@@ -97,7 +97,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     const { id } = await running(log, 5);
     for (const after of [0, 1, 2, 3, 4, 5, 6, 7, 1e15, Number.MAX_SAFE_INTEGER]) {
       const entries = after < 5 ? tokens(after + 1, 5) : [];
-      assert.deepEqual(await log.read(id, after), { entries, state: "running", top: 5 });
+      assert.deepEqual(await log.read(id, after), { entries, state: "running", lastSeq: 5 });
     }
   });
 
@@ -123,31 +123,31 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
 
   check("a repeat is harmless: whole, in part, and of the end", async (log) => {
     const { id, writer } = await running(log, 3);
-    assertAppended(await log.append(id, writer, tokens(1, 3)), { result: "ok", top: 3, isCancelled: false });
-    assertAppended(await log.append(id, writer, tokens(2, 5)), { result: "ok", top: 5, isCancelled: false });
+    assertAppended(await log.append(id, writer, tokens(1, 3)), { result: "ok", lastSeq: 3, isCancelled: false });
+    assertAppended(await log.append(id, writer, tokens(2, 5)), { result: "ok", lastSeq: 5, isCancelled: false });
     const last = [token(5), token(6), end(7)];
     for (let i = 0; i < 3; i += 1) {
-      assertAppended(await log.append(id, writer, last), { result: "ok", top: 7, isCancelled: false });
+      assertAppended(await log.append(id, writer, last), { result: "ok", lastSeq: 7, isCancelled: false });
     }
     assert.deepEqual((await log.read(id, 0)).entries, [...tokens(1, 6), end(7)]);
   });
 
   check("a gap is refused whole", async (log) => {
     const { id, writer } = await running(log, 3);
-    assertAppended(await log.append(id, writer, tokens(5, 6)), { result: "gap", top: 3, isCancelled: false });
-    assertAppended(await log.append(id, writer, [end(9)]), { result: "gap", top: 3, isCancelled: false });
-    assert.deepEqual(await log.read(id, 0), { entries: tokens(1, 3), state: "running", top: 3 });
-    assertAppended(await log.append(id, writer, tokens(4, 6)), { result: "ok", top: 6, isCancelled: false });
+    assertAppended(await log.append(id, writer, tokens(5, 6)), { result: "gap", lastSeq: 3, isCancelled: false });
+    assertAppended(await log.append(id, writer, [end(9)]), { result: "gap", lastSeq: 3, isCancelled: false });
+    assert.deepEqual(await log.read(id, 0), { entries: tokens(1, 3), state: "running", lastSeq: 3 });
+    assertAppended(await log.append(id, writer, tokens(4, 6)), { result: "ok", lastSeq: 6, isCancelled: false });
   });
 
   check("nothing follows the end", async (log) => {
     const { id, writer } = await running(log, 1);
     await log.append(id, writer, [end(2)]);
-    assertAppended(await log.append(id, writer, [token(3)]), { result: "ended", top: 2, isCancelled: false });
-    assertAppended(await log.append(id, writer, [failure(3)]), { result: "ended", top: 2, isCancelled: false });
-    assertAppended(await log.append(id, writer, []), { result: "ended", top: 2, isCancelled: false });
+    assertAppended(await log.append(id, writer, [token(3)]), { result: "ended", lastSeq: 2, isCancelled: false });
+    assertAppended(await log.append(id, writer, [failure(3)]), { result: "ended", lastSeq: 2, isCancelled: false });
+    assertAppended(await log.append(id, writer, []), { result: "ended", lastSeq: 2, isCancelled: false });
     assert.equal(await log.claim(id, 9, "late"), "ended");
-    assert.equal((await log.read(id, 0)).top, 2);
+    assert.equal((await log.read(id, 0)).lastSeq, 2);
   });
 
   check("batches that no log can hold are refused as the caller's fault", async (log) => {
@@ -155,7 +155,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     await assert.rejects(log.append(id, writer, [token(1), token(3)]), /gaps/);
     await assert.rejects(log.append(id, writer, [token(0)]), /gaps/);
     await assert.rejects(log.append(id, writer, [end(1), token(2)]), /follow the terminal/);
-    assert.equal((await log.read(id, 0)).top, 0);
+    assert.equal((await log.read(id, 0)).lastSeq, 0);
   });
 
   check("nobody writes without a claim", async (log) => {
@@ -172,10 +172,10 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     const next = await claimed(log, id, 2, "second");
     assert.deepEqual(next.entries, tokens(1, 4));
     assert.notEqual(next.writer, old);
-    assertAppended(await log.append(id, old, [token(5, 555)]), { result: "fenced", top: 4, isCancelled: false });
-    assertAppended(await log.append(id, old, [end(5)]), { result: "fenced", top: 4, isCancelled: false });
-    assertAppended(await log.append(id, next.writer, [token(5)]), { result: "ok", top: 5, isCancelled: false });
-    assertAppended(await log.append(id, old, tokens(4, 5)), { result: "fenced", top: 5, isCancelled: false });
+    assertAppended(await log.append(id, old, [token(5, 555)]), { result: "fenced", lastSeq: 4, isCancelled: false });
+    assertAppended(await log.append(id, old, [end(5)]), { result: "fenced", lastSeq: 4, isCancelled: false });
+    assertAppended(await log.append(id, next.writer, [token(5)]), { result: "ok", lastSeq: 5, isCancelled: false });
+    assertAppended(await log.append(id, old, tokens(4, 5)), { result: "fenced", lastSeq: 5, isCancelled: false });
     assert.deepEqual((await log.read(id, 3)).entries, tokens(4, 5));
   });
 
@@ -212,7 +212,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.deepEqual(await log.cancel(record.id), { result: "cancelled", worker: null });
     const status = await statusOf(log, record.id);
     assert.equal(status.terminal?.type === "failure" && status.terminal.kind, "cancelled");
-    assert.deepEqual([status.state, status.top, status.isCancelled], ["ended", 1, true]);
+    assert.deepEqual([status.state, status.lastSeq, status.isCancelled], ["ended", 1, true]);
     assert.equal((await log.read(record.id, 0)).entries.length, 1);
     assert.equal(await log.claim(record.id, 1, "w"), "ended");
     assert.deepEqual(await log.cancel(record.id), { result: "ended", worker: null });
@@ -223,8 +223,8 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     assert.deepEqual(await log.cancel(id), { result: "asked", worker: "first" });
     assert.equal((await statusOf(log, id)).isCancelled, true);
     assert.equal((await statusOf(log, id)).state, "running");
-    assertAppended(await log.append(id, writer, []), { result: "ok", top: 2, isCancelled: true });
-    assertAppended(await log.append(id, writer, [token(3)]), { result: "ok", top: 3, isCancelled: true });
+    assertAppended(await log.append(id, writer, []), { result: "ok", lastSeq: 2, isCancelled: true });
+    assertAppended(await log.append(id, writer, [token(3)]), { result: "ok", lastSeq: 3, isCancelled: true });
     const next = await claimed(log, id, 2, "second");
     assert.equal(next.isCancelled, true);
     assert.deepEqual(await log.cancel(id), { result: "asked", worker: "second" });
@@ -234,19 +234,19 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
 
   check("an empty append asks only", async (log) => {
     const { id, writer } = await running(log, 2);
-    assertAppended(await log.append(id, writer, []), { result: "ok", top: 2, isCancelled: false });
-    assertAppended(await log.append(id, "other", []), { result: "fenced", top: 2, isCancelled: false });
+    assertAppended(await log.append(id, writer, []), { result: "ok", lastSeq: 2, isCancelled: false });
+    assertAppended(await log.append(id, "other", []), { result: "fenced", lastSeq: 2, isCancelled: false });
   });
 
   checkTimes("an ended one expires after its time, and is gone long after that", 40_000, async ({ log, pass }) => {
     const { id, writer } = await running(log, 2);
     await log.append(id, writer, [end(3)]);
-    assert.equal((await log.read(id, 0)).top, 3);
+    assert.equal((await log.read(id, 0)).lastSeq, 3);
     await pass(39_000);
-    assert.equal((await log.read(id, 0)).top, 3);
+    assert.equal((await log.read(id, 0)).lastSeq, 3);
     await pass(2_000);
     assert.equal(await log.find(id), "expired");
-    assert.deepEqual(await log.read(id, 0), { entries: [], state: "expired", top: 0 });
+    assert.deepEqual(await log.read(id, 0), { entries: [], state: "expired", lastSeq: 0 });
     assert.equal(await log.claim(id, 2, "w"), "gone");
     assert.equal((await log.append(id, writer, [end(3)])).result, "gone");
     assert.deepEqual(await log.cancel(id), { result: "gone", worker: null });
@@ -263,7 +263,7 @@ export function testTokenLogContract(name: string, { skip, build }: ContractOpti
     await log.create(queued);
     await pass(1_000_000);
     assert.equal((await log.append(id, writer, [token(2)])).result, "ok");
-    assert.equal((await log.read(id, 0)).top, 2);
+    assert.equal((await log.read(id, 0)).lastSeq, 2);
     assert.equal((await statusOf(log, queued.id)).state, "queued");
   });
 

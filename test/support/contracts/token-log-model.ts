@@ -39,7 +39,7 @@ class Oracle {
   attempt = 0;
   isCancelled = false;
 
-  get top(): number {
+  get lastSeq(): number {
     return this.entries.length;
   }
 
@@ -60,17 +60,17 @@ class Oracle {
     return "ok";
   }
 
-  append(writer: string, entries: LogEntry[]): { result: string; top: number; isCancelled: boolean } {
+  append(writer: string, entries: LogEntry[]): { result: string; lastSeq: number; isCancelled: boolean } {
     const result = this.#judge(writer, entries);
-    if (result === "ok") this.entries.push(...entries.filter(({ seq }) => seq > this.top));
-    return { result, top: this.top, isCancelled: this.isCancelled };
+    if (result === "ok") this.entries.push(...entries.filter(({ seq }) => seq > this.lastSeq));
+    return { result, lastSeq: this.lastSeq, isCancelled: this.isCancelled };
   }
 
   #judge(writer: string, entries: LogEntry[]): string {
     if (writer !== this.writer) return "fenced";
-    if (entries.length > 0 && (entries.at(-1)?.seq ?? 0) <= this.top) return "ok";
+    if (entries.length > 0 && (entries.at(-1)?.seq ?? 0) <= this.lastSeq) return "ok";
     if (this.isEnded) return "ended";
-    return (entries[0]?.seq ?? 0) > this.top + 1 ? "gap" : "ok";
+    return (entries[0]?.seq ?? 0) > this.lastSeq + 1 ? "gap" : "ok";
   }
 }
 
@@ -94,8 +94,8 @@ async function liveOnce(log: TokenLog, random: () => number): Promise<void> {
     append: async () => {
       const writer = random() < 0.7 ? (writers.at(-1) ?? "") : pick(random, writers);
       const entries = randomBatch(random, oracle.entries);
-      const { result, top, isCancelled } = await log.append(record.id, writer, entries);
-      assert.deepEqual({ result, top, isCancelled }, oracle.append(writer, entries));
+      const { result, lastSeq, isCancelled } = await log.append(record.id, writer, entries);
+      assert.deepEqual({ result, lastSeq, isCancelled }, oracle.append(writer, entries));
     },
     cancel: async () => {
       const { result } = await log.cancel(record.id);
@@ -103,7 +103,7 @@ async function liveOnce(log: TokenLog, random: () => number): Promise<void> {
       oracle.isCancelled = true;
       if (oracle.writer !== null) return assert.equal(result, "asked");
       assert.equal(result, "cancelled");
-      oracle.entries.push(...(await log.read(record.id, oracle.top)).entries);
+      oracle.entries.push(...(await log.read(record.id, oracle.lastSeq)).entries);
       assert.equal(oracle.isEnded, true);
     },
     create: () => log.create({ ...record, priority: 2 }),
@@ -111,23 +111,23 @@ async function liveOnce(log: TokenLog, random: () => number): Promise<void> {
   for (let i = 0; i < 40; i += 1) {
     await pick(random, [steps.claim, steps.append, steps.append, steps.append, steps.append, steps.create])?.();
     if (random() < 0.03) await steps.cancel?.();
-    const after = below(random, oracle.top + 2);
+    const after = below(random, oracle.lastSeq + 2);
     assert.deepEqual(await log.read(record.id, after), {
       entries: oracle.entries.slice(after),
       state: oracle.state,
-      top: oracle.top,
+      lastSeq: oracle.lastSeq,
     });
   }
   const found = await log.find(record.id);
   assert.ok(typeof found === "object");
-  assert.deepEqual([found.state, found.top, found.isCancelled], [oracle.state, oracle.top, oracle.isCancelled]);
+  assert.deepEqual([found.state, found.lastSeq, found.isCancelled], [oracle.state, oracle.lastSeq, oracle.isCancelled]);
   assertOneStory(oracle.entries);
 }
 
 /** Mostly the next entries; sometimes also some that are there already, or a gap, and at times an end. */
 function randomBatch(random: () => number, there: readonly LogEntry[]): LogEntry[] {
-  const top = there.length;
-  const first = Math.max(1, top + 1 + pick(random, [0, 0, 0, -1, -3, 1, 2]));
+  const lastSeq = there.length;
+  const first = Math.max(1, lastSeq + 1 + pick(random, [0, 0, 0, -1, -3, 1, 2]));
   const batch = Array.from(
     { length: below(random, 5) },
     (_, i) => there[first + i - 1] ?? token(first + i, below(random, 99)),
@@ -135,7 +135,7 @@ function randomBatch(random: () => number, there: readonly LogEntry[]): LogEntry
   const next = first + batch.length;
   const endedAt = batch.findIndex((entry) => terminalOf(entry) !== null);
   if (endedAt >= 0) return batch.slice(0, endedAt + 1);
-  if (random() < 0.06 && there.every((entry) => terminalOf(entry) === null) && next > top) {
+  if (random() < 0.06 && there.every((entry) => terminalOf(entry) === null) && next > lastSeq) {
     batch.push(pick(random, [end(next), failure(next)]));
   }
   return batch;

@@ -42,13 +42,13 @@ class ScriptedLog implements Pick<TokenLog, "read"> {
     const { entries, error, absence } = this;
     await turn();
     if (error !== null) throw error;
-    if (absence !== null) return { entries: [], state: absence, top: 0 };
+    if (absence !== null) return { entries: [], state: absence, lastSeq: 0 };
     const last = entries.at(-1);
     const isEnded = last !== undefined && terminalOf(last) !== null;
     return {
       entries: entries.filter(({ seq }) => seq > after),
       state: isEnded ? "ended" : "running",
-      top: entries.length,
+      lastSeq: entries.length,
     };
   }
 

@@ -7,8 +7,12 @@ import type { LogEntry, Reading } from "../../../src/queue/log/token-log.js";
 import { end, failure, token, tokens } from "../../support/contracts/generations.js";
 import { below, pick, scaled, seededRandom } from "../../support/random.js";
 
-function reading(entries: LogEntry[], top = entries.at(-1)?.seq ?? 0, state: Reading["state"] = "running"): Reading {
-  return { entries, state, top };
+function reading(
+  entries: LogEntry[],
+  lastSeq = entries.at(-1)?.seq ?? 0,
+  state: Reading["state"] = "running",
+): Reading {
+  return { entries, state, lastSeq };
 }
 
 /** One that has passed on tokens 1 … count. */

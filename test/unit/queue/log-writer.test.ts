@@ -63,7 +63,7 @@ test("all that one turn brings goes out in one flush", async () => {
     flushes[0]!.map(({ entries }) => entries),
     [tokens(1, 3), tokens(1, 3)],
   );
-  for (const tail of tails) assert.equal((await log.read(tail.id, 0)).top, 3);
+  for (const tail of tails) assert.equal((await log.read(tail.id, 0)).lastSeq, 3);
 });
 
 test("tokens behind the first gather; first ones, the end and who waits for the log do not", async () => {
@@ -99,7 +99,7 @@ test("gathered tokens go out by themselves", async () => {
     tail.append(event);
     await sleep(1);
   }
-  for (let tries = 0; tries < 1000 && (await log.read(tail.id, 0)).top < 3; tries += 1) await sleep(10);
+  for (let tries = 0; tries < 1000 && (await log.read(tail.id, 0)).lastSeq < 3; tries += 1) await sleep(10);
   assert.deepEqual((await log.read(tail.id, 0)).entries, tokens(1, 3));
 });
 
@@ -115,8 +115,8 @@ test("where nobody looks at single tokens they gather for longer, and hold up no
   read.append(token(1).event);
   await read.written();
   read.append(token(2).event);
-  for (let tries = 0; tries < 1000 && (await log.read(read.id, 0)).top < 2; tries += 1) await sleep(5);
-  assert.equal((await log.read(read.id, 0)).top, 2);
+  for (let tries = 0; tries < 1000 && (await log.read(read.id, 0)).lastSeq < 2; tries += 1) await sleep(5);
+  assert.equal((await log.read(read.id, 0)).lastSeq, 2);
   assert.ok(flushes.slice(1).every((requests) => requests.every(({ id }) => id === read.id)));
   whole.append(end(5).event);
   await whole.written();
@@ -185,7 +185,7 @@ test("a fenced writer is told once, sends nothing more, and lets nobody wait", a
   assert.deepEqual(heard, ["fenced"]);
   assert.equal(fenced(), 1);
   assert.equal(flushes.length, 1);
-  assert.equal((await log.read(claim.record.id, 0)).top, 0);
+  assert.equal((await log.read(claim.record.id, 0)).lastSeq, 0);
 });
 
 test("the cancel flag comes back with an append", async () => {
@@ -213,7 +213,7 @@ test("one generation that Redis makes no sense of does not hold up the others", 
   await Promise.all(tails.map((tail) => tail.written()));
   assert.deepEqual(faults, [bad]);
   assert.deepEqual(heard, ["gone"]);
-  assert.equal((await log.read(tails[1]!.id, 0)).top, 1);
+  assert.equal((await log.read(tails[1]!.id, 0)).lastSeq, 1);
 });
 
 test("a listener that throws holds up nobody: not the others of its flush, and nothing after it", async () => {
@@ -226,6 +226,6 @@ test("a listener that throws holds up nobody: not the others of its flush, and n
   await Promise.all([first.written(), second.written()]);
   second.append(token(2).event);
   await second.written();
-  assert.equal((await log.read(second.id, 0)).top, 2);
+  assert.equal((await log.read(second.id, 0)).lastSeq, 2);
   assert.deepEqual(faults, [first.id]);
 });
