@@ -21,7 +21,7 @@ export interface Ticket {
   leave(): void;
 }
 
-/** Smoothing time of the drain rate, in milliseconds. */
+/** Smoothing time of the drain rate. */
 const rateWindowMs = 10_000;
 const longestRetrySeconds = 60;
 
@@ -48,7 +48,7 @@ export class Admission {
     return { queuedRequests: this.#queuedRequests, queuedTokens: this.#queuedTokens, running: this.#running };
   }
 
-  /** Throws AppError "overloaded" when a request of so many tokens, or of any size, would be refused. */
+  /** Throws AppError "overloaded" when a request of `tokens` source tokens would be refused; without them, one of any size. */
   refuseIfFull(tokens = 0): void {
     const reason = this.#fullBy(tokens);
     if (reason === null) return;
@@ -64,7 +64,7 @@ export class Admission {
     return this.#ticket(tokens);
   }
 
-  /** How long the queue of now takes to drain at the measured rate: whole seconds, at least 1. */
+  /** How long the present queue takes to drain at the measured rate: whole seconds, 1 to 60. */
   get retryAfterSeconds(): number {
     const idleMs = this.#now() - this.#lastStartAt;
     const rate = this.#drainRate * Math.exp(-idleMs / rateWindowMs);

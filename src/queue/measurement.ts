@@ -15,13 +15,13 @@ export function measuredQueue(
   tracing: Tracing | null = null,
 ): GenerationQueue {
   return {
-    submit: (prepared, signal) => measured(queue.submit, () => new Measurement(prepared, metrics, tracing), signal),
+    submit: (prepared, signal) => measure(queue.submit, () => new Measurement(prepared, metrics, tracing), signal),
     depth: () => queue.depth(),
     close: () => queue.close(),
   };
 }
 
-async function* measured(
+async function* measure(
   submit: Generate,
   begin: () => Measurement,
   signal: AbortSignal,

@@ -5,7 +5,7 @@ import type { Depth } from "./admission.js";
 
 export interface GenerationQueue {
   /**
-   * Yields "accepted" as soon as the generation has its place, then what Generate yields.
+   * Yields "accepted" as soon as the generation is admitted, then what Generate yields.
    * The first next() rejects with AppError "overloaded" (with retryAfterSeconds) when the queue is full, and "unavailable" when it is closed.
    */
   readonly submit: Generate;

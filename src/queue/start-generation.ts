@@ -1,4 +1,4 @@
-// Starting generations that outlive their request: for POST /generations, and for /generate with on_disconnect "continue".
+// Starts generations that outlive their request: for POST /generations, and for /generate with on_disconnect "continue".
 //
 //   submit ──▶ generations.start ──▶ accepted ──▶ follow its log ──▶ tokens, end        the reader leaves: the generation goes on
 import { AppError } from "../errors.js";
@@ -8,7 +8,7 @@ import type { GenerationQueue } from "./queue.js";
 import type { Generations } from "./generations.js";
 import { eventsOf } from "./log/token-log.js";
 
-/** What all generations of one request have in common. */
+/** What the generations of one request have in common. */
 export interface Origin {
   readonly owner: string;
   readonly priority: number;
@@ -46,7 +46,7 @@ export async function startGeneration(parts: Parts, { text, prepared }: Generati
 /** A request of a surface that waits for its generations. */
 export interface WaitingRequest {
   readonly owner: string;
-  /** Of openGenerations: a durable generation takes its own out and frees it at its end. */
+  /** Those of openGenerations: a generation that outlives the request takes its own out and frees it at its end. */
   readonly places: (() => void)[];
   readonly priority: number | undefined;
   readonly parameters: Parameters;

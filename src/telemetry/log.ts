@@ -16,11 +16,11 @@ export function isForPeople(config: Pick<Config, "logFormat">, out: Terminal): b
 export function createLog(config: Pick<Config, "logFormat" | "logLevel">, out: Terminal): Logger {
   const options = { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (!isForPeople(config, out)) return pino(options, out);
-  return pino(options, { write: (line) => out.write(forPeople(line)) });
+  return pino(options, { write: (line) => out.write(formatForPeople(line)) });
 }
 
 // {"level":30,"time":"…T10:11:12.345Z","status":200,"msg":"answered"} → 10:11:12.345 info  answered status=200
-function forPeople(line: string): string {
+function formatForPeople(line: string): string {
   const { level, time, msg = "", err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const label = pino.levels.labels[Number(level)] ?? "";
   const rest = Object.entries(fields).map(

@@ -150,7 +150,7 @@ function scaleOut(registry: Registry) {
   };
 }
 
-// From Redis' own INFO, asked by processes with the API role at each scrape: all tell the same, use max. The label keeps them away from processes without Redis.
+// From Redis' own INFO, asked by processes with the API role at each scrape: all of them give the same, use max. The label keeps them away from processes without Redis.
 function redis(registry: Registry) {
   const { counter, gauge } = makers(registry);
   const role = ["role"] as const;

@@ -7,9 +7,14 @@ import type { FinishReason } from "../generation.js";
 import type { StepReport } from "../inference/protocol/engine-protocol.js";
 
 const outcomes = ["ok", "error", "cancelled", "timeout", "rejected"] as const;
-const resumeResults = ["resumed", "ended", "expired", "log_lost", "unknown"] as const;
+export type Outcome = (typeof outcomes)[number];
 
-export type Outcome = "ok" | "error" | "cancelled" | "timeout" | "rejected";
+const resumeResults = ["resumed", "ended", "expired", "log_lost", "unknown"] as const;
+/** "ended": nothing is left to read. */
+export type ResumeResult = (typeof resumeResults)[number];
+
+const webhookResults = ["delivered", "retried", "given_up"] as const;
+export type WebhookResult = (typeof webhookResults)[number];
 
 /** How a generation went. Seconds, on a monotonic clock. */
 export interface GenerationReport {
@@ -17,7 +22,7 @@ export interface GenerationReport {
   /** Of the first output; null when there is none. */
   readonly finishReason: FinishReason | null;
   readonly queueSeconds: number;
-  /** From arrival, or null when no token came. With it the time per output token can be told. */
+  /** From arrival, or null when no token came. The time per output token is computed from it. */
   readonly firstTokenSeconds?: number | null;
   readonly totalSeconds: number;
   readonly sourceTokens: number;
@@ -55,11 +60,6 @@ export interface QueueLevel {
   readonly queuedRequests: number;
   readonly queuedTokens: number;
 }
-
-/** "ended": nothing is left to read. */
-export type ResumeResult = "resumed" | "ended" | "expired" | "log_lost" | "unknown";
-
-export type WebhookResult = "delivered" | "retried" | "given_up";
 
 /** Cheap to call. Numbers must be finite. */
 export interface Metrics {
@@ -125,7 +125,7 @@ class PrometheusMetrics implements Metrics {
     this.#metrics.buildInfo.set({ version, node: process.version }, 1);
     for (const reason of ["requests", "tokens"]) this.#metrics.rejected.inc({ reason }, 0);
     for (const result of resumeResults) this.#metrics.resumes.inc({ result }, 0);
-    for (const result of ["delivered", "retried", "given_up"]) this.#metrics.webhookAttempts.inc({ result }, 0);
+    for (const result of webhookResults) this.#metrics.webhookAttempts.inc({ result }, 0);
     this.#loopDelay.enable();
   }
 
@@ -278,6 +278,7 @@ class PrometheusMetrics implements Metrics {
     }
     delay.reset();
   }
+
   // The report of a last step would stand for ever.
   #sampleIdle(): void {
     for (const model of this.#steppedBefore) if (!this.#stepped.has(model)) this.#metrics.rowsUsed.set({ model }, 0);

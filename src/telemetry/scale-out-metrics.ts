@@ -18,7 +18,7 @@ export interface WorkerLevel {
   readonly capacity: number;
 }
 
-/** What Redis tells of itself. */
+/** What Redis says of itself. */
 export interface RedisLevel {
   readonly memoryBytes: number;
   /** 0: none. */
@@ -95,7 +95,7 @@ export class ScaleOutMetrics {
     const isUp = isRedisUp();
     this.#metrics.redisUp.set({ role }, isUp ? 1 : 0);
     this.#sampleHeld(held());
-    // What Redis does not tell now is not known: no series is better than the last ones.
+    // While Redis does not answer its numbers are unknown: no series is better than an old one.
     const [levels, counts, level] = await Promise.all([
       isUp ? jobs().catch(() => []) : [],
       workers().catch(() => ({})),

@@ -1,4 +1,4 @@
-// Generations that outlive their request without Redis: kept, run and reported by this process. parts.ts puts them in where no API node is.
+// Generations that outlive their request, without Redis: stored, run and reported by this process. parts.ts makes them where there is no API node.
 import type { Config } from "../config/config.js";
 import type { AppError } from "../errors.js";
 import type { Logger } from "../telemetry/log.js";

@@ -10,7 +10,7 @@ import type { Target } from "./bull-job.js";
 import { BullGenerations } from "./bull-generations.js";
 import { BullQueue } from "./bull-queue.js";
 import { WebhookDelivery, WebhookOutbox, type WebhookDeliveryOptions } from "./bull-webhooks.js";
-import { lookedUp } from "../log/token-log.js";
+import { toLookupResult } from "../log/token-log.js";
 import { JobKeeper } from "./job-keeper.js";
 import { JobQueues } from "./job-queues.js";
 import type { GenerationMetrics } from "../measurement.js";
@@ -105,7 +105,7 @@ export class ApiNode {
       admission,
       directory: this.#directory,
       digest: (model) => inference.digest(model),
-      tell: async (worker, message) =>
+      sendControl: async (worker, message) =>
         void (await client.publish(controlChannel(prefix, worker), writeControl(message))),
     });
     this.queue = new BullQueue(this.generations);
@@ -165,7 +165,7 @@ export class ApiNode {
     const { webhooks, redisUrl, prefix } = this.#options;
     if (webhooks === null) return;
     const connection = connectRedis(redisUrl, { role: "worker" });
-    const find = async (id: string) => lookedUp(await this.#shared.log.find(id));
+    const find = async (id: string) => toLookupResult(await this.#shared.log.find(id));
     const worker = new WebhookDelivery({ ...webhooks, connection: connection.client, prefix, find });
     this.#delivery = { worker, connection };
   }

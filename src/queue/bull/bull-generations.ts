@@ -1,6 +1,6 @@
 // Generations kept in Redis: the record and its tokens in the token log, a small job in BullMQ that sends a worker there.
 //
-//   start ──▶ worker there? ──▶ admission ──▶ expect ──▶ log.create, job ──▶ … a worker appends … ──▶ entries
+//   start ──▶ worker there? ──▶ admission ──▶ followNew ──▶ log.create, job ──▶ … a worker appends … ──▶ entries
 import { shuttingDown } from "../../errors.js";
 import type { Outcome } from "../../telemetry/metrics.js";
 import type { Tracing } from "../../telemetry/tracing/spans.js";
@@ -9,13 +9,13 @@ import { jobOf, type JobData, type Target } from "./bull-job.js";
 import type { Generations } from "../generations.js";
 import type { JobQueues } from "./job-queues.js";
 import type { JobKeeper } from "./job-keeper.js";
-import { eventsOf, lookedUp } from "../log/token-log.js";
+import { eventsOf, toLookupResult } from "../log/token-log.js";
 import type {
   GenerationRecord,
   GenerationStatus,
   KeyBinding,
   LogEntry,
-  LookedUp,
+  LookupResult,
   LookupRecord,
   Page,
 } from "../log/token-log.js";
@@ -29,12 +29,12 @@ export interface StartedGeneration {
   entries(signal: AbortSignal): AsyncIterable<LogEntry>;
   /** Its last entry was read. */
   readonly hasEnded: boolean;
-  /** Frees its place: nobody reads it any more. */
+  /** Frees its place in the queue. Nobody reads it any more. */
   leave(): void;
 }
 
 export interface BullGenerationsOptions {
-  readonly shared: Pick<SharedLog, "log" | "expect" | "create" | "follow">;
+  readonly shared: Pick<SharedLog, "log" | "followNew" | "create" | "follow">;
   readonly jobs: JobQueues;
   readonly keeper: JobKeeper;
   readonly admission: ModelAdmission;
@@ -45,7 +45,7 @@ export interface BullGenerationsOptions {
   readonly onEnded: (id: string) => Promise<void>;
   readonly digest: (model: string) => Promise<string>;
   /** A hint to one worker; it may be lost. */
-  readonly tell: (worker: string, message: ControlMessage) => Promise<void>;
+  readonly sendControl: (worker: string, message: ControlMessage) => Promise<void>;
 }
 
 export class BullGenerations implements Generations {
@@ -66,7 +66,7 @@ export class BullGenerations implements Generations {
     if (this.#isClosed) throw shuttingDown();
     const measurement = new Measurement(record.prepared, this.#options.metrics, this.#options.tracing);
     try {
-      const started = await this.begin({ ...record, prepared: measurement.prepared });
+      const started = await this.startForReader({ ...record, prepared: measurement.prepared });
       void this.#watch(record, started, measurement);
     } catch (error) {
       measurement.end(outcomeOfError(error));
@@ -74,16 +74,16 @@ export class BullGenerations implements Generations {
     }
   }
 
-  /** As start, for a caller who reads the log itself. */
-  async begin(record: GenerationRecord): Promise<StartedGeneration> {
+  /** As start, for a caller who reads the log itself and leaves it when done. */
+  async startForReader(record: GenerationRecord): Promise<StartedGeneration> {
     const { shared, keeper, directory, admission } = this.#options;
     const { id, prepared, priority } = record;
     const target = await this.#target(prepared.model);
     directory.requireWorker(target);
     const ticket = admission.enter(prepared.model, prepared.sourceIds.length);
-    const expected = shared.expect(id);
+    const follower = shared.followNew(id);
     const leave = () => {
-      expected.close();
+      follower.close();
       ticket.leave();
     };
     const data = jobOf(id, prepared);
@@ -100,7 +100,7 @@ export class BullGenerations implements Generations {
       hasEnded = event.type !== "token";
     };
     return {
-      entries: (signal) => this.#entries(id, expected.entries(signal), onEntry),
+      entries: (signal) => this.#entries(id, follower.entries(signal), onEntry),
       get hasEnded() {
         return hasEnded;
       },
@@ -114,17 +114,17 @@ export class BullGenerations implements Generations {
     yield* this.#entries(id, shared.follow(id, after, signal));
   }
 
-  async find(id: string): Promise<LookedUp> {
+  async find(id: string): Promise<LookupResult> {
     const found = await this.#options.shared.log.find(id);
     if (typeof found !== "string" && found.state !== "ended") this.#adopt(found);
-    return lookedUp(found);
+    return toLookupResult(found);
   }
 
   async cancel(id: string): Promise<boolean> {
-    const { shared, jobs, keeper, tell } = this.#options;
+    const { shared, jobs, keeper, sendControl } = this.#options;
     const target = keeper.targetOf(id);
     const { result, worker } = await shared.log.cancel(id);
-    if (worker !== null && result === "asked") await tell(worker, { type: "cancel", id }).catch(() => undefined);
+    if (worker !== null && result === "asked") await sendControl(worker, { type: "cancel", id }).catch(() => undefined);
     // A worker that picks it up all the same finds that it has ended.
     if (result === "cancelled" && target !== null) await jobs.remove(target, id).catch(() => undefined);
     return result === "cancelled" || result === "asked";
@@ -167,7 +167,7 @@ export class BullGenerations implements Generations {
   ): AsyncGenerator<LogEntry, void, void> {
     const { keeper } = this.#options;
     for await (const entry of entries) {
-      keeper.heard(id, entry);
+      keeper.noteEntry(id, entry);
       onEntry(entry);
       yield entry;
     }
@@ -188,7 +188,7 @@ export class BullGenerations implements Generations {
     throw failed.reason;
   }
 
-  // Nobody else may follow it, but it is measured, its place is to be freed, and its webhook sent.
+  // Even if nobody else follows it, it is measured, its place is freed, and its webhook sent.
   async #watch(
     { id, webhookUrl }: GenerationRecord,
     started: StartedGeneration,
@@ -201,7 +201,7 @@ export class BullGenerations implements Generations {
         if (event.type === "end") outcome = outcomeOfEnd(event);
       }
     } catch (error) {
-      // Whoever looks it up is told.
+      // The log says why, to whoever looks the generation up.
       outcome = this.#isClosed ? "cancelled" : outcomeOfError(error);
     } finally {
       started.leave();

@@ -26,13 +26,13 @@ export interface Target {
 export interface JobTimings {
   readonly lockMs: number;
   readonly stalledCheckMs: number;
-  /** A job that is not for this worker waits so long before somebody tries again. */
+  /** Delay before somebody tries again a job that is not for this worker. */
   readonly elsewhereMs: number;
 }
 
 export const usualJobTimings: JobTimings = { lockMs: 3000, stalledCheckMs: 1000, elsewhereMs: 1000 };
 
-/** A job whose workers died so often kills workers: it fails. */
+/** A job whose workers died more often than this kills workers: it fails. */
 export const maxStalledCount = 5;
 /** Hand-overs and jobs left to others count as pick-ups too. */
 export const maxStartedAttempts = 50;

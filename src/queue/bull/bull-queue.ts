@@ -30,7 +30,7 @@ export class BullQueue implements GenerationQueue {
       signal.throwIfAborted();
       const { id, priority } = prepared;
       const record = { id, owner: "", createdAt: Date.now(), priority, prepared, request: null, webhookUrl: null };
-      const started = await this.#generations.begin(record);
+      const started = await this.#generations.startForReader(record);
       cancelIfOpen = async () => {
         started.leave();
         if (!started.hasEnded) await this.#generations.cancel(id).catch(() => false);

@@ -7,7 +7,7 @@ import type { Redis } from "ioredis";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WebhookResult } from "../../telemetry/metrics.js";
 import { maxEvents } from "./bull-job.js";
-import type { LookedUp, LookupStatus } from "../log/token-log.js";
+import type { LookupResult, LookupStatus } from "../log/token-log.js";
 import { unreachable } from "../redis/redis-script.js";
 import { retryDelayMs, webhookAttempts } from "../webhooks/webhook-timers.js";
 import { deliver, WebhookError, type Deliver } from "../webhooks/webhooks.js";
@@ -17,8 +17,8 @@ const usualFirstDelayMs = 5000;
 const closePatienceMs = 2000;
 /** Calls under way in one process. */
 const concurrency = 16;
-/** As long as a repeat of the same end may come. */
-const kept = { age: 3600, count: 10_000 };
+/** Jobs that BullMQ remembers after their end, so that a repeat of the same generation's end is recognised. */
+const finishedJobLimit = { age: 3600, count: 10_000 };
 
 interface WebhookJob {
   readonly schema: 1;
@@ -51,8 +51,8 @@ export class WebhookOutbox {
       jobId: id,
       attempts: webhookAttempts,
       backoff: { type: "custom" },
-      removeOnComplete: kept,
-      removeOnFail: kept,
+      removeOnComplete: finishedJobLimit,
+      removeOnFail: finishedJobLimit,
     };
     await this.#queue.add("webhook", { schema: 1, id }, options).catch((error: unknown) => {
       throw unreachable("Redis", error);
@@ -68,7 +68,7 @@ export interface WebhookDeliveryOptions {
   /** In role "worker". */
   readonly connection: ConnectionOptions;
   readonly prefix: string;
-  readonly find: (id: string) => Promise<LookedUp>;
+  readonly find: (id: string) => Promise<LookupResult>;
   readonly secret: string;
   readonly allowPrivate: boolean;
   /** JSON text to send. */
@@ -120,7 +120,7 @@ export class WebhookDelivery {
       await call(webhookUrl, write(status), secret, options);
       onAttempt("delivered", id, null);
     } catch (thrown) {
-      const error = thrown instanceof WebhookError ? thrown : unsendable(thrown);
+      const error = thrown instanceof WebhookError ? thrown : unsendableError(thrown);
       const isLast = !error.isRetryable || job.attemptsMade + 1 >= webhookAttempts;
       onAttempt(isLast ? "given_up" : "retried", id, error);
       // The job's text in Redis says no more than the log does.
@@ -134,6 +134,6 @@ function delayOf(attempt: number, firstDelayMs: number, error: Error | undefined
   return Math.round(retryDelayMs(attempt, firstDelayMs, Math.random(), askedMs));
 }
 
-function unsendable(cause: unknown): WebhookError {
+function unsendableError(cause: unknown): WebhookError {
   return new WebhookError("could not be sent", { isRetryable: false, cause });
 }

@@ -79,19 +79,19 @@ export class BullWorker {
     clearInterval(this.#timer);
     await this.#bull.pause(true);
     // A paused worker goes on waiting for one job more: it would be woken for what it hands over, and nobody else.
-    await within(handoverMs, this.#bull.getBackend().disconnectBlocking(true));
+    await waitAtMost(handoverMs, this.#bull.getBackend().disconnectBlocking(true));
     await this.#jobs.idle(timeoutMs);
     this.#jobs.stopAll("handover");
     await this.#jobs.idle(handoverMs);
     await this.#nudge();
     const closing = [this.#bull.close(this.#jobs.size > 0), ...this.#stalled.map((bull) => bull.close(true))];
-    await within(handoverMs, Promise.allSettled(closing));
+    await waitAtMost(handoverMs, Promise.allSettled(closing));
     await this.#nudge();
   }
 
   // What it gave back may have woken its own connection, which takes nothing any more.
   async #nudge(): Promise<void> {
-    await within(handoverMs, this.#options.nudge());
+    await waitAtMost(handoverMs, this.#options.nudge());
   }
 
   #listen(): Bull {
@@ -163,6 +163,6 @@ export class BullWorker {
   }
 }
 
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
+async function waitAtMost(ms: number, work: Promise<unknown>): Promise<void> {
   await Promise.race([work.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
 }

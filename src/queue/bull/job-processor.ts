@@ -9,7 +9,7 @@ import type { ScaleOutMetrics } from "../../telemetry/scale-out-metrics.js";
 import { record, type OpenSpan, type Tracing } from "../../telemetry/tracing/spans.js";
 import { runStart, waitInRedis } from "../../telemetry/tracing/job-spans.js";
 import { attemptOf, readJobData, type JobData, type JobTimings, type Target } from "./bull-job.js";
-import { givenUp } from "./job-keeper.js";
+import { givenUpFailure } from "./job-keeper.js";
 import { JobRun, type JobRunOptions, type RunEnd } from "./job-run.js";
 import type { RunningJobs } from "./running-jobs.js";
 
@@ -54,7 +54,7 @@ export class JobProcessor {
       const claim = await log.claim(data.id, attemptOf(data, job), worker);
       if (typeof claim === "string") return;
       const tail = writer.open(claim, { onCancelled: () => undefined, onRefused: () => undefined });
-      tail.append(givenUp);
+      tail.append(givenUpFailure);
       await tail.written();
     } catch (error) {
       logger.warn({ generation_id: data.id, err: error }, "the end of a failed job is not logged yet");

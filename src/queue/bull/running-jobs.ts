@@ -34,7 +34,7 @@ export class RunningJobs {
     if (this.#rows.size === 0) this.#onIdle();
   }
 
-  /** An earlier run of the same job has lost its lock, and is told. */
+  /** Stops an earlier run of the same job, which has lost its lock. */
   begin(id: string, run: JobRun): void {
     this.#runs.get(id)?.stop("lost");
     this.#runs.set(id, run);

@@ -38,6 +38,7 @@ interface Served {
   readonly announcement: Announcement;
 }
 
+const usualStallTimeoutMs = 30_000;
 const retryMs = 100;
 const gatherMs = 20;
 const wholeGatherMs = 200;
@@ -139,17 +140,7 @@ export class WorkerNode {
   }
 
   async #serve(model: string): Promise<void> {
-    const {
-      inference,
-      prefix,
-      capacity,
-      metrics,
-      logger,
-      worker,
-      version,
-      timings,
-      stallTimeoutMs: patienceMs,
-    } = this.#options;
+    const { inference, prefix, capacity, metrics, logger, worker, version, timings, stallTimeoutMs } = this.#options;
     const target = { model, digest: await inference.digest(model) };
     const facts: EngineFacts | null = inference.facts(model);
     if (this.#isDraining) return;
@@ -172,7 +163,7 @@ export class WorkerNode {
       retryMs,
       depth: async () => (await this.#queues.counts(target)).waiting,
       nudge: () => this.#queues.nudge(target),
-      stallTimeoutMs: patienceMs ?? 30_000,
+      stallTimeoutMs: stallTimeoutMs ?? usualStallTimeoutMs,
     });
     this.#served.set(model, { bull, announcement: { ...target, worker, variant, rows: capacity, version, facts } });
     this.#announcedAt = -Infinity;

@@ -1,96 +1,22 @@
-// An API node's picture of the workers: who serves what, since when nobody does. Learns the models' facts on the way.
-import { AppError } from "../../errors.js";
-import { queueName, type Target } from "./bull-job.js";
-import type { Redis } from "ioredis";
-import { poll } from "../timers.js";
-
-export interface WorkerDirectoryOptions {
-  readonly read: () => Promise<readonly Announcement[]>;
-  /** The models of this node, as its own folders have them. */
-  readonly targets: () => Promise<readonly Target[]>;
-  /** Called at each change: facts of a worker that serves the model as it is here, or null for none. */
-  readonly learn: (model: string, facts: unknown) => void;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
-  /** How long requests for a model wait for a worker; then they are refused. */
-  readonly workerWaitMs: number;
-}
-
-export class WorkerDirectory {
-  readonly #options: WorkerDirectoryOptions;
-  readonly #startedAt: number;
-  /** By queue. */
-  readonly #seenAt = new Map<string, number>();
-  /** Facts last told to learn, as text, by model. */
-  readonly #told = new Map<string, string>();
-  #workers = new Map<string, Announcement[]>();
-  #stopPolling = (): void => undefined;
-
-  constructor(options: WorkerDirectoryOptions) {
-    this.#options = options;
-    this.#startedAt = options.now();
-  }
-
-  /** Reads at once, then every so often until close. */
-  start(everyMs: number): void {
-    this.#stopPolling = poll(() => this.refresh().catch(() => undefined), everyMs, 0);
-  }
-
-  close(): void {
-    this.#stopPolling();
-  }
-
-  async refresh(): Promise<void> {
-    const announcements = await this.#options.read();
-    const workers = new Map<string, Announcement[]>();
-    for (const announcement of announcements) {
-      const queue = queueName(announcement);
-      workers.set(queue, [...(workers.get(queue) ?? []), announcement]);
-      this.#seenAt.set(queue, this.#options.now());
-    }
-    this.#workers = workers;
-    for (const target of await this.#options.targets()) this.#learn(target);
-  }
-
-  /** Announced now. */
-  workersOf(target: Target): readonly Announcement[] {
-    return this.#workers.get(queueName(target)) ?? [];
-  }
-
-  /** Throws AppError "unavailable" when nobody has served it for long. */
-  requireWorker(target: Target): void {
-    const seenAt = this.#seenAt.get(queueName(target)) ?? this.#startedAt;
-    if (this.workersOf(target).length > 0 || this.#options.now() - seenAt < this.#options.workerWaitMs) return;
-    throw new AppError("unavailable", `no worker serves model "${target.model}"`, {
-      field: "model",
-      isSentence: true,
-      retryAfterSeconds: 5,
-    });
-  }
-
-  // The first worker speaks for all: their facts differ in little things only.
-  #learn(target: Target): void {
-    const facts = this.workersOf(target)[0]?.facts ?? null;
-    const text = JSON.stringify(facts);
-    if ((this.#told.get(target.model) ?? "null") === text) return;
-    this.#told.set(target.model, text);
-    this.#options.learn(target.model, facts);
-  }
-}
-
-// Which workers serve which models: each worker writes its facts every few seconds, with a lifetime; API nodes read them.
+// Which workers serve which models: each worker announces it every few seconds, API nodes read it, learn the models' facts from it, and send
+// workers control messages.
 //
-//   worker ──SET {prefix}:workers:<model>:<digest>:<worker> (lives 10 s), SADD {prefix}:workers──▶ Redis ◀──every 2 s── API nodes
+//   worker ──SET {prefix}:workers:<model>:<digest>:<worker> (lives 10 s), SADD {prefix}:workers──▶ Redis ◀──every second── WorkerDirectory
+//   API node ──PUBLISH {prefix}:worker:<worker> {"type":"cancel","id"}──▶ worker
+import type { Redis } from "ioredis";
+import { AppError } from "../../errors.js";
+import { poll } from "../timers.js";
+import { queueName, type Target } from "./bull-job.js";
 
-/** One worker's word on one model. Plain JSON. */
+/** That one worker serves one model. Plain JSON. */
 export interface Announcement extends Target {
   readonly worker: string;
-  /** Of its tokens: dtype, device and the like. */
+  /** What its tokens depend on: dtype, device and the like. */
   readonly variant: string;
   /** Rows its engines decode at a time. */
   readonly rows: number;
   readonly version: string;
-  /** What inference wants API nodes to know of the model. */
+  /** What API nodes need to know of the model. */
   readonly facts: unknown;
 }
 
@@ -152,8 +78,81 @@ function keyOf(prefix: string, { model, digest, worker }: Announcement): string 
   return `${prefix}:workers:${encodeURIComponent(model)}:${digest}:${worker}`;
 }
 
-// Messages to one worker, besides its jobs: one channel each. A hint only: a lost one is made up for by the cancel flag that each append returns.
+export interface WorkerDirectoryOptions {
+  readonly read: () => Promise<readonly Announcement[]>;
+  /** The models of this node, as its own folders have them. */
+  readonly targets: () => Promise<readonly Target[]>;
+  /** Called at each change: facts of a worker that serves the model as it is here, or null for none. */
+  readonly learn: (model: string, facts: unknown) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** How long requests for a model wait for a worker; then they are refused. */
+  readonly workerWaitMs: number;
+}
 
+export class WorkerDirectory {
+  readonly #options: WorkerDirectoryOptions;
+  readonly #startedAt: number;
+  /** When a worker was last announced, by queue. */
+  readonly #seenAt = new Map<string, number>();
+  /** Facts that were learnt last, as text, by model. */
+  readonly #learnt = new Map<string, string>();
+  #workers = new Map<string, Announcement[]>();
+  #stopPolling = (): void => undefined;
+
+  constructor(options: WorkerDirectoryOptions) {
+    this.#options = options;
+    this.#startedAt = options.now();
+  }
+
+  /** Reads at once, then every `everyMs` until close. */
+  start(everyMs: number): void {
+    this.#stopPolling = poll(() => this.refresh().catch(() => undefined), everyMs, 0);
+  }
+
+  close(): void {
+    this.#stopPolling();
+  }
+
+  async refresh(): Promise<void> {
+    const announcements = await this.#options.read();
+    const workers = new Map<string, Announcement[]>();
+    for (const announcement of announcements) {
+      const queue = queueName(announcement);
+      workers.set(queue, [...(workers.get(queue) ?? []), announcement]);
+      this.#seenAt.set(queue, this.#options.now());
+    }
+    this.#workers = workers;
+    for (const target of await this.#options.targets()) this.#learn(target);
+  }
+
+  /** Announced now. */
+  workersOf(target: Target): readonly Announcement[] {
+    return this.#workers.get(queueName(target)) ?? [];
+  }
+
+  /** Throws AppError "unavailable" when nobody has served it for `workerWaitMs`. */
+  requireWorker(target: Target): void {
+    const seenAt = this.#seenAt.get(queueName(target)) ?? this.#startedAt;
+    if (this.workersOf(target).length > 0 || this.#options.now() - seenAt < this.#options.workerWaitMs) return;
+    throw new AppError("unavailable", `no worker serves model "${target.model}"`, {
+      field: "model",
+      isSentence: true,
+      retryAfterSeconds: 5,
+    });
+  }
+
+  // The first worker speaks for all: their facts differ in little things only.
+  #learn(target: Target): void {
+    const facts = this.workersOf(target)[0]?.facts ?? null;
+    const text = JSON.stringify(facts);
+    if ((this.#learnt.get(target.model) ?? "null") === text) return;
+    this.#learnt.set(target.model, text);
+    this.#options.learn(target.model, facts);
+  }
+}
+
+/** To one worker, besides its jobs. A hint only: a lost one is made up for by the cancel flag that each append returns. */
 export type ControlMessage = { readonly type: "cancel"; readonly id: string };
 
 export function controlChannel(prefix: string, worker: string): string {

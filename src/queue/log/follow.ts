@@ -1,7 +1,7 @@
 // Follows one log after any seq to its end: pushes as they come, readings where they leave holes or fall silent. Survives that the log is away for a while.
 //
 //   watch first ──▶ read ──▶ pass on ──▶ wait: a push, or pollMs of silence ──▶ hole or silence: read ──▶ …        terminal: done
-//                  └ but not what is expected: nothing was there before the watch
+//                  └ but not a new log: nothing was there before the watch
 import { AppError } from "../../errors.js";
 import { Sleeper } from "../timers.js";
 import { Frontier } from "./frontier.js";
@@ -9,7 +9,7 @@ import type { LogEntry, TokenLog } from "./token-log.js";
 import type { Watch } from "./watchers.js";
 
 export interface FollowOptions {
-  /** Silence after which the log is read, in case a push was lost; four times as long while an expected one has no entries. */
+  /** Silence after which the log is read, in case a push was lost; four times as long while a new log has no entries. */
   readonly pollMs?: number;
   /** How long the log may be away before followers give up. */
   readonly unreachableMs?: number;
@@ -19,7 +19,7 @@ export interface FollowOptions {
 
 const usualPollMs = 1500;
 /** Until it begins, what was started here is silent because it waits in the queue: it is read more seldom by this factor. */
-const expectedPollFactor = 4;
+const newLogPollFactor = 4;
 const usualUnreachableMs = 30_000;
 
 /**
@@ -34,23 +34,28 @@ export function follow(
   signal: AbortSignal,
   options: FollowOptions = {},
 ): AsyncGenerator<LogEntry, void, void> {
-  return new Following(log, watch, id, new Frontier(after), options).entries(signal);
+  return new LogFollower(log, watch, id, new Frontier(after), options).entries(signal);
 }
 
 /** For a log that is yet to be created: what is pushed from now on is all there is, so nothing is read. Close it if it is not iterated. */
-export function expect(log: Pick<TokenLog, "read">, watch: Watch, id: string, options: FollowOptions = {}): Expected {
-  const following = new Following(log, watch, id, Frontier.ofNew(), options);
+export function followNew(
+  log: Pick<TokenLog, "read">,
+  watch: Watch,
+  id: string,
+  options: FollowOptions = {},
+): NewFollower {
+  const following = new LogFollower(log, watch, id, Frontier.ofNew(), options);
   following.listen();
   return following;
 }
 
-export interface Expected {
+export interface NewFollower {
   /** As follow from 0; once. */
   entries(signal: AbortSignal): AsyncGenerator<LogEntry, void, void>;
   close(): void;
 }
 
-class Following implements Expected {
+class LogFollower implements NewFollower {
   readonly #log: Pick<TokenLog, "read">;
   readonly #watch: Watch;
   readonly #id: string;
@@ -75,7 +80,7 @@ class Following implements Expected {
     this.#frontier = frontier;
     this.#isDue = !frontier.isKnown;
     this.#pollMs = options.pollMs ?? usualPollMs;
-    this.#silenceMs = frontier.isKnown ? this.#pollMs * expectedPollFactor : this.#pollMs;
+    this.#silenceMs = frontier.isKnown ? this.#pollMs * newLogPollFactor : this.#pollMs;
     this.#unreachableMs = options.unreachableMs ?? usualUnreachableMs;
     this.#now = options.now ?? (() => performance.now());
   }

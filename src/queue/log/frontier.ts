@@ -83,14 +83,14 @@ export class Frontier {
   }
 
   #checkThere({ state }: Reading): void {
-    if (state === "gone") throw this.#isKnown ? lost() : new AppError("not_found", "no such generation");
+    if (state === "gone") throw this.#isKnown ? logLost() : new AppError("not_found", "no such generation");
     if (state === "expired") throw new AppError("gone", "the generation's events are not kept any longer");
   }
 
   // One that got shorter may grow again, as long as somebody may write to it.
   #checkLength({ entries, state, lastSeq }: Reading): void {
-    if (lastSeq > this.#trustedSeq && entries.at(-1)?.seq !== lastSeq) throw lost();
-    if (lastSeq < this.#lastSeq && (!this.#isKnown || state === "ended")) throw lost();
+    if (lastSeq > this.#trustedSeq && entries.at(-1)?.seq !== lastSeq) throw logLost();
+    if (lastSeq < this.#lastSeq && (!this.#isKnown || state === "ended")) throw logLost();
   }
 
   #next(): LogEntry | undefined {
@@ -110,7 +110,7 @@ export class Frontier {
   }
 
   #compare(entry: LogEntry): void {
-    if (this.#passed[entry.seq - this.#after - 1] !== identityOf(entry)) throw lost();
+    if (this.#passed[entry.seq - this.#after - 1] !== identityOf(entry)) throw logLost();
     if (entry.seq === this.#trustedSeq + 1) this.#trustedSeq = entry.seq;
   }
 }
@@ -119,6 +119,6 @@ function identityOf({ event }: LogEntry): string {
   return event.type === "token" ? `${event.index}:${event.id}` : event.type;
 }
 
-function lost(): AppError {
+function logLost(): AppError {
   return new AppError("log_lost", "the log of this generation lost events that were sent already: start it again");
 }

@@ -1,4 +1,5 @@
-// The truth about generations that outlive the request that began them: one record and one numbered log each. Memory and Redis keep it alike.
+// The truth about generations that may outlive their request: one record and one numbered log each. The contract of MemoryTokenLog and RedisTokenLog,
+// and what both agree on besides.
 //
 //   create ──▶ queued ──claim──▶ running ──append … append(terminal)──▶ ended ──GENERATION_TTL──▶ expired ──▶ gone
 //                 └──cancel──▶ ended          claim again: a new writer, the old one is fenced
@@ -65,14 +66,14 @@ export interface GenerationStatus {
 }
 
 /** "expired": it was there, its log is not kept any longer. "gone": never heard of it. */
-export type Found = GenerationStatus | "expired" | "gone";
+export type FindResult = GenerationStatus | "expired" | "gone";
 
 export interface LookupStatus extends GenerationStatus {
   readonly record: LookupRecord;
 }
 
 /** "gone" also for a generation that only its own request reads. */
-export type LookedUp = LookupStatus | "expired" | "gone";
+export type LookupResult = LookupStatus | "expired" | "gone";
 
 /** A right to write, taken from whoever had it before. */
 export interface Claim {
@@ -120,8 +121,8 @@ export interface PageRequest {
 
 export interface Cancelled {
   /**
-   * "cancelled": it was queued and ends here with a failure of kind "cancelled"; "asked": its writer will be told by its next claim or append,
-   * and `worker` can be told at once.
+   * "cancelled": it was queued and ends here with a failure of kind "cancelled"; "asked": its writer learns it by its next claim or append,
+   * and a message to `worker` reaches it sooner.
    */
   readonly result: "cancelled" | "asked" | "ended" | "gone";
   /** The name its last claim gave; null unless "asked". */
@@ -138,7 +139,7 @@ export interface KeyBinding {
 export interface TokenLog {
   /** A repeat is harmless: what is there already stays as it is. */
   create(record: GenerationRecord): Promise<void>;
-  find(id: string): Promise<Found>;
+  find(id: string): Promise<FindResult>;
   /** @param attempt counts pick-ups of the job from 1: a lower one than the last claim's is refused as "fenced" */
   claim(id: string, attempt: number, worker: string, variant?: string): Promise<Claim | Refusal>;
   /**
@@ -156,7 +157,7 @@ export interface TokenLog {
   unbindKey(owner: string, key: string): Promise<void>;
 }
 
-export function lookedUp(found: Found): LookedUp {
+export function toLookupResult(found: FindResult): LookupResult {
   if (typeof found === "string") return found;
   return canBeLookedUp(found) ? found : "gone";
 }
@@ -189,8 +190,7 @@ export async function* eventsOf(entries: AsyncIterable<LogEntry>): AsyncGenerato
   }
 }
 
-// What both token logs agree on besides the contract: which batches are well formed, what a cancelled generation ends with, how pages are numbered. Pure.
-
+/** What a cancelled generation ends with. */
 export const cancelledFailure: FailureEvent = {
   type: "failure",
   kind: "cancelled",

@@ -1,4 +1,4 @@
-// Who wants to be woken for which generation, in this process. Pushes are hints: the log is the truth, so an empty list just says "look again".
+// Who in this process is called for new entries of which generation. Pushes are hints: the log is the truth, so an empty list just says "look again".
 import type { LogEntry } from "./token-log.js";
 
 export type OnEntries = (entries: readonly LogEntry[]) => void;

@@ -1,4 +1,4 @@
-// Generations of one process: admitted by its queue, run to their end in the background, every event kept in the memory's token log.
+// Generations of one process: admitted by its queue, run to their end in the background, every event stored in the token log of the process.
 //
 //   start ──queue──▶ accepted ──▶ create ──▶ events ──append──▶ log ──▶ followers, now and later
 //                                              └── error, cancel, close ──▶ a failure is the last entry
@@ -9,8 +9,16 @@ import { follow } from "../log/follow.js";
 import type { Generations } from "../generations.js";
 import type { MemoryTokenLog } from "./memory-token-log.js";
 import type { GenerationQueue } from "../queue.js";
-import type { KeyBinding, LogEntry, LogEvent, LookedUp, LookupRecord, LookupStatus, Page } from "../log/token-log.js";
-import { cancelledFailure, lookedUp } from "../log/token-log.js";
+import type {
+  KeyBinding,
+  LogEntry,
+  LogEvent,
+  LookupResult,
+  LookupRecord,
+  LookupStatus,
+  Page,
+} from "../log/token-log.js";
+import { cancelledFailure, toLookupResult } from "../log/token-log.js";
 
 export interface MemoryGenerationsOptions {
   /** How long close() lets generations run before it ends them. */
@@ -45,7 +53,7 @@ export class MemoryGenerations implements Generations {
     const controller = new AbortController();
     setMaxListeners(0, controller.signal);
     const events = this.#queue.submit(record.prepared, controller.signal)[Symbol.asyncIterator]();
-    // The first event says that it has its place; a full queue throws here.
+    // The first event says that it is admitted; a full queue throws here.
     await events.next();
     await this.#log.create(record);
     const done = this.#run(record.id, events).finally(() => this.#running.delete(record.id));
@@ -56,8 +64,8 @@ export class MemoryGenerations implements Generations {
     return follow(this.#log, this.#log.watch, id, after, signal);
   }
 
-  async find(id: string): Promise<LookedUp> {
-    return lookedUp(await this.#log.find(id));
+  async find(id: string): Promise<LookupResult> {
+    return toLookupResult(await this.#log.find(id));
   }
 
   async cancel(id: string): Promise<boolean> {
@@ -120,7 +128,7 @@ class Writer {
   /** Throws AppError "cancelled" when the log takes nothing more. */
   async write(event: LogEvent): Promise<void> {
     const seq = event.type === "token" ? event.seq : this.#lastSeq + 1;
-    const name = await this.#claimed();
+    const name = await this.#claimOnce();
     const { result, lastSeq } = await this.#log.append(this.#id, name, [{ seq, event }]);
     if (result === "gap") throw new AppError("internal", "internal error", { cause: `event ${seq} after ${lastSeq}` });
     if (result !== "ok") throw new AppError("cancelled", cancelledFailure.message);
@@ -137,7 +145,7 @@ class Writer {
     }
   }
 
-  async #claimed(): Promise<string> {
+  async #claimOnce(): Promise<string> {
     if (this.#name !== null) return this.#name;
     const claim = await this.#log.claim(this.#id, 1, "");
     if (typeof claim === "string") throw new AppError("cancelled", cancelledFailure.message);

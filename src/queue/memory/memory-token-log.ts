@@ -8,7 +8,7 @@ import {
   type Appended,
   type Cancelled,
   type Claim,
-  type Found,
+  type FindResult,
   type GenerationRecord,
   type GenerationState,
   type GenerationStatus,
@@ -31,11 +31,11 @@ export interface MemoryTokenLogOptions {
   readonly ttlMs: number;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
-  /** How much of ended generations is kept at most, counted in tokens; the oldest expire early. */
+  /** Bound on what ended generations hold, counted in tokens: above it the oldest expire early. */
   readonly maxEndedTokens?: number;
 }
 
-interface Kept {
+interface StoredGeneration {
   readonly record: GenerationRecord;
   readonly entries: LogEntry[];
   state: GenerationState;
@@ -53,9 +53,9 @@ const maxTraces = 100_000;
 const clockOffsetMs = 1;
 
 export class MemoryTokenLog implements TokenLog {
-  readonly #open = new Map<string, Kept>();
+  readonly #open = new Map<string, StoredGeneration>();
   // Only ever peeked at: then the oldest goes first, however often it is read.
-  readonly #ended: LRUCache<string, Kept>;
+  readonly #ended: LRUCache<string, StoredGeneration>;
   readonly #expired: LRUCache<string, true>;
   readonly #keys: LRUCache<string, KeyBinding>;
   readonly #watchers = new Watchers();
@@ -68,7 +68,7 @@ export class MemoryTokenLog implements TokenLog {
       ttl: ttlMs,
       ttlAutopurge: true,
       maxSize,
-      sizeCalculation: (kept) => Math.min(tenthsOfTokens(kept), maxSize),
+      sizeCalculation: (stored) => Math.min(tenthsOfTokens(stored), maxSize),
       dispose: (_, id) => this.#expired.set(id, true),
       ...clock,
     });
@@ -85,45 +85,45 @@ export class MemoryTokenLog implements TokenLog {
     this.#open.set(record.id, { record, entries: [], ...fresh });
   }
 
-  async find(id: string): Promise<Found> {
-    const kept = this.#find(id);
-    return kept === undefined ? this.#absence(id) : statusOf(kept);
+  async find(id: string): Promise<FindResult> {
+    const stored = this.#find(id);
+    return stored === undefined ? this.#absence(id) : statusOf(stored);
   }
 
   async claim(id: string, attempt: number, worker: string, variant = ""): Promise<Claim | Refusal> {
-    const kept = this.#find(id);
-    if (kept === undefined) return "gone";
-    if (kept.state === "ended") return "ended";
-    if (attempt < kept.attempt) return "fenced";
-    Object.assign(kept, { state: "running", writer: randomUUID(), attempt, worker });
-    if (kept.entries.length === 0) kept.variant = variant;
-    const { record, writer, isCancelled } = kept;
-    return { record, writer, isCancelled, variant: kept.variant, entries: [...kept.entries] };
+    const stored = this.#find(id);
+    if (stored === undefined) return "gone";
+    if (stored.state === "ended") return "ended";
+    if (attempt < stored.attempt) return "fenced";
+    Object.assign(stored, { state: "running", writer: randomUUID(), attempt, worker });
+    if (stored.entries.length === 0) stored.variant = variant;
+    const { record, writer, isCancelled } = stored;
+    return { record, writer, isCancelled, variant: stored.variant, entries: [...stored.entries] };
   }
 
   async append(id: string, writer: string, entries: readonly LogEntry[]): Promise<Appended> {
     checkBatch(entries);
-    const kept = this.#find(id);
-    if (kept === undefined) return { result: "gone", lastSeq: 0, isCancelled: false };
-    const result = judge(kept, writer, entries);
-    const fresh = result === "ok" ? entries.slice(Math.max(0, lastSeqOf(kept) + 1 - (entries[0]?.seq ?? 0))) : [];
-    this.#write(id, kept, fresh);
-    return { result, lastSeq: lastSeqOf(kept), isCancelled: kept.isCancelled };
+    const stored = this.#find(id);
+    if (stored === undefined) return { result: "gone", lastSeq: 0, isCancelled: false };
+    const result = appendResult(stored, writer, entries);
+    const fresh = result === "ok" ? entries.slice(Math.max(0, lastSeqOf(stored) + 1 - (entries[0]?.seq ?? 0))) : [];
+    this.#write(id, stored, fresh);
+    return { result, lastSeq: lastSeqOf(stored), isCancelled: stored.isCancelled };
   }
 
   async read(id: string, after: number): Promise<Reading> {
-    const kept = this.#find(id);
-    if (kept === undefined) return { entries: [], state: this.#absence(id), lastSeq: 0 };
-    return { entries: kept.entries.slice(after), state: kept.state, lastSeq: lastSeqOf(kept) };
+    const stored = this.#find(id);
+    if (stored === undefined) return { entries: [], state: this.#absence(id), lastSeq: 0 };
+    return { entries: stored.entries.slice(after), state: stored.state, lastSeq: lastSeqOf(stored) };
   }
 
   async cancel(id: string): Promise<Cancelled> {
-    const kept = this.#find(id);
-    if (kept === undefined) return { result: "gone", worker: null };
-    if (kept.state === "ended") return { result: "ended", worker: null };
-    kept.isCancelled = true;
-    if (kept.state === "running") return { result: "asked", worker: kept.worker };
-    this.#write(id, kept, [{ seq: lastSeqOf(kept) + 1, event: cancelledFailure }]);
+    const stored = this.#find(id);
+    if (stored === undefined) return { result: "gone", worker: null };
+    if (stored.state === "ended") return { result: "ended", worker: null };
+    stored.isCancelled = true;
+    if (stored.state === "running") return { result: "asked", worker: stored.worker };
+    this.#write(id, stored, [{ seq: lastSeqOf(stored) + 1, event: cancelledFailure }]);
     return { result: "cancelled", worker: null };
   }
 
@@ -131,12 +131,12 @@ export class MemoryTokenLog implements TokenLog {
     if (before !== null) idAtPosition(before);
     const mine = [...this.#open.values(), ...this.#ended.values()]
       .filter(({ record }) => record.owner === owner && record.request !== null)
-      .map((kept) => ({ kept, position: pagePosition(kept.record) }))
+      .map((stored) => ({ stored, position: pagePosition(stored.record) }))
       .filter(({ position }) => before === null || position < before)
       .sort((a, b) => (a.position < b.position ? 1 : -1));
     const page = mine.slice(0, limit);
     const next = mine.length > limit ? (page.at(-1)?.position ?? null) : null;
-    return { statuses: page.map(({ kept }) => statusOf(kept)), next };
+    return { statuses: page.map(({ stored }) => statusOf(stored)), next };
   }
 
   async bindKey(owner: string, key: string, binding: KeyBinding): Promise<KeyBinding> {
@@ -150,11 +150,11 @@ export class MemoryTokenLog implements TokenLog {
     this.#keys.delete(JSON.stringify([owner, key]));
   }
 
-  #find(id: string): Kept | undefined {
-    const kept = this.#open.get(id) ?? this.#ended.peek(id);
+  #find(id: string): StoredGeneration | undefined {
+    const stored = this.#open.get(id) ?? this.#ended.peek(id);
     // What is past its time counts as expired from the moment that somebody asks.
-    if (kept === undefined) this.#ended.delete(id);
-    return kept;
+    if (stored === undefined) this.#ended.delete(id);
+    return stored;
   }
 
   #isExpired(id: string): boolean {
@@ -165,34 +165,34 @@ export class MemoryTokenLog implements TokenLog {
     return this.#isExpired(id) ? "expired" : "gone";
   }
 
-  #write(id: string, kept: Kept, entries: readonly LogEntry[]): void {
+  #write(id: string, stored: StoredGeneration, entries: readonly LogEntry[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
-    kept.entries.push(...entries);
-    if (terminalOf(last) !== null) this.#end(id, kept);
+    stored.entries.push(...entries);
+    if (terminalOf(last) !== null) this.#end(id, stored);
     this.#watchers.notify(id, entries);
   }
 
-  #end(id: string, kept: Kept): void {
-    kept.state = "ended";
+  #end(id: string, stored: StoredGeneration): void {
+    stored.state = "ended";
     this.#open.delete(id);
-    this.#ended.set(id, kept);
+    this.#ended.set(id, stored);
   }
 }
 
-function lastSeqOf({ entries }: Kept): number {
+function lastSeqOf({ entries }: StoredGeneration): number {
   return entries.length;
 }
 
-function judge(kept: Kept, writer: string, entries: readonly LogEntry[]): Appended["result"] {
-  if (kept.writer !== writer || writer === "") return "fenced";
+function appendResult(stored: StoredGeneration, writer: string, entries: readonly LogEntry[]): Appended["result"] {
+  if (stored.writer !== writer || writer === "") return "fenced";
   const last = entries.at(-1);
-  if (last !== undefined && last.seq <= lastSeqOf(kept)) return "ok";
-  if (kept.state === "ended") return "ended";
-  return entries[0] !== undefined && entries[0].seq > lastSeqOf(kept) + 1 ? "gap" : "ok";
+  if (last !== undefined && last.seq <= lastSeqOf(stored)) return "ok";
+  if (stored.state === "ended") return "ended";
+  return entries[0] !== undefined && entries[0].seq > lastSeqOf(stored) + 1 ? "gap" : "ok";
 }
 
-function statusOf({ record, state, entries, isCancelled }: Kept): GenerationStatus {
+function statusOf({ record, state, entries, isCancelled }: StoredGeneration): GenerationStatus {
   const last = entries.at(-1);
   return {
     record,
@@ -204,7 +204,7 @@ function statusOf({ record, state, entries, isCancelled }: Kept): GenerationStat
 }
 
 /** Attention and source ids weigh by their numbers, an end event repeats its tokens, and a record weighs something however short it is. */
-function tenthsOfTokens({ record, entries }: Kept): number {
+function tenthsOfTokens({ record, entries }: StoredGeneration): number {
   const numbers = entries.reduce(
     (sum, { event }) => sum + (event.type === "token" ? (event.attention?.length ?? 0) : 0),
     record.prepared.sourceIds.length,

@@ -1,6 +1,6 @@
-// How an API node hears of new entries: one channel of its own, and its name in the meta of each generation that it follows.
+// How an API node gets new entries: one channel of its own, and its name in the meta of each generation that it follows.
 //
-//   worker ──append ok──▶ PUBLISH node:<id> ──▶ Inbox ──▶ watchers        reconnected: subscribe, register again, tell every watcher to look
+//   worker ──append ok──▶ PUBLISH node:<id> ──▶ Inbox ──▶ watchers        reconnected: subscribe, register again, every watcher reads
 import type { RedisConnection } from "./redis.js";
 import { channelOf, parsePushes } from "./pushes.js";
 import { joinScript } from "./token-log-scripts.js";

@@ -1,4 +1,4 @@
-// A worker's side of the token log: what all its generations produced goes out in common flushes, log first, then the news of it.
+// A worker's side of the token log: what all its generations produced goes out in common flushes, first to the log, then to the nodes that follow.
 //
 //   first token, end ─▶ end of tick ─┐
 //   token token token ─▶ gather ─────┴▶ append, append … (pipelined) ──▶ replies ──▶ one message per API node
@@ -12,7 +12,7 @@ import type { AppendedTo, AppendRequest } from "./redis-token-log.js";
 import { terminalOf, type Claim, type LogEntry, type LogEvent, type Refusal } from "../log/token-log.js";
 
 export interface LogWriterOptions {
-  /** Appends and tells the API nodes that follow; an answer for each. If it throws, some may be in. */
+  /** Appends, and pushes to the API nodes that follow; an answer for each. If it throws, some may be in. */
   readonly flush: (requests: readonly AppendRequest[]) => Promise<readonly AppendedTo[]>;
   readonly onAppended: (seconds: number) => void;
   readonly onFenced: () => void;

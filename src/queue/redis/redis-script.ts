@@ -33,10 +33,10 @@ export async function runScript(client: Redis, { lua, sha }: Script, { keys, arg
 export async function runScripts(client: Redis, script: Script, calls: readonly ScriptCall[]): Promise<unknown[]> {
   if (calls.length === 0) return [];
   return orUnavailable(async () => {
-    const replies = await pipelined(client, script, calls);
+    const replies = await runPipeline(client, script, calls);
     if (!replies.some(([error]) => isNoScript(error))) return replies.map(valueOf);
     await client.script("LOAD", script.lua);
-    return (await pipelined(client, script, calls)).map(valueOf);
+    return (await runPipeline(client, script, calls)).map(valueOf);
   });
 }
 
@@ -57,7 +57,7 @@ export function unreachable(what: "Redis" | "the queue", cause?: unknown): AppEr
 
 type Reply = [error: Error | null, value: unknown];
 
-async function pipelined(client: Redis, { sha }: Script, calls: readonly ScriptCall[]): Promise<Reply[]> {
+async function runPipeline(client: Redis, { sha }: Script, calls: readonly ScriptCall[]): Promise<Reply[]> {
   const pipeline = client.pipeline();
   for (const { keys, args } of calls) pipeline.evalsha(sha, keys.length, ...keys, ...args);
   return (await pipeline.exec()) ?? [];
@@ -72,7 +72,7 @@ function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
-// Before version 7 Redis told of what a command in a script was answered within a sentence: "ERR Error running script (call to f_…):
+// Before version 7 Redis put the answer to a command of a script into a sentence: "ERR Error running script (call to f_…):
 // @user_script:15: @user_script: 15: -OOM command not …".
 const answered = (words: string) => new RegExp(`(?:^|: -)(?:${words})\\b`, "u");
 

@@ -11,7 +11,7 @@ import {
   type Appended,
   type Cancelled,
   type Claim,
-  type Found,
+  type FindResult,
   type GenerationRecord,
   type GenerationStatus,
   type KeyBinding,
@@ -37,7 +37,7 @@ export interface RedisTokenLogOptions {
   readonly client: Redis;
   readonly prefix: string;
   readonly ttlMs: number;
-  /** How long an open generation is kept after its last sign of life. */
+  /** How long an open generation stays after its last sign of life. */
   readonly openTtlMs?: number;
 }
 
@@ -85,8 +85,8 @@ export class RedisTokenLog implements TokenLog {
     if (record.request !== null) await this.#enlist(record);
   }
 
-  async find(id: string): Promise<Found> {
-    return foundOf(await runScript(this.#client, scripts.findScript, this.#call(id, [])));
+  async find(id: string): Promise<FindResult> {
+    return findResultOf(await runScript(this.#client, scripts.findScript, this.#call(id, [])));
   }
 
   async claim(id: string, attempt: number, worker: string, variant = ""): Promise<Claim | Refusal> {
@@ -132,7 +132,7 @@ export class RedisTokenLog implements TokenLog {
   async list(owner: string, { before, limit }: PageRequest): Promise<Page> {
     if (before !== null) idAtPosition(before);
     const listed: GenerationStatus[] = [];
-    // One more than asked for tells whether there is a next page.
+    // One more than asked for shows whether there is a next page.
     for (let from = before; listed.length <= limit;) {
       const positions = await this.#positionsBefore(owner, from, limit + 1 - listed.length);
       from = positions.at(-1) ?? null;
@@ -196,7 +196,7 @@ export class RedisTokenLog implements TokenLog {
   /** Takes those that have expired off the list. */
   async #statusesAt(owner: string, positions: readonly string[]): Promise<GenerationStatus[]> {
     const calls = positions.map((position) => this.#call(idAtPosition(position), []));
-    const found = (await runScripts(this.#client, scripts.findScript, calls)).map(foundOf);
+    const found = (await runScripts(this.#client, scripts.findScript, calls)).map(findResultOf);
     const past = positions.filter((_, i) => typeof found[i] === "string");
     if (past.length > 0) await orUnavailable(() => this.#client.zrem(this.#listName(owner), ...past));
     return found.filter((one) => typeof one !== "string");
@@ -220,7 +220,7 @@ function namesIn(nodes: string): string[] {
   return nodes.split(" ").filter((name) => name !== "");
 }
 
-// What the scripts' replies mean: arrays of strings and integers in, the contract's types out. Pure.
+// The scripts' replies: arrays of strings and integers in, the contract's types out.
 
 /** A stream's entry: its id, then field and value. */
 export type RawEntry = readonly [id: string, fields: readonly [name: string, value: string]];
@@ -234,7 +234,7 @@ export function readingOf(reply: unknown): Reading {
   return { state, lastSeq: lastSeq ?? 0, entries: entriesOf(entries ?? []) };
 }
 
-export function foundOf(reply: unknown): Found {
+export function findResultOf(reply: unknown): FindResult {
   const [state, record, lastSeq, cancel, last] = reply as [GenerationState, string, number, number, string];
   if (!isThere(state)) return state;
   return {

@@ -1,4 +1,5 @@
-// Connections to Redis, each made the right way for its use. A process starts without Redis and finds it by itself, again and again.
+// Connections to Redis, each made the right way for its use; and what Redis says of itself. A process starts without Redis and finds it by itself,
+// again and again.
 //
 //   commands: refuse at once while it is away · subscriber: pub/sub only · worker: BullMQ's, whose commands wait until it is back
 import { Redis, type RedisOptions as AllRedisOptions } from "ioredis";
@@ -24,13 +25,13 @@ export interface RedisConnectionOptions {
   readonly role: RedisRole;
   /** For the log: each failure to connect, each broken connection. */
   readonly onError?: (error: Error) => void;
-  /** A Redis that owes an answer for so long is away, as one is whose host is gone. An idle connection is asked as often. Not in role "worker". */
+  /** A Redis that owes an answer for this long counts as away, as one whose host is gone. Idle connections are pinged at this interval. Not in role "worker". */
   readonly silenceMs?: number;
 }
 
 const usualSilenceMs = 5000;
 const longestRetryMs = 1000;
-const closePatienceMs = 1000;
+const closeTimeoutMs = 1000;
 
 export function connectRedis(url: string, options: RedisConnectionOptions): RedisConnection {
   const { role, onError = () => undefined, silenceMs = usualSilenceMs } = options;
@@ -40,7 +41,7 @@ export function connectRedis(url: string, options: RedisConnectionOptions): Redi
 function clientOptions(role: RedisRole, silenceMs: number): RedisOptions {
   const common: RedisOptions = {
     connectTimeout: usualSilenceMs,
-    disconnectTimeout: closePatienceMs,
+    disconnectTimeout: closeTimeoutMs,
     retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, longestRetryMs),
     // After a failover the old primary says so: only a new connection finds the new one.
     reconnectOnError: isReadOnly,
@@ -84,9 +85,9 @@ class Connection implements RedisConnection {
 
   async close(): Promise<void> {
     if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
-    const patience = setTimeout(() => this.client.disconnect(), closePatienceMs);
+    const timeout = setTimeout(() => this.client.disconnect(), closeTimeoutMs);
     if (this.#isUp) await this.client.quit().catch(() => undefined);
-    clearTimeout(patience);
+    clearTimeout(timeout);
     // "end" is not waited for: it does not always come.
     this.client.disconnect();
   }
@@ -103,9 +104,7 @@ class Connection implements RedisConnection {
   }
 }
 
-// What Redis' INFO says, as numbers for metrics. Pure.
-
-/** Fields that a Redis (or one of its kin) does not have count as 0, and as nothing wrong. */
+/** What Redis' INFO says, as numbers for metrics. Fields that a Redis (or one of its kin) does not have count as 0, and as nothing wrong. Pure. */
 export function readRedisInfo(info: string): RedisLevel {
   const fields = new Map(
     info.split("\r\n").flatMap((line): [string, string][] => {

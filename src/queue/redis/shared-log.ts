@@ -1,5 +1,5 @@
 // All of Redis that generations need, connected: the log, the inbox of this API node, what a worker flushes with, and whether Redis is there.
-import { expect, follow, type Expected, type FollowOptions } from "../log/follow.js";
+import { followNew, follow, type NewFollower, type FollowOptions } from "../log/follow.js";
 import { Inbox } from "./inbox.js";
 import { publishPushes, type Push } from "./pushes.js";
 import { connectRedis, type RedisConnection } from "./redis.js";
@@ -41,8 +41,8 @@ export class SharedLog {
   }
 
   /** Before create: what its log will hold, from the first entry. */
-  expect(id: string): Expected {
-    return expect(this.log, this.#inbox.watchNew, id, this.#options.follow);
+  followNew(id: string): NewFollower {
+    return followNew(this.log, this.#inbox.watchNew, id, this.#options.follow);
   }
 
   /** A log whose entries are pushed here. */

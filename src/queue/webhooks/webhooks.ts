@@ -1,5 +1,5 @@
-// One signed call of a webhook (Standard Webhooks): a POST to an address that is checked at the moment of connecting. When to try again is
-// decided by webhook-timers.ts in one process and by BullMQ across many.
+// One signed call of a webhook (Standard Webhooks): a POST to an address that is checked at the moment of connecting; with traces on, a span.
+// When to try again is decided by webhook-timers.ts in one process and by BullMQ across many.
 //
 //   deliver ──2xx──▶ resolves     408, 429, 5xx, network ──▶ throws, retryable     anything else ──▶ throws, not retryable
 import { createHmac } from "node:crypto";
@@ -115,12 +115,12 @@ function post(
       resolve({ status: response.statusCode ?? 0, retryAfter: response.headers["retry-after"] });
       response.destroy();
     });
-    sent.on("error", (error) => reject(failed(error, timeout.aborted)));
+    sent.on("error", (error) => reject(networkError(error, timeout.aborted)));
     sent.end(body);
   });
 }
 
-function failed(error: Error, isTimeout: boolean): WebhookError {
+function networkError(error: Error, isTimeout: boolean): WebhookError {
   if (error instanceof WebhookError) return error;
   const { code } = error as NodeJS.ErrnoException;
   const reason = isTimeout ? "no answer in time" : `the network failed${code === undefined ? "" : ` (${code})`}`;
@@ -143,10 +143,9 @@ const publicLookup: LookupFunction = (hostname: string, options: LookupOptions, 
   });
 };
 
-// Calls of a webhook as spans, each attempt one, under the generation that wanted it; the receiver gets the call's own traceparent.
-
 export type Deliver = typeof deliver;
 
+/** Each attempt is a span under the generation that wanted it; the receiver gets the attempt's own traceparent. */
 export function tracedDelivery(tracing: Tracing): Deliver {
   return async (url, body, secret, { trace, ...options }) => {
     // Never the URL's path or query: they may hold a secret.

@@ -78,12 +78,12 @@ export function engineSpans(
   const tokens = outputs.reduce((sum, output) => sum + output.tokens.length, 0);
   return [
     // Two clocks: it never ends before it began.
-    past("queue", [Math.min(startedAt, encodeAt), encodeAt], { "seqserve.queue": "engine" }),
-    past("encode", [encodeAt, decodeAt], {
+    pastSpan("queue", [Math.min(startedAt, encodeAt), encodeAt], { "seqserve.queue": "engine" }),
+    pastSpan("encode", [encodeAt, decodeAt], {
       "seqserve.batch.sources": run.encodedSources,
       "seqserve.source_tokens": prepared.sourceIds.length,
     }),
-    past("decode", [decodeAt, run.endedAt], {
+    pastSpan("decode", [decodeAt, run.endedAt], {
       "seqserve.batch.rows.mean": Math.round(run.meanRows * 100) / 100,
       "seqserve.batch.rows.max": run.maxRows,
       "seqserve.steps": run.steps,
@@ -93,6 +93,6 @@ export function engineSpans(
   ];
 }
 
-export function past(name: string, [at, endedAt]: readonly [number, number], attributes: Attributes): PastSpan {
+export function pastSpan(name: string, [at, endedAt]: readonly [number, number], attributes: Attributes): PastSpan {
   return { name, kind: "internal", at, endedAt, attributes };
 }

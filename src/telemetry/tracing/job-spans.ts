@@ -2,7 +2,7 @@
 //
 //   added ──queue──▶ taken ──run──▶ settled, or back to the queue ──▶ … another worker's run, one attempt more
 import type { Attributes, PastSpan, SpanStart } from "./spans.js";
-import { past } from "./generation-spans.js";
+import { pastSpan } from "./generation-spans.js";
 
 export interface PickUp {
   readonly id: string;
@@ -18,7 +18,7 @@ export interface PickUp {
 /** Only of the first pick-up: when a later one's wait began, its worker does not know. */
 export function waitInRedis({ attempt, addedAt, takenAt }: PickUp): PastSpan | null {
   if (attempt > 1) return null;
-  return past("queue", [Math.min(addedAt, takenAt), takenAt], { "seqserve.queue": "redis" });
+  return pastSpan("queue", [Math.min(addedAt, takenAt), takenAt], { "seqserve.queue": "redis" });
 }
 
 export function runStart({ id, model, worker, attempt, takenAt }: PickUp): SpanStart {

@@ -1,7 +1,7 @@
 // The only home of OpenTelemetry: spans are gathered here and sent as OTLP over HTTP (protobuf), in batches, in the background.
 //
 //   start … end ──▶ bounded queue ──every second, or 512──▶ POST {endpoint}/v1/traces ──▶ collector
-//                       └─ full: the newest are dropped            └─ fails: tried again for a while, then dropped and told once a minute
+//                       └─ full: the newest are dropped            └─ fails: tried again for a while, then dropped, and logged once a minute
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -44,7 +44,7 @@ const queueSize = 8192;
 const batchSize = 512;
 const sendEveryMs = 1000;
 const requestTimeoutMs = 10_000;
-const closePatienceMs = 3000;
+const closeTimeoutMs = 3000;
 
 const kinds = {
   server: SpanKind.SERVER,
@@ -65,7 +65,7 @@ export class OtlpTracing implements Tracing {
       sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
       spanProcessors: [
         new BatchSpanProcessor({
-          exporter: new ToldExporter(exporter, new FailureNotes(onFailure)),
+          exporter: new NotingExporter(exporter, new FailureNotes(onFailure)),
           maxQueueSize: queueSize,
           maxExportBatchSize: batchSize,
           scheduledDelayMillis: sendEveryMs,
@@ -79,7 +79,7 @@ export class OtlpTracing implements Tracing {
   start({ name, kind, attributes, at }: SpanStart, parent: TraceHeaders | undefined): OpenSpan {
     const options = {
       kind: kinds[kind],
-      attributes: known(attributes),
+      attributes: definedAttributes(attributes),
       ...(at === undefined ? {} : { startTime: at }),
     };
     return new StartedSpan(this.#tracer.startSpan(name, options, contextOf(parent)));
@@ -87,7 +87,7 @@ export class OtlpTracing implements Tracing {
 
   async close(): Promise<void> {
     const closed = this.#provider.shutdown().catch(() => undefined);
-    await Promise.race([closed, sleep(closePatienceMs, undefined, { ref: false })]);
+    await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
   }
 }
 
@@ -112,14 +112,14 @@ class StartedSpan implements OpenSpan {
 
   end({ name, attributes = {}, error = null, at }: SpanEnd = {}): void {
     if (name !== undefined) this.#span.updateName(name);
-    this.#span.setAttributes(known(attributes));
+    this.#span.setAttributes(definedAttributes(attributes));
     if (error !== null) this.#span.setAttribute("error.type", error).setStatus({ code: SpanStatusCode.ERROR });
     this.#span.end(at);
   }
 }
 
-/** Notes what could not be sent. */
-class ToldExporter implements SpanExporter {
+/** An exporter that notes what could not be sent. */
+class NotingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #notes: FailureNotes;
 
@@ -144,20 +144,19 @@ function contextOf(parent: TraceHeaders | undefined): Context {
   return parent === undefined ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, parent, defaultTextMapGetter);
 }
 
-function known(attributes: SpanStart["attributes"]): OtelAttributes {
+function definedAttributes(attributes: SpanStart["attributes"]): OtelAttributes {
   const entries = Object.entries(attributes).flatMap(([name, value]) => {
     return value === undefined ? [] : [[name, typeof value === "object" ? [...value] : value] as const];
   });
   return Object.fromEntries(entries);
 }
 
-// Says at most once a minute that traces could not be sent, and how often since the last time. Pure: the clock is passed in.
-
 /** `failures`: how many there were since the last note, this one included. */
 export type NoteFailure = (error: Error, failures: number) => void;
 
 const everyMs = 60_000;
 
+/** Says at most once a minute that traces could not be sent, and how often since the last time. Pure: the clock is passed in. */
 export class FailureNotes {
   readonly #note: NoteFailure;
   #failures = 0;

@@ -129,7 +129,7 @@ test("who creates a log hears of all of it without a reading", { skip: withoutRe
   const [worker, node] = [await connect("w"), await connect("n")];
   const hear = async () => {
     const record = recordOf();
-    const expected = node.expect(record.id);
+    const expected = node.followNew(record.id);
     await node.create(record);
     const { writer } = await claimed(worker.log, record.id);
     await admin.config("RESETSTAT");
@@ -148,7 +148,7 @@ test("who expects a log hears of it although Redis broke off meanwhile", { skip:
   const { connect, server } = await setUp(t, true);
   const [worker, node] = [await connect("w"), await connect("n")];
   const record = recordOf();
-  const expected = node.expect(record.id);
+  const expected = node.followNew(record.id);
   await node.create(record);
   const { writer } = await claimed(worker.log, record.id);
   await server.kill();

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorKind } from "../../../src/errors.js";
 import type { EndEvent, Generate, GenerationEvent, Prepared, TokenEvent } from "../../../src/generation.js";
 import type { Generations } from "../../../src/queue/generations.js";
-import type { Found, LookupRecord, LogEntry } from "../../../src/queue/log/token-log.js";
+import type { FindResult, LookupRecord, LogEntry } from "../../../src/queue/log/token-log.js";
 import { decoding } from "../models/decoding.js";
 import type { QueueLimits } from "./queue-contract.js";
 import { until } from "../until.js";
@@ -382,11 +382,11 @@ function kinds(entries: readonly LogEntry[]): string[] {
   return entries.map(({ event }) => event.type);
 }
 
-function lastSeqOf(found: Found): number {
+function lastSeqOf(found: FindResult): number {
   return typeof found === "string" ? 0 : found.lastSeq;
 }
 
-function stateOf(found: Found): string {
+function stateOf(found: FindResult): string {
   return typeof found === "string" ? found : found.state;
 }
 

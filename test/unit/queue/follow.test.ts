@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorKind } from "../../../src/errors.js";
-import { expect, follow, type FollowOptions } from "../../../src/queue/log/follow.js";
+import { followNew, follow, type FollowOptions } from "../../../src/queue/log/follow.js";
 import { MemoryTokenLog } from "../../../src/queue/memory/memory-token-log.js";
 import { terminalOf, type LogEntry, type Reading, type TokenLog } from "../../../src/queue/log/token-log.js";
 import { Watchers, type Watch } from "../../../src/queue/log/watchers.js";
@@ -173,7 +173,7 @@ test("pushes alone need no readings", async () => {
 
 test("what is expected needs no reading at all, and misses nothing that comes before it is read on", async () => {
   const log = new ScriptedLog();
-  const expected = expect(log, log.watchers.watch, "g", noPolling);
+  const expected = followNew(log, log.watchers.watch, "g", noPolling);
   log.push(...tokens(1, 2));
   await turn();
   log.push(token(3));
@@ -187,7 +187,7 @@ test("what is expected needs no reading at all, and misses nothing that comes be
 
 test("what is expected is read where pushes leave a hole", async () => {
   const log = new ScriptedLog();
-  const following = expect(log, log.watchers.watch, "g", noPolling).entries(open);
+  const following = followNew(log, log.watchers.watch, "g", noPolling).entries(open);
   const next = following.next();
   await turn();
   log.entries = tokens(1, 2);
@@ -201,7 +201,7 @@ test("what is expected is read seldom while it has no entries, then as often as 
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const log = new ScriptedLog();
   const pollMs = 20;
-  const following = expect(log, log.watchers.watch, "g", { pollMs }).entries(open);
+  const following = followNew(log, log.watchers.watch, "g", { pollMs }).entries(open);
   const first = nextSeq(following);
   log.entries = [token(1)];
   await turn();
@@ -222,9 +222,9 @@ test("what is expected is read seldom while it has no entries, then as often as 
 test("what was expected and is not wanted is no longer watched", async () => {
   const log = new ScriptedLog();
   const { watchers } = log;
-  expect(log, watchers.watch, "g").close();
+  followNew(log, watchers.watch, "g").close();
   assert.deepEqual(watchers.ids, []);
-  const expected = expect(log, watchers.watch, "g");
+  const expected = followNew(log, watchers.watch, "g");
   await assert.rejects(expected.entries(AbortSignal.abort(new Error("left"))).next(), /left/);
   expected.close();
   assert.deepEqual(watchers.ids, []);
