@@ -30,7 +30,7 @@ function build(generate: Generate, limits: GenerationsLimits) {
   return { generations, queue, ended, failed, dispose: () => generations.close() };
 }
 
-testGenerationsContract("EmbeddedGenerations", (generate, limits) => Promise.resolve(build(generate, limits)));
+testGenerationsContract("MemoryGenerations", (generate, limits) => Promise.resolve(build(generate, limits)));
 
 const limits = { maxQueuedRequests: 100, maxQueuedTokens: 1000, ttlMs: 60_000, drainTimeoutMs: 50 };
 

@@ -41,7 +41,7 @@ const options: ContractOptions = {
 testTokenLogContract("RedisTokenLog", options);
 testTokenLogModel("RedisTokenLog", options, scaled(60));
 
-/** Every key gets older by so much: no test waits, and none is late. */
+/** Every key gets older by `ms`: no test waits, and none is late. */
 async function age(client: Redis, prefix: string, ms: number): Promise<void> {
   for (const key of await client.keys(`${prefix}:*`)) {
     const left = await client.pttl(key);

@@ -8,7 +8,7 @@ function isLimited(error: unknown): boolean {
   return error instanceof AppError && error.kind === "rate_limited" && error.retryAfterSeconds === 1;
 }
 
-test("a key may have so many open and no more; another key has places of its own", () => {
+test("a key may have open what the bound allows and no more; another key has places of its own", () => {
   const open = new OpenGenerations(2);
   const [leave] = open.enter("a", 1);
   open.enter("a", 1);
