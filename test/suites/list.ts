@@ -39,7 +39,7 @@ export const suites: readonly Suite[] = [
     file: "test/suites/node/run.js",
     does: "tests on another Node: node 24 [--all | --rest | test/path …]",
     needs: "npm's registry",
-    minutes: "2, with --all 12",
+    minutes: "2, with --all 6",
   },
   {
     name: "image",
