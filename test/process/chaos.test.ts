@@ -12,7 +12,7 @@ describe("a disturbed cluster", { skip: withoutRedis, concurrency: false }, () =
   test("workers killed at random tokens: every text is whole", async () => {
     const wanted = scaled(6, 3);
     const { kills, tookOver } = await killWorkers(wanted);
-    assert.equal(kills, wanted);
+    assert.ok(kills >= wanted);
     assert.ok(tookOver > 0, "no kill met a running generation");
   });
 
