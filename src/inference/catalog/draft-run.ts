@@ -1,12 +1,12 @@
 // Runs a draft of seqserve.json once, in an engine of its own: what that confirms, and what it cannot. For `seqserve check`; nothing is served from it.
 import type { ManifestDraft } from "../folder/draft/draft-manifest.js";
-import { EnginePool } from "../host/engine-pool.js";
 import { engineFacts } from "./engine-facts.js";
 import type { EngineInfo } from "../protocol/engine-protocol.js";
 import { enginePlan } from "./engine-plan.js";
 import { folderPlan, type FolderOptions } from "../folder/folder.js";
 import { oneLine, engineProbe, textSide, vocabularyFault } from "./load-steps.js";
 import { checkManifest, type Manifest } from "../folder/manifest.js";
+import { EnginePool } from "../host/engine-host.js";
 
 export interface DraftRunOptions extends FolderOptions {
   readonly loadTimeoutMs: number;

@@ -5,7 +5,6 @@
 //   loading or loaded ──▶ failed: one line says why
 import { join } from "node:path";
 import { AppError } from "../../errors.js";
-import { EnginePool } from "../host/engine-pool.js";
 import { folderDigest } from "../folder/digest.js";
 import { engineFacts, type EngineFacts } from "./engine-facts.js";
 import type { EngineLoads } from "../protocol/engine-loads.js";
@@ -17,6 +16,7 @@ import { vocabularyFault, oneLine, engineProbe, textSide, type TextSide, type Lo
 import { engineInfo, folderInfo, textInfo, unknownModel, type ModelInfo } from "./model-info.js";
 import type { ServedModel, ServerLimits } from "./served-model.js";
 import { OnDemandEngines } from "./on-demand-engines.js";
+import { EnginePool } from "../host/engine-host.js";
 
 export interface SlotOptions {
   readonly modelsDir: string;

@@ -1,7 +1,7 @@
 // The engines of one model over time: started by the first who needs them, closed after a while without requests, started again by the next one.
 //
 //   none ──get()──▶ starting ──▶ running ──idle──▶ closing ──▶ none
-import type { EnginePool } from "../host/engine-pool.js";
+import type { EnginePool } from "../host/engine-host.js";
 
 export interface OnDemandOptions {
   readonly start: () => Promise<EnginePool>;

@@ -1,4 +1,5 @@
-// The main thread's side of one engine: starts its worker, hands sequences over, and turns its messages into one iterator per sequence.
+// The main thread's side of a model's engines (EnginePool) and of each of them (EngineHost): starts its worker, hands sequences over, and turns
+// its messages into one iterator per sequence.
 //
 //   submit ──postMessage──▶ engine/worker.ts        stepped{tokens, ended} ──▶ each sequence's channel ──▶ for await
 import { Worker } from "node:worker_threads";
@@ -223,4 +224,41 @@ export async function tryDevice(device: string): Promise<string | null> {
     worker.on("exit", () => resolve("the thread that tried it ended by itself"));
     post({ type: "try", device });
   });
+}
+
+/** The engines of one model: loads them side by side and gives each sequence to the least busy one. */
+export class EnginePool {
+  readonly #hosts: readonly EngineHost[];
+
+  constructor(count: number, options: EngineHostOptions) {
+    // Several engines of one model would yield to each other: nine sequences are five and four.
+    const loads = count === 1 ? options.loads : null;
+    this.#hosts = Array.from({ length: count }, () => new EngineHost({ ...options, loads }));
+  }
+
+  get size(): number {
+    return this.#hosts.length;
+  }
+
+  /** Rejects with one line for the user; the threads are gone then. */
+  async load(plan: ModelPlan, probe: Probe): Promise<EngineInfo> {
+    const loads = await Promise.allSettled(this.#hosts.map((host) => host.load(plan, probe)));
+    const failed = loads.find((load) => load.status === "rejected");
+    if (failed !== undefined) {
+      await this.close();
+      throw failed.reason as Error;
+    }
+    const [first] = loads;
+    if (first?.status !== "fulfilled") throw new Error("an engine pool needs at least one engine");
+    return first.value;
+  }
+
+  submit(spec: SubmitSpec, signal: AbortSignal): EngineRun {
+    const host = this.#hosts.reduce((least, other) => (other.inFlight < least.inFlight ? other : least));
+    return host.submit(spec, signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.close()));
+  }
 }
