@@ -81,12 +81,14 @@ function wantsHtml({ headers }: Pick<FastifyRequest, "headers">): boolean {
 }
 
 function sendPageFile(
-  { headers }: Pick<FastifyRequest, "headers">,
+  { headers, raw }: Pick<FastifyRequest, "headers" | "raw">,
   reply: FastifyReply,
   name: string,
   etags: ReadonlyMap<string, string>,
 ): void {
   const etag = etags.get(name);
+  // The library would hold them against an ETag that it does not have, and refuse with a 400.
+  for (const precondition of ["if-match", "if-unmodified-since"]) delete raw.headers[precondition];
   if (etag === undefined) throw new AppError("not_found", "no such file of the page");
   void reply
     .header("content-security-policy", policy)

@@ -53,6 +53,17 @@ describe("GET /", () => {
 describe("GET /web/*", () => {
   const names = readdirSync("web");
 
+  test("gives a file whatever its reader supposed of an older one: preconditions are for those who write", async () => {
+    const long = new Date(0).toUTCString();
+    for (const headers of [{ "if-match": '"x"' }, { "if-unmodified-since": long }, { "if-modified-since": long }]) {
+      for (const url of ["/web/main.js", "/"]) {
+        const { statusCode, headers: shown } = await get(url, { ...browser, ...headers });
+        assert.equal(statusCode, 200, JSON.stringify(headers));
+        assert.equal(typeof shown["etag"], "string");
+      }
+    }
+  });
+
   test("gives each file with its type", async () => {
     const types: Record<string, RegExp> = {
       html: /^text\/html/u,
