@@ -5,7 +5,7 @@ import type { SpecialIds } from "./served-model.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 /** Texts on which int8 is compared with fp32 at load: everyday words, numbers, names, several scripts. */
-export const checkTexts: readonly string[] = [
+const checkTexts: readonly string[] = [
   "the meeting starts at nine thirty on monday the third of march",
   "please send me twenty five dollars before the end of the week",
   "How many people live in the largest city of the country?",

@@ -225,16 +225,16 @@ function namesIn(nodes: string): string[] {
 /** A stream's entry: its id, then field and value. */
 export type RawEntry = readonly [id: string, fields: readonly [name: string, value: string]];
 
-export function entriesOf(raw: readonly RawEntry[]): LogEntry[] {
+function entriesOf(raw: readonly RawEntry[]): LogEntry[] {
   return raw.map(([id, [, value]]) => ({ seq: Number(id.slice("0-".length)), event: JSON.parse(value) as LogEvent }));
 }
 
-export function readingOf(reply: unknown): Reading {
+function readingOf(reply: unknown): Reading {
   const [state, lastSeq, entries] = reply as [Reading["state"], number | undefined, RawEntry[] | undefined];
   return { state, lastSeq: lastSeq ?? 0, entries: entriesOf(entries ?? []) };
 }
 
-export function findResultOf(reply: unknown): FindResult {
+function findResultOf(reply: unknown): FindResult {
   const [state, record, lastSeq, cancel, last] = reply as [GenerationState, string, number, number, string];
   if (!isThere(state)) return state;
   return {

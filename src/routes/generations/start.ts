@@ -147,7 +147,7 @@ function refuseFieldsOfGenerate(body: unknown): void {
  * The URL as it will be called. Where its name leads to is checked at the moment of connecting (queue/webhooks/).
  * Throws AppError "validation" naming `webhook_url`.
  */
-export function checkedWebhookUrl(
+function checkedWebhookUrl(
   sent: string,
   { webhookSecret, webhookPrivate }: Pick<Config, "webhookSecret" | "webhookPrivate">,
 ): string {

@@ -102,7 +102,7 @@ export function isProbe(method: string, route: string): boolean {
 }
 
 /** The key of `Authorization: Bearer <key>`, or null. */
-export function bearerKey({ authorization }: Pick<IncomingHttpHeaders, "authorization">): string | null {
+function bearerKey({ authorization }: Pick<IncomingHttpHeaders, "authorization">): string | null {
   return /^bearer (.+)$/iu.exec(authorization ?? "")?.[1] ?? null;
 }
 

@@ -121,7 +121,7 @@ const cacheSwitch = "use_cache_branch";
 
 type Branch = "then_branch" | "else_branch";
 
-export function isMerged(model: ModelProto): boolean {
+function isMerged(model: ModelProto): boolean {
   return model.graph?.input.some((info) => info.name === cacheSwitch) ?? false;
 }
 
@@ -133,7 +133,7 @@ export function isMerged(model: ModelProto): boolean {
  *            ▼                           ──▶
  *   use_cache_branch ─▶ If{then, else} ─▶ outputs
  */
-export function hoistBranch(model: ModelProto, branch: Branch): GraphView {
+function hoistBranch(model: ModelProto, branch: Branch): GraphView {
   const view = new GraphView(model);
   const choice = findSwitch(view);
   const graph = findAttribute(choice, branch)?.g;

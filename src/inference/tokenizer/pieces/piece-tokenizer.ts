@@ -142,7 +142,7 @@ export class PieceTokenizer implements Tokenizer {
  * Splits texts at the leftmost, longest added tokens ("</s>", "<extra_id_0>") before they are tokenised, as PreTrainedTokenizer.tokenize of
  * transformers 4.57 does (tokens_trie, lstrip, rstrip).
  */
-export function addedTokenSplitter(tokens: readonly AddedTokenSpec[]): (text: string) => Chunk[] {
+function addedTokenSplitter(tokens: readonly AddedTokenSpec[]): (text: string) => Chunk[] {
   const contents = tokens.map((token) => token.content).filter((content) => content !== "");
   if (contents.length === 0) return (text) => (text === "" ? [] : [{ text, start: 0, added: null }]);
   const byContent = new Map(tokens.map((token) => [token.content, token]));
@@ -178,7 +178,7 @@ function escapeForPattern(text: string): string {
  * makes the stages for one run (convert_tokens_to_string). Source: PreTrainedTokenizer._decode of transformers 4.57 (legacy_added_tokens,
  * spaces_between_special_tokens).
  */
-export function joinRuns(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {
+function joinRuns(standsApart: ReadonlySet<string>, openRun: () => Stage[]): Stage {
   let run: Pipeline | null = null;
   let runHasText = false;
   let hasParts = false;

@@ -45,7 +45,7 @@ export function newCaches(description: Description, result: Feeds): Float32Array
   return cacheNames(description.layers).map((name) => floats(result, `new.${name}`));
 }
 
-export function tensor(outputs: Feeds, name: string): Feeds[string] {
+function tensor(outputs: Feeds, name: string): Feeds[string] {
   const found = outputs[name];
   if (found === undefined) throw new Error(`the run gave no output ${name}`);
   return found;

@@ -63,7 +63,7 @@ function randomIds(options: StockOptions): (count: number, vocab: number) => num
 }
 
 /** Logits after each of `ids`, the row alone, fed one by one. The source is padded to `width`. */
-export async function stockTrace(
+async function stockTrace(
   run: Run,
   options: Pick<StockOptions, "description" | "stock">,
   source: { readonly ids: readonly number[]; readonly width: number },

@@ -83,7 +83,7 @@ export interface ProbedRuns {
 }
 
 /** Axes by output name. Throws one line. */
-export async function findAxes(probed: ProbedRuns): Promise<Map<string, Axes>> {
+async function findAxes(probed: ProbedRuns): Promise<Map<string, Axes>> {
   const { file, outputs, takesTwo, padTo } = probed;
   const short = Math.min(3, padTo ?? 3);
   const one = await dimsOf(probed, 1, short);

@@ -16,9 +16,9 @@ export interface TensorKind {
   readonly types: readonly string[];
 }
 
-export const integers = ["int64", "int32", "float32", "float64", "float16"];
-export const floats = ["float32", "float16", "float64"];
-export const flags = ["int64", "int32", "float32", "float16", "float64", "bool", "uint8"];
+const integers = ["int64", "int32", "float32", "float64", "float16"];
+const floats = ["float32", "float16", "float64"];
+const flags = ["int64", "int32", "float32", "float16", "float64", "bool", "uint8"];
 
 /** Element types that the decoder declares, by the encoder's output name. */
 export type WantedTypes = Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export function requireOneOf(session: OnnxSession, part: string, ids: string | n
 }
 
 /** Throws when a tensor has not one of these ranks (a graph may tell none) or is not one of these types. */
-export function requireKind(session: OnnxSession, role: string, info: TensorInfo | undefined, kind: TensorKind): void {
+function requireKind(session: OnnxSession, role: string, info: TensorInfo | undefined, kind: TensorKind): void {
   if (info === undefined) return;
   const { ranks, types } = kind;
   if (types.includes(info.type) && [...ranks, 0].includes(info.dims.length)) return;

@@ -79,10 +79,10 @@ function runner(files: StockFiles, own: CompiledSessions, options: SessionOption
 }
 
 /** int8 rounds weights and activations: its logits may move by this share of the largest. */
-export const int8Tolerance = 0.25;
+const int8Tolerance = 0.25;
 
 /** Half precision has three digits; so has TF32, in which CUDA multiplies float32. */
-export const halfTolerance = 0.005;
+const halfTolerance = 0.005;
 
 /** For the self-check; {} is its own measure, for sums of float32 in another order. */
 export function checkTolerance(
