@@ -61,7 +61,7 @@ function summary(reports: readonly StepReport[]) {
   };
 }
 
-/** So many lanes, each a sequence after the other, until the time is over. */
+/** Runs `lanes` at a time, each one sequence after the other, until the time is over. */
 export async function run(inference: Inference, prepared: readonly Prepared[], inFlight: number, seconds: number) {
   const started = performance.now();
   const endAt = started + seconds * 1000;

@@ -74,7 +74,7 @@ async function residentBytes(): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
 }
 
-/** The metrics once no stream is open and so many requests have an outcome: those hung up get theirs after their clients left. */
+/** The metrics once no stream is open and all of these requests have an outcome: those hung up get theirs after their clients left. */
 async function settled(requestCount: number): Promise<string> {
   for (let tries = 0; tries < 3000; tries += 1) {
     const text = await scrape(server.url);

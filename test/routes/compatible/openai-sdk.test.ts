@@ -74,7 +74,7 @@ describe("completions", () => {
     assert.deepEqual((await readStream(stream)).texts, [answer, solo.choices[0]?.text]);
   });
 
-  test("n gives so many choices, by sampling or by beams, the same streamed", async () => {
+  test("n gives that number of choices, by sampling or by beams, the same streamed", async () => {
     const sampled = { model: "t5", prompt: [text, other], n: 2, temperature: 2, seed: 3, max_tokens: 12 };
     const beams = { model: "t5", prompt: text, n: 3, num_beams: 4 };
     for (const body of [sampled, beams]) {

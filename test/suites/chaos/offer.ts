@@ -1,4 +1,4 @@
-// A thread that offers requests at a rate, whatever comes back, or as so many clients that wait for their answers. Tells how long each took.
+// A thread that offers requests at a rate, whatever comes back, or as a number of clients that wait for their answers. Tells how long each took.
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";

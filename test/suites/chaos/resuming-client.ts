@@ -28,7 +28,7 @@ export interface Seen {
 export interface ClientOptions {
   /** Called at each event that is new. */
   readonly onEvent?: (event: SeenEvent, id: string) => void;
-  /** Gives up after so long without anything new. */
+  /** Gives up after this time without anything new. */
   readonly patienceMs?: number;
 }
 

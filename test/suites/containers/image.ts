@@ -61,7 +61,7 @@ export async function streamThrough(url: string, then: () => Promise<void>): Pro
   return { events, eventsAfter };
 }
 
-/** As `docker stop`: the image's stop signal, so many seconds of grace, and no restart. While this process goes on reading. */
+/** As `docker stop`: the image's stop signal, these seconds of grace, and no restart. While this process goes on reading. */
 export async function stop(graceSeconds: number, ...containers: string[]): Promise<void> {
   const args = ["stop", "--time", String(graceSeconds), ...containers];
   const child = spawn("podman", args, { env: boxEnvironment(), stdio: "ignore" });

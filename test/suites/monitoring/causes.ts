@@ -50,7 +50,7 @@ async function underLoad(urls: readonly string[], clients: number, work: () => P
   }
 }
 
-/** A thread that offers requests for so long, whatever comes back. */
+/** A thread that offers requests for this time, whatever comes back. */
 function offered(offer: Offer): Promise<void> {
   const thread = new Worker(new URL("../chaos/offer.js", import.meta.url), { workerData: offer });
   return new Promise((resolve, reject) => {

@@ -96,7 +96,7 @@ async function leave(url: string, body: Record<string, unknown>): Promise<void> 
   );
 }
 
-/** Reads so many events, then drops the connection. Tells the last id. */
+/** Reads this number of events, then drops the connection. Tells the last id. */
 async function readSome(url: string, init: RequestInit, events: number): Promise<number> {
   const leaving = new AbortController();
   const response = await fetch(url, { ...init, signal: leaving.signal });

@@ -337,7 +337,7 @@ export async function claimed(log: TokenLog, id: string, attempt = 1, worker = "
   return claim;
 }
 
-/** A generation in the hands of a writer that has appended so many tokens. */
+/** A generation in the hands of a writer that has appended this number of tokens. */
 export async function running(
   log: TokenLog,
   count: number,

@@ -28,14 +28,14 @@ export interface StandInHub {
     fromCdn: boolean;
     token: string | undefined;
   }[];
-  /** The connection breaks after so many bytes of this file, so many times. */
+  /** The connection breaks after this number of bytes of the file, this number of times. */
   cut(path: string, afterBytes: number, times: number): void;
   /** Other bytes than the tree promises. */
   corrupt(path: string): void;
   heal(): void;
   /** Ranges are ignored from now on, as some mirrors do. */
   ignoreRanges(): void;
-  /** Every file is answered so many milliseconds late, in small pieces. */
+  /** Every file is answered this number of milliseconds late, in small pieces. */
   slow(msPerPiece: number, pieceBytes: number): void;
   close(): Promise<void>;
 }
